@@ -1,0 +1,49 @@
+# Every target makes the environment it needs: on a fresh clone, `make demo` and `make test` are all it takes.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+BUILD := build
+
+.PHONY: help demo test lint release-model pictures clean
+
+help:
+	@echo "make demo           train, export, verify and predict, from nothing"
+	@echo "make test           every check: ruff, mypy, import-linter, pytest (fast and slow)"
+	@echo "make lint           the checks that run no code"
+	@echo "make release-model  train and export the built-in model again"
+	@echo "make pictures       draw the pictures of examples/ and docs/ again"
+	@echo "make clean          remove the environment and what was built"
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
+	touch $@
+
+demo: $(READY)
+	$(BIN)/mnist-edge train
+	$(BIN)/mnist-edge export --format all --quantize
+	$(BIN)/mnist-edge verify exports/*.onnx exports/*.pt
+	$(BIN)/mnist-edge predict examples/*.png examples/*.jpg
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+test: lint
+	$(BIN)/pytest -m "slow or not slow" $(PYTEST_ARGS)
+
+release-model: $(READY)
+	$(BIN)/mnist-edge train --output release/mnist-mlp.safetensors
+	$(BIN)/mnist-edge export release/mnist-mlp.safetensors --format onnx --quantize --output $(BUILD)/release
+	cp $(BUILD)/release/mnist-mlp-int8.onnx mnist_edge/models/
+
+pictures: $(READY)
+	$(BIN)/python examples/draw.py
+	$(BIN)/python docs/draw.py
+
+clean:
+	rm -rf $(VENV) $(BUILD) dist *.egg-info checkpoints
