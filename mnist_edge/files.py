@@ -1,0 +1,95 @@
+"""Atomic writes: a reader sees the old file or the new one, never a part of one."""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mnist_edge.errors import UserError
+
+Stage = Callable[[Path, bytes], Path]
+
+
+def sha256(data: bytes) -> str:
+    """Return the SHA-256 of `data` as 64 lower-case hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of `path`.
+
+    Raises:
+        UserError: the file is missing or can't be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+
+
+@contextmanager
+def staging() -> Iterator[Stage]:
+    """Write several files as one step: all of them appear when the block ends well, none when it does not.
+
+    The block is given `stage(target, data)`, which writes `data` to a hidden temporary file in the folder of `target`
+    (made where it is missing), syncs it, and returns the temporary path, so that what was written can be examined
+    before it exists under its name. The renames follow in the order of staging.
+
+    Raises:
+        UserError: a file can't be written (disk full, no permission, the target is a folder).
+    """
+    staged: dict[Path, Path] = {}
+
+    def stage(target: Path, data: bytes) -> Path:
+        temporary = target.parent / f".{target.name}.{secrets.token_hex(4)}.tmp"
+        with _blaming(target):
+            if target.is_dir():
+                raise IsADirectoryError(0, "it is a folder")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            staged[target] = temporary
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        return temporary
+
+    try:
+        yield stage
+        for target, temporary in staged.items():
+            with _blaming(target):
+                os.replace(temporary, target)
+        for folder in {target.parent for target in staged}:
+            _sync_folder(folder)
+    finally:
+        for temporary in staged.values():
+            temporary.unlink(missing_ok=True)
+
+
+def atomic_write(target: Path, data: bytes) -> None:
+    """Write `data` to `target` through a temporary file in the same folder, fsync and rename.
+
+    Raises:
+        UserError: the file can't be written.
+    """
+    with staging() as stage:
+        stage(target, data)
+
+
+@contextmanager
+def _blaming(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror}; nothing was changed") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the renames in `folder` durable, where the system can open a folder (Windows can't)."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
