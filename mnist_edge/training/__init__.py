@@ -1,0 +1,1 @@
+"""Data → model → checkpoint → metrics, with PyTorch and torchvision. Knows neither export nor runtime."""

@@ -1,0 +1,69 @@
+"""Accuracy with its interval, per-class precision and recall, confusion matrix."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+CLASSES = tuple(range(10))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a model answers a labelled set.
+
+    Attributes:
+        images: number of images.
+        correct: number answered rightly.
+        interval: the accuracy's 95 % Wilson score interval, in [0, 1].
+        precision: of the answers d, the share that is right, for d = 0..9; 0 where d is never answered.
+        recall: of the images of d, the share that is found, for d = 0..9; 0 where there is none.
+        confusion: `confusion[label][answer]` counts images.
+    """
+
+    images: int
+    correct: int
+    interval: tuple[float, float]
+    precision: tuple[float, ...]
+    recall: tuple[float, ...]
+    confusion: tuple[tuple[int, ...], ...]
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the images answered rightly, in [0, 1]."""
+        return self.correct / self.images
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers as JSON types."""
+        return {
+            "images": self.images,
+            "correct": self.correct,
+            "accuracy": self.accuracy,
+            "interval_95": list(self.interval),
+            "precision": list(self.precision),
+            "recall": list(self.recall),
+            "confusion": [list(row) for row in self.confusion],
+        }
+
+
+def evaluate_logits(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Evaluation:
+    """Judge logits, float32 `[N, 10]`, against labels, int64 `[N]` in 0..9, with N > 0.
+
+    The interval is Wilson's (1927) as `scipy.stats` computes it; it holds near 0 and 1, where the normal
+    approximation does not.
+    """
+    answers = logits.argmax(axis=1)
+    correct = int((answers == labels).sum())
+    interval = binomtest(correct, len(labels)).proportion_ci(0.95, method="wilson")
+    precision, recall, _, _ = precision_recall_fscore_support(labels, answers, labels=CLASSES, zero_division=0)
+    return Evaluation(
+        images=len(labels),
+        correct=correct,
+        interval=(float(interval.low), float(interval.high)),
+        precision=tuple(precision.tolist()),
+        recall=tuple(recall.tolist()),
+        confusion=tuple(tuple(row) for row in confusion_matrix(labels, answers, labels=CLASSES).tolist()),
+    )
