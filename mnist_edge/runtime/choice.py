@@ -1,0 +1,22 @@
+"""Which model `predict` uses when none is named."""
+
+from pathlib import Path
+
+from mnist_edge.runtime.manifest import read_manifest
+
+BUILT_IN = Path(__file__).parent.parent / "models" / "mnist-mlp-int8.onnx"
+"""The model that comes with the package."""
+
+EXPORTS = Path("exports")
+"""Where exports go, seen from the current folder."""
+
+
+def default_model(exports: Path = EXPORTS) -> Path:
+    """Return the ONNX file that was exported last into `exports`, or the built-in model where there is none.
+
+    Raises:
+        UserError: the folder's manifest can't be understood.
+    """
+    files = [exports / entry["file"] for entry in read_manifest(exports) if entry["format"] == "onnx"]
+    present = [file for file in files if file.exists()]
+    return present[-1] if present else BUILT_IN

@@ -1,0 +1,142 @@
+"""An exported ONNX file as a session that keeps to its contract."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from mnist_edge.errors import UserError
+from mnist_edge.files import read_bytes
+from mnist_edge.runtime.contract import CONTRACT_KEY, PREPROCESSING, Contract, ContractError
+from mnist_edge.runtime.seal import SealError, check_seal
+
+Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Images, float32 `[batch, 1, 28, 28]` in [0, 1] → logits, float32 `[batch, 10]`."""
+
+_ELEMENT_TYPES = {"float32": "tensor(float)"}
+
+_ORT_ERRORS = (  # what a bad file or input raises; their only common base is `Exception`
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NoModel,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)
+
+
+class SessionError(ValueError):
+    """onnxruntime refuses a file, or an input to it."""
+
+
+def open_session(data: bytes) -> ort.InferenceSession:
+    """Return a session over an ONNX file's bytes: one thread, which does not spin while it waits.
+
+    Raises:
+        SessionError: onnxruntime can't load the file.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4  # what goes wrong is raised; the log would only repeat it
+    try:
+        return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except _ORT_ERRORS as error:
+        raise SessionError(f"onnxruntime cannot load it ({_first_line(error)})") from error
+
+
+def predictor(session: ort.InferenceSession) -> Predict:
+    """Return the function that runs the session; it raises `SessionError` where the graph does not take a batch."""
+    name = session.get_inputs()[0].name
+
+    def predict(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        try:
+            logits: NDArray[np.float32] = session.run(None, {name: images})[0]
+        except _ORT_ERRORS as error:
+            raise SessionError(f"onnxruntime cannot run a batch of {len(images)} ({_first_line(error)})") from error
+        return logits
+
+    return predict
+
+
+def session_contract(session: ort.InferenceSession) -> Contract:
+    """Return the contract that the session's file carries.
+
+    Raises:
+        ContractError: there is none, or it is not understood here.
+    """
+    return Contract.from_json(session.get_modelmeta().custom_metadata_map.get(CONTRACT_KEY))
+
+
+def contradictions(session: ort.InferenceSession, contract: Contract) -> list[str]:
+    """Return a line for each way in which the graph's input or output is not as the contract says."""
+    given, gives = session.get_inputs(), session.get_outputs()
+    if len(given) != 1 or len(gives) != 1:
+        return [f"the graph has {len(given)} inputs and {len(gives)} outputs, expected 1 of each"]
+    promised = {
+        "input": (contract.input_name, contract.input_shape, _ELEMENT_TYPES.get(contract.input_dtype)),
+        "output": (contract.output_name, contract.output_shape, "tensor(float)"),
+    }
+    found = {
+        side: (node.name, tuple(node.shape), node.type) for side, node in zip(promised, [*given, *gives], strict=True)
+    }
+    return [
+        f"the graph's {side} is {found[side]}, its contract says {promised[side]}"
+        for side in promised
+        if found[side] != promised[side]
+    ]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A file that can be run."""
+
+    path: Path
+    predict: Predict
+    contract: Contract
+
+
+def open_model(path: Path) -> Model:
+    """Open an exported ONNX file to run it.
+
+    Raises:
+        UserError: the file is missing, no ONNX file of mnist-edge, altered since its export, or wants what this
+            runner does not do.
+    """
+    data = read_bytes(path)
+    try:
+        session = open_session(data)
+        contract = session_contract(session)
+        check_seal(data)
+        problems = contradictions(session, contract) + _unknown_wishes(contract)
+        if problems:
+            raise ContractError(problems[0])
+    except (SessionError, ContractError, SealError) as error:
+        raise UserError(f"cannot use {path}: {error}; expected an ONNX file made by `mnist-edge export`") from error
+    return Model(path, predictor(session), contract)
+
+
+def _unknown_wishes(contract: Contract) -> list[str]:
+    """Return what the contract asks for that the preprocessing here does not give."""
+    given = {
+        "preprocessing": PREPROCESSING,
+        "polarity": "white-on-black",
+        "input_range": (0.0, 1.0),
+        "input_dtype": "float32",
+        "input_shape": ("batch", 1, 28, 28),
+    }
+    return [
+        f"its contract asks for {name} {getattr(contract, name)!r}, this runner gives {value!r}"
+        for name, value in given.items()
+        if getattr(contract, name) != value
+    ]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0].rstrip(". ")
