@@ -1,0 +1,1 @@
+"""Checkpoint → artefact + proof: exports to the runtimes' formats and the parity check that guards them."""

@@ -1,0 +1,220 @@
+"""Does an exported file give the trained model's answers? The judgement, and the numbers it was made on."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mnist_edge.export.format import ArtefactError
+from mnist_edge.runtime.session import Predict
+from mnist_edge.training.checkpoint import Checkpoint
+from mnist_edge.training.data import Split
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What an exported file may differ by.
+
+    Attributes:
+        batches: the batch sizes at which it is compared.
+        max_error: the largest |Δlogit| allowed, or None where only answers count.
+        min_agreement: the least share of images whose top-1 answer is the same, in [0, 1].
+        max_accuracy_drop: by how much the accuracy may be lower, in [0, 1].
+    """
+
+    batches: tuple[int, ...]
+    max_error: float | None
+    min_agreement: float
+    max_accuracy_drop: float
+
+
+TOLERANCES = {
+    "fp32": Tolerance(batches=(1, 7, 1_000), max_error=1e-4, min_agreement=1.0, max_accuracy_drop=0.0),
+    # A dynamically quantised file is judged as it is deployed: its activation scale is taken over the whole batch, so
+    # the answer for one image depends on its neighbours.
+    "int8": Tolerance(batches=(1,), max_error=None, min_agreement=0.998, max_accuracy_drop=0.0010),
+}
+"""The tolerance of each precision."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The trained model's answers to the test images.
+
+    Attributes:
+        checkpoint: the trained model.
+        images: float32 `[N, 1, 28, 28]` in [0, 1].
+        labels: int64 `[N]` in 0..9.
+        logits: float32 `[N, 10]`, by eager PyTorch in batches of 1,000.
+    """
+
+    checkpoint: Checkpoint
+    images: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    logits: NDArray[np.float32]
+
+    @property
+    def accuracy(self) -> float:
+        """The trained model's accuracy on the images, in [0, 1]."""
+        return _share(self.logits.argmax(axis=1) == self.labels)
+
+
+def make_reference(checkpoint: Checkpoint, test: Split) -> Reference:
+    """Answer the test images with the trained model."""
+    logits = in_batches(eager_predictor(checkpoint), test.images.numpy(), 1_000)
+    return Reference(checkpoint, test.images.numpy(), test.labels.numpy(), logits)
+
+
+def eager_predictor(checkpoint: Checkpoint) -> Predict:
+    """Return the function that runs the checkpoint in eager PyTorch."""
+    model = checkpoint.build()
+
+    def predict(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            logits: NDArray[np.float32] = model(torch.from_numpy(images)).numpy()
+        return logits
+
+    return predict
+
+
+def in_batches(predict: Predict, images: NDArray[np.float32], batch: int) -> NDArray[np.float32]:
+    """Return the logits, float32 `[N, 10]`, of images given to `predict` in batches of `batch`; the last may be less.
+
+    Raises:
+        ArtefactError: the output is not of the shape or type of logits.
+    """
+    results = []
+    for start in range(0, len(images), batch):
+        chunk = images[start : start + batch]
+        logits = predict(chunk)
+        if logits.shape != (len(chunk), 10) or logits.dtype != np.float32:
+            raise ArtefactError(
+                f"for a batch of {len(chunk)} it gives {logits.dtype} {list(logits.shape)}, "
+                f"expected float32 [{len(chunk)}, 10]"
+            )
+        results.append(logits)
+    return np.concatenate(results)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A file against the trained model, at one batch size.
+
+    Attributes:
+        batch: images a call.
+        max_error: largest |Δlogit|; infinite where a logit is not a finite number.
+        mean_error: mean |Δlogit|; the same.
+        agreement: share of images with the same top-1 answer, in [0, 1].
+        accuracy: share of images answered rightly, in [0, 1].
+    """
+
+    batch: int
+    max_error: float
+    mean_error: float
+    agreement: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """The verdict on one file: truthy when it passed.
+
+    Attributes:
+        images: how many images it was judged on.
+        tolerance: what it was judged by, or None where it could not be run.
+        reference_accuracy: the trained model's accuracy on them, in [0, 1].
+        comparisons: the figures at each batch size.
+        problems: a line for each way in which it failed; none when it passed.
+    """
+
+    images: int
+    tolerance: Tolerance | None
+    reference_accuracy: float
+    comparisons: tuple[Comparison, ...]
+    problems: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        """Say whether it passed."""
+        return not self.problems
+
+    @property
+    def max_error(self) -> float | None:
+        """Largest |Δlogit| over the batch sizes, or None where nothing was compared."""
+        return max((comparison.max_error for comparison in self.comparisons), default=None)
+
+    @property
+    def agreement(self) -> float | None:
+        """Least agreement over the batch sizes, or None where nothing was compared."""
+        return min((comparison.agreement for comparison in self.comparisons), default=None)
+
+    @property
+    def accuracy(self) -> float | None:
+        """Least accuracy over the batch sizes, or None where nothing was compared."""
+        return min((comparison.accuracy for comparison in self.comparisons), default=None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON types; an infinite error is null."""
+        comparisons = [
+            {name: value if math.isfinite(value) else None for name, value in asdict(comparison).items()}
+            for comparison in self.comparisons
+        ]
+        return {
+            "passed": bool(self),
+            "images": self.images,
+            "tolerance": asdict(self.tolerance) if self.tolerance else None,
+            "reference_accuracy": self.reference_accuracy,
+            "comparisons": comparisons,
+            "problems": list(self.problems),
+        }
+
+
+def compare(reference: Reference, logits: NDArray[np.float32], batch: int) -> Comparison:
+    """Return the figures of `logits`, float32 `[N, 10]`, against the reference."""
+    errors = np.abs(logits.astype(np.float64) - reference.logits)
+    errors = np.where(np.isfinite(errors), errors, np.inf)
+    answers = logits.argmax(axis=1)
+    return Comparison(
+        batch=batch,
+        max_error=float(errors.max()),
+        mean_error=float(errors.mean()),
+        agreement=_share(answers == reference.logits.argmax(axis=1)),
+        accuracy=_share(answers == reference.labels),
+    )
+
+
+def shortfalls(comparison: Comparison, tolerance: Tolerance, reference_accuracy: float) -> list[str]:
+    """Return a line for each figure outside the tolerance, with the smallest tolerance that would have passed."""
+    lines = []
+    at = f"at batch {comparison.batch}"
+    if not math.isfinite(comparison.max_error):
+        lines.append(f"some logits are not finite {at}")
+    elif tolerance.max_error is not None and comparison.max_error > tolerance.max_error:
+        lines.append(
+            f"largest |Δlogit| is {comparison.max_error:.3g} {at}, allowed {tolerance.max_error:.3g} "
+            f"({round_up(comparison.max_error):.3g} would have passed)"
+        )
+    if comparison.agreement < tolerance.min_agreement:
+        lines.append(
+            f"{comparison.agreement:.2%} of the answers are the same {at}, required {tolerance.min_agreement:.2%} "
+            f"({comparison.agreement:.2%} would have passed)"
+        )
+    drop = reference_accuracy - comparison.accuracy
+    if drop > tolerance.max_accuracy_drop + 1e-12:
+        lines.append(
+            f"accuracy is {100 * drop:.2f} points lower {at}, allowed {100 * tolerance.max_accuracy_drop:.2f} "
+            f"({100 * drop:.2f} would have passed)"
+        )
+    return lines
+
+
+def round_up(value: float) -> float:
+    """Return the least number of three significant digits that is not below a positive finite `value`."""
+    step = 10.0 ** (math.floor(math.log10(value)) - 2)
+    return math.ceil(value / step) * step
+
+
+def _share(hits: NDArray[np.bool_]) -> float:
+    return float(hits.mean())

@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from mnist_edge.export.export import Artefact, export
+from mnist_edge.export.formats import FORMATS
+from mnist_edge.export.parity import Reference, make_reference
+from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint
+from mnist_edge.training.data import Split, TrainingData, load_test_data, load_training_data
+
+ROOT = Path(__file__).parent.parent
+DATA = ROOT / "data"
+RELEASED = ROOT / "release" / "mnist-mlp.safetensors"
+
+
+@pytest.fixture(scope="session")
+def training_data() -> TrainingData:
+    return load_training_data(DATA)
+
+
+@pytest.fixture(scope="session")
+def few(training_data: TrainingData) -> TrainingData:
+    """2,000 images to train on and 1,000 to validate on, for tests of the loop rather than of the model."""
+    return TrainingData(
+        train=Split(training_data.train.images[:2000], training_data.train.labels[:2000]),
+        validation=Split(training_data.validation.images[:1000], training_data.validation.labels[:1000]),
+        digest="0" * 64,
+    )
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Split:
+    return load_test_data(DATA)
+
+
+@pytest.fixture(scope="session")
+def released() -> Checkpoint:
+    return load_checkpoint(RELEASED)
+
+
+@pytest.fixture(scope="session")
+def reference(released: Checkpoint, test_data: Split) -> Reference:
+    return make_reference(released, test_data)
+
+
+@pytest.fixture(scope="session")
+def exported(reference: Reference, tmp_path_factory: pytest.TempPathFactory) -> list[Artefact]:
+    """The released checkpoint in every format and precision. Tests only read these files."""
+    folder = tmp_path_factory.mktemp("exported")
+    return export(reference, list(FORMATS.values()), ["fp32", "int8"], folder)
+
+
+@pytest.fixture(scope="session")
+def exports(exported: list[Artefact]) -> Path:
+    """The folder that holds them."""
+    return exported[0].path.parent
+
+
+@pytest.fixture(autouse=True)
+def threads_are_left_alone() -> object:
+    """Fail a test after which torch's global number of threads is another."""
+    before = torch.get_num_threads()
+    yield
+    assert torch.get_num_threads() == before
