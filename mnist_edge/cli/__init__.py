@@ -1,0 +1,70 @@
+"""The command line: one file per sub-command, imported only when it is called."""
+
+import importlib
+
+import click
+
+from mnist_edge import __version__
+from mnist_edge.errors import UserError
+
+COMMANDS = {
+    "train": "Train the digit classifier and write a checkpoint.",
+    "evaluate": "Measure checkpoints and exported files on the test images.",
+    "export": "Export a checkpoint; what does not match it is not written.",
+    "verify": "Check exported files against the checkpoint they came from.",
+    "predict": "Read the digit in each picture.",
+}
+"""The sub-commands and the line that `--help` shows of each, kept here so that help imports none of them."""
+
+EXTRA_PACKAGES = {
+    "torch",
+    "torchvision",
+    "onnx",
+    "onnxscript",
+    "safetensors",
+    "sklearn",
+    "scipy",
+    "rich",
+    "google",
+}
+"""What only `mnist-edge[train]` brings, by the name under which it is imported."""
+
+
+class LazyGroup(click.Group):
+    """A group whose sub-commands live in `mnist_edge.cli.<name>` as `command`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the sub-command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the sub-commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a sub-command, and tell the user's errors in one line."""
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            raise click.ClickException(str(error)) from error
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] not in EXTRA_PACKAGES:
+                raise
+            raise click.ClickException(
+                f"`mnist-edge {ctx.invoked_subcommand}` needs {error.name}, which is not installed: "
+                "pip install 'mnist-edge[train]'"
+            ) from error
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="mnist-edge", message="%(prog)s %(version)s")
+def main() -> None:
+    """Train a small digit classifier, export it with proof, and read digits on a device."""

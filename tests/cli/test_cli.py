@@ -1,0 +1,178 @@
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from mnist_edge import __version__
+from mnist_edge.cli import COMMANDS, EXTRA_PACKAGES, main
+from mnist_edge.export.export import Artefact
+from tests.conftest import DATA, RELEASED, ROOT
+
+TWO = str(ROOT / "examples" / "two.png")
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def assert_one_line_error(result: Result, message: str) -> None:
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+    assert message in result.stderr
+
+
+def test_help_lists_every_command_with_its_first_line() -> None:
+    listing = run("--help").stdout
+    for name, line in COMMANDS.items():
+        assert name in listing
+        assert line in listing
+        assert run(name, "--help").exit_code == 0
+
+
+def test_help_and_version_import_only_click() -> None:
+    program = (
+        "import sys, mnist_edge.cli\n"
+        "mnist_edge.cli.main([sys.argv[1]], standalone_mode=False)\n"
+        "found = {name.partition('.')[0] for name in sys.modules} - set(sys.stdlib_module_names)\n"
+        "print(sorted(name for name in found if not name.startswith('_')))"
+    )
+    for option in ("--help", "--version"):
+        done = subprocess.run([sys.executable, "-c", program, option], capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[-1] == "['click', 'mnist_edge']"
+
+
+def test_version() -> None:
+    assert run("--version").stdout == f"mnist-edge {__version__}\n"
+
+
+def test_a_usage_error_is_exit_code_2() -> None:
+    for arguments in (["predict"], ["train", "--epochs", "0"], ["export", "--format", "tflite"], ["fly"]):
+        assert run(*arguments).exit_code == 2
+
+
+def test_the_checkout_and_the_module_are_the_command() -> None:
+    for entry in (["cli.py"], ["-m", "mnist_edge"]):
+        done = subprocess.run(
+            [sys.executable, *entry, "predict", TWO], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.startswith(f"{TWO}: 2 ")
+
+
+def test_predict_prints_digit_and_confidence_and_names_the_model(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("predict", TWO)
+    assert result.exit_code == 0
+    assert result.stdout == f"{TWO}: 2  (100.0%)\n"
+    assert result.stderr == "model: built-in mnist-mlp-int8.onnx\n"
+
+
+def test_predict_prefers_what_was_exported_here(exports: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "exports").symlink_to(exports)
+    monkeypatch.chdir(tmp_path)
+    assert run("predict", TWO).stderr == "model: exports/mnist-mlp-int8.onnx\n"
+    assert run("predict", TWO, "--model", "exports/mnist-mlp.onnx").stderr == "model: exports/mnist-mlp.onnx\n"
+
+
+def test_predict_as_json_with_a_file_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("predict", "missing.png", TWO, "--json")
+    assert result.exit_code == 1
+    bad, good = json.loads(result.stdout)
+    assert list(good) == ["path", "status", "digit", "confidence", "probabilities", "model"]
+    assert (good["path"], good["status"], good["digit"]) == (TWO, "ok", 2)
+    assert good["confidence"] == max(good["probabilities"])
+    assert good["model"] == "mnist-mlp-int8.onnx"
+    assert bad == {
+        "path": "missing.png",
+        "status": "unreadable",
+        "digit": None,
+        "confidence": None,
+        "probabilities": [],
+        "model": "mnist-mlp-int8.onnx",
+    }
+    assert "missing.png: unreadable: No such file or directory" in result.stderr
+
+
+def test_predict_with_a_model_that_is_none(tmp_path: Path) -> None:
+    assert_one_line_error(run("predict", TWO, "--model", tmp_path / "missing.onnx"), "No such file")
+    assert_one_line_error(run("predict", TWO, "--model", TWO), "cannot use")
+
+
+def test_train_writes_a_checkpoint_that_evaluate_reads(tmp_path: Path) -> None:
+    output = tmp_path / "new" / "c.safetensors"
+    options = ["--epochs", 1, "--batch-size", 500, "--lr", 0.2, "--momentum", 0.8, "--seed", 3]
+    result = run("train", *map(str, options), "--output", output, "--data-dir", DATA, "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["checkpoint"] == str(output)
+    assert "epoch 1/1  mean loss" in result.stderr
+    result = run("evaluate", output, "--data-dir", DATA, "--json")
+    (measured,) = json.loads(result.stdout)
+    assert measured["accuracy"] == pytest.approx(told["validation_accuracy"], abs=0.03)
+    assert measured["images"] == 10_000
+
+
+def test_evaluate_puts_everything_in_one_table(exported: list[Artefact]) -> None:
+    models = [RELEASED, *(artefact.path for artefact in exported)]
+    result = run("evaluate", *models, "--data-dir", DATA)
+    assert result.exit_code == 0, result.output
+    table = result.stdout.split("answers for each label")[0]
+    for model in models:
+        assert str(model) in table
+    assert table.count("97.") >= 5
+    assert result.stdout.count("recall") == 1 + len(models)
+
+
+def test_export_and_verify_print_the_figures(tmp_path: Path) -> None:
+    result = run("export", RELEASED, "--quantize", "--output", tmp_path, "--data-dir", DATA)
+    assert result.exit_code == 0, result.output
+    for expected in ("mnist-mlp.onnx", "mnist-mlp-int8.onnx", "passed", "100.00%"):
+        assert expected in result.stdout
+
+    result = run("verify", tmp_path / "mnist-mlp.onnx", "--reference", RELEASED, "--data-dir", DATA)
+    assert result.exit_code == 0
+    assert "passed" in result.stdout
+
+    damaged = tmp_path / "mnist-mlp.onnx"
+    data = bytearray(damaged.read_bytes())
+    data[-1] ^= 1
+    damaged.write_bytes(data)
+    both = [damaged, tmp_path / "mnist-mlp-int8.onnx"]
+    result = run("verify", *both, "--reference", RELEASED, "--data-dir", DATA, "--json")
+    assert result.exit_code == 1
+    assert [report["passed"] for report in json.loads(result.stdout)] == [False, True]
+    assert all(line.startswith(f"{damaged}: ") for line in result.stderr.splitlines())
+
+
+def test_errors_that_a_user_causes_are_one_line(tmp_path: Path) -> None:
+    assert_one_line_error(run("export", tmp_path / "missing"), "mnist-edge train")
+    assert_one_line_error(run("evaluate", TWO, "--data-dir", DATA), "cannot tell the format")
+    assert_one_line_error(run("verify", TWO, "--reference", TWO, "--data-dir", DATA), "not a checkpoint")
+
+
+def test_a_command_whose_extra_is_missing_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(sys.modules):
+        if name.startswith("mnist_edge.training"):
+            monkeypatch.delitem(sys.modules, name)
+    for package in ("torch", "safetensors"):
+        monkeypatch.setitem(sys.modules, package, None)
+    assert_one_line_error(run("train"), "pip install 'mnist-edge[train]'")
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mnist_edge.runtime.choice.default_model", lambda: 1 / 0)
+    assert isinstance(run("predict", TWO).exception, ZeroDivisionError)
+
+
+def test_the_extras_packages_are_those_of_the_project() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["train"]
+    imported = {"scikit-learn": "sklearn", "protobuf": "google"}
+    names = {requirement.split(">")[0] for requirement in extras}
+    assert {imported.get(name, name) for name in names} == EXTRA_PACKAGES
