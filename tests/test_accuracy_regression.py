@@ -1,0 +1,41 @@
+"""Floors for a freshly trained model and for the built-in one, on the 10,000 test images."""
+
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from mnist_edge.cli import main
+from mnist_edge.export.evaluate import evaluate
+from mnist_edge.export.parity import Reference
+from mnist_edge.export.verify import verify
+from mnist_edge.runtime.choice import BUILT_IN
+from mnist_edge.training.data import Split
+from tests.conftest import DATA, RELEASED
+
+
+def test_the_built_in_model_keeps_its_accuracy(test_data: Split) -> None:
+    assert evaluate(BUILT_IN, test_data).accuracy >= 0.975
+
+
+def test_the_built_in_model_is_the_released_checkpoint(reference: Reference) -> None:
+    report = verify(BUILT_IN, reference)
+    assert report, report.problems
+    assert report.agreement is not None
+    assert report.agreement >= 0.998
+
+
+def test_the_released_checkpoint_keeps_its_accuracy(test_data: Split) -> None:
+    assert evaluate(RELEASED, test_data).accuracy >= 0.975
+
+
+@pytest.mark.slow
+def test_a_fresh_training_reaches_the_floor_in_a_minute(tmp_path: Path, test_data: Split) -> None:
+    checkpoint = tmp_path / "fresh.safetensors"
+    start = time.monotonic()
+    result = CliRunner().invoke(main, ["train", "--seed", "1", "--output", str(checkpoint), "--data-dir", str(DATA)])
+    seconds = time.monotonic() - start
+    assert result.exit_code == 0, result.output
+    assert evaluate(checkpoint, test_data).accuracy >= 0.975
+    assert seconds <= 60
