@@ -37,7 +37,6 @@ class Checkpoint:
         history: loss and validation accuracy of each epoch.
         data_digest: SHA-256 of the training images and labels.
         versions: of the packages that made it.
-        threads: torch's number of CPU threads; another number may round differently.
     """
 
     architecture: str
@@ -47,7 +46,6 @@ class Checkpoint:
     history: tuple[Epoch, ...]
     data_digest: str
     versions: dict[str, str]
-    threads: int
 
     def build(self) -> nn.Module:
         """Return the model with these weights, in `eval()`.
@@ -89,7 +87,6 @@ def make_checkpoint(
         history=tuple(history),
         data_digest=data_digest,
         versions={"mnist-edge": mnist_edge.__version__, "torch": torch.__version__},
-        threads=torch.get_num_threads(),
     )
 
 
@@ -142,5 +139,4 @@ def _from_metadata(metadata: dict[str, Any], weights: dict[str, Tensor]) -> Chec
         history=tuple(Epoch(**epoch) for epoch in metadata["history"]),
         data_digest=metadata["data_digest"],
         versions=metadata["versions"],
-        threads=metadata["threads"],
     )
