@@ -35,7 +35,8 @@ def staging() -> Iterator[Stage]:
 
     The block is given `stage(target, data)`, which writes `data` to a hidden temporary file in the folder of `target`
     (made where it is missing), syncs it, and returns the temporary path, so that what was written can be examined
-    before it exists under its name. The renames follow in the order of staging.
+    before it exists under its name. The renames follow in the order of staging; if one fails, the earlier ones are
+    undone. A kill between two renames leaves each file whole, old or new.
 
     Raises:
         UserError: a file can't be written (disk full, no permission, the target is a folder).
@@ -57,14 +58,37 @@ def staging() -> Iterator[Stage]:
 
     try:
         yield stage
-        for target, temporary in staged.items():
-            with _blaming(target):
-                os.replace(temporary, target)
-        for folder in {target.parent for target in staged}:
-            _sync_folder(folder)
+        _rename(staged)
     finally:
         for temporary in staged.values():
             temporary.unlink(missing_ok=True)
+
+
+def _rename(staged: dict[Path, Path]) -> None:
+    """Give each file its name; where one rename fails, bring back what the earlier ones replaced."""
+    before = {target: target.read_bytes() if target.exists() else None for target in staged}
+    done: list[Path] = []
+    try:
+        for target, temporary in staged.items():
+            with _blaming(target):
+                os.replace(temporary, target)
+            done.append(target)
+        for folder in {target.parent for target in staged}:
+            with _blaming(folder):
+                _sync_folder(folder)
+    except UserError:
+        for target in done:
+            _restore(target, before[target])
+        raise
+
+
+def _restore(target: Path, content: bytes | None) -> None:
+    if content is None:
+        target.unlink(missing_ok=True)
+    else:
+        temporary = target.parent / f".{target.name}.{secrets.token_hex(4)}.tmp"
+        temporary.write_bytes(content)
+        os.replace(temporary, target)
 
 
 def atomic_write(target: Path, data: bytes) -> None:

@@ -56,6 +56,29 @@ def test_a_full_disk_leaves_what_was_there(step: str, tmp_path: Path, monkeypatc
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_a_rename_that_fails_undoes_the_ones_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, new = tmp_path / "first", tmp_path / "second", tmp_path / "new"
+    first.write_bytes(b"old")
+    rename = os.replace
+
+    def refuse_second(source: Path, target: Path) -> None:
+        if target == second:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse_second)
+    with pytest.raises(UserError, match=r"cannot write .*second: Operation not permitted; nothing was changed"):
+        write_all({first: b"a", new: b"b", second: b"c"})
+    assert first.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [first]
+
+
+def write_all(files: dict[Path, bytes]) -> None:
+    with staging() as stage:
+        for path, data in files.items():
+            stage(path, data)
+
+
 def test_a_folder_in_the_way_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     with pytest.raises(UserError, match="it is a folder"):

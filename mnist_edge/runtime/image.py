@@ -4,6 +4,7 @@ LeCun et al. (1998) scaled each digit into a 20×20 box, keeping its proportions
 centre of mass. Each step here is a function of its own.
 """
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,7 @@ def prepare(picture: Image.Image) -> NDArray[np.float32]:
 
     Raises:
         NoDigitError: the picture is blank.
+        PictureError: its colours can't be understood.
     """
     grey = to_grey(upright(picture))
     if not is_prepared(picture, grey):
@@ -66,16 +68,26 @@ def load(path: Path) -> Image.Image:
 
 
 def upright(picture: Image.Image) -> Image.Image:
-    """Turn the picture as its EXIF orientation says."""
-    return ImageOps.exif_transpose(picture)
+    """Turn the picture as its EXIF orientation says; where that can't be read, leave it as it is."""
+    try:
+        return ImageOps.exif_transpose(picture)
+    except (SyntaxError, ValueError, OSError, struct.error):
+        return picture
 
 
 def to_grey(picture: Image.Image) -> Grey:
-    """Return the brightness, with transparent parts laid over white, or over black where the ink itself is light."""
+    """Return the brightness, with transparent parts laid over white, or over black where the ink itself is light.
+
+    Raises:
+        PictureError: Pillow can't convert the picture's mode.
+    """
     if picture.mode in ("I;16", "I;16B", "I", "F"):
         return _stretch(np.asarray(picture, dtype=np.float32))
     if not picture.has_transparency_data:
-        return _unit(picture.convert("L"))
+        try:
+            return _unit(picture.convert("L"))
+        except ValueError as error:
+            raise PictureError(f"the picture's mode {picture.mode} has no brightness") from error
     coloured = picture.convert("RGBA")
     grey = _unit(coloured.convert("RGB").convert("L"))
     alpha = _unit(coloured.getchannel("A"))

@@ -26,11 +26,18 @@ def read_manifest(folder: Path) -> list[dict[str, Any]]:
         manifest = json.loads(path.read_bytes())
         if manifest["version"] != VERSION:
             raise ValueError(f"it is of version {manifest['version']}, expected {VERSION}")
-        return [{"file": e["file"], "format": e["format"], "sha256": e["sha256"], **e} for e in manifest["artefacts"]]
+        return [_entry(entry) for entry in manifest["artefacts"]]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"cannot understand {path} ({error}): remove it and export again") from error
+
+
+def _entry(entry: dict[str, Any]) -> dict[str, Any]:
+    for name in ("file", "format", "sha256"):
+        if not isinstance(entry[name], str):
+            raise TypeError(f"{name} is {entry[name]!r}")
+    return entry
 
 
 def manifest_bytes(entries: list[dict[str, Any]]) -> bytes:

@@ -1,5 +1,6 @@
 """An exported ONNX file as a session that keeps to its contract."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +47,9 @@ def open_session(data: bytes) -> ort.InferenceSession:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # what goes wrong is raised; the log would only repeat it
     try:
-        return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except _ORT_ERRORS as error:
+        # Its fallback is for other processors than the CPU, and talks on stdout.
+        return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+    except (*_ORT_ERRORS, UnicodeDecodeError) as error:
         raise SessionError(f"onnxruntime cannot load it ({_first_line(error)})") from error
 
 
@@ -71,25 +73,30 @@ def session_contract(session: ort.InferenceSession) -> Contract:
     Raises:
         ContractError: there is none, or it is not understood here.
     """
-    return Contract.from_json(session.get_modelmeta().custom_metadata_map.get(CONTRACT_KEY))
+    try:
+        properties = session.get_modelmeta().custom_metadata_map
+    except UnicodeDecodeError as error:
+        raise ContractError("its contract is damaged") from error
+    return Contract.from_json(properties.get(CONTRACT_KEY))
 
 
 def contradictions(session: ort.InferenceSession, contract: Contract) -> list[str]:
     """Return a line for each way in which the graph's input or output is not as the contract says."""
-    given, gives = session.get_inputs(), session.get_outputs()
+    try:
+        given, gives = session.get_inputs(), session.get_outputs()
+        found = [(node.name, tuple(node.shape), node.type) for node in (*given, *gives)]
+    except UnicodeDecodeError:
+        return ["the names of the graph's input or output are damaged"]
     if len(given) != 1 or len(gives) != 1:
         return [f"the graph has {len(given)} inputs and {len(gives)} outputs, expected 1 of each"]
     promised = {
         "input": (contract.input_name, contract.input_shape, _ELEMENT_TYPES.get(contract.input_dtype)),
         "output": (contract.output_name, contract.output_shape, "tensor(float)"),
     }
-    found = {
-        side: (node.name, tuple(node.shape), node.type) for side, node in zip(promised, [*given, *gives], strict=True)
-    }
     return [
-        f"the graph's {side} is {found[side]}, its contract says {promised[side]}"
-        for side in promised
-        if found[side] != promised[side]
+        f"the graph's {side} is {is_}, its contract says {says}"
+        for (side, says), is_ in zip(promised.items(), found, strict=True)
+        if is_ != says
     ]
 
 
@@ -125,17 +132,21 @@ def open_model(path: Path) -> Model:
 def _unknown_wishes(contract: Contract) -> list[str]:
     """Return what the contract asks for that the preprocessing here does not give."""
     given = {
+        "labels": tuple("0123456789"),
         "preprocessing": PREPROCESSING,
         "polarity": "white-on-black",
         "input_range": (0.0, 1.0),
         "input_dtype": "float32",
         "input_shape": ("batch", 1, 28, 28),
     }
-    return [
+    wishes = [
         f"its contract asks for {name} {getattr(contract, name)!r}, this runner gives {value!r}"
         for name, value in given.items()
         if getattr(contract, name) != value
     ]
+    if not isinstance(contract.temperature, float) or not 0 < contract.temperature < math.inf:
+        wishes.append(f"its contract asks for temperature {contract.temperature!r}, expected a number above 0")
+    return wishes
 
 
 def _first_line(error: Exception) -> str:

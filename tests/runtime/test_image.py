@@ -94,6 +94,15 @@ def test_modes_give_the_same(mode: str) -> None:
     assert np.corrcoef(image.prepare(grey.convert(mode)).ravel(), image.prepare(grey).ravel())[0, 1] > 0.98
 
 
+def test_a_mode_without_brightness_and_a_damaged_orientation() -> None:
+    with pytest.raises(image.PictureError, match="mode LAB"):
+        image.prepare(Image.new("LAB", (40, 40)))
+    picture = drawn(100, (0.3, 0.3, 0.3, 0.4), 255, 0)
+    expected = image.prepare(picture)
+    picture.info["exif"] = b"Exif\x00\x00not a header"
+    assert np.array_equal(image.prepare(picture), expected)
+
+
 def test_sixteen_bits_give_the_same() -> None:
     grey = drawn(100, (0.3, 0.3, 0.3, 0.4), 255, 0)
     deep = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)

@@ -60,6 +60,9 @@ def test_a_bad_picture_costs_only_its_own_answer(tmp_path: Path) -> None:
         (damage.set_contract(input_range=[0, 255]), "asks for input_range"),
         (damage.set_contract(input_name="picture"), "graph's input is"),
         (damage.set_contract(version=99), "version 99"),
+        (damage.set_contract(labels=list("abcdefghij")), "asks for labels"),
+        (damage.set_contract(temperature="warm"), "asks for temperature 'warm'"),
+        (damage.set_contract(temperature=0.0), "asks for temperature 0.0"),
         (damage.drop_contract, "no mnist-edge contract"),
         (damage.freeze_batch, "graph's input is"),
     ],
@@ -70,6 +73,19 @@ def test_a_contract_that_the_runner_does_not_know_is_refused(edit: damage.Edit, 
     with pytest.raises(UserError, match=message) as caught:
         open_model(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_byte_anywhere_is_one_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Also in text, where it is no longer UTF-8."""
+    path = tmp_path / "model.onnx"
+    sealed = BUILT_IN.read_bytes()
+    for position in (*range(0, 4000, 37), *range(len(sealed) - 4000, len(sealed), 37)):
+        data = bytearray(sealed)
+        data[position] ^= 0x80
+        path.write_bytes(data)
+        with pytest.raises(UserError, match="cannot use"):
+            open_model(path)
+    assert capfd.readouterr().out == ""
 
 
 def test_an_altered_or_foreign_file_is_refused(tmp_path: Path) -> None:
