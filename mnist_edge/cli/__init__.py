@@ -9,7 +9,9 @@ from mnist_edge.errors import UserError
 
 COMMANDS = {
     "train": "Train the digit classifier and write a checkpoint.",
+    "tune": "Search for settings that train better.",
     "evaluate": "Measure checkpoints and exported files on the test images.",
+    "plot": "Draw samples, curves, confusions, mistakes and more.",
     "export": "Export a checkpoint; what does not match it is not written.",
     "verify": "Check exported files against the checkpoint they came from.",
     "predict": "Read the digit in each picture.",
@@ -25,6 +27,8 @@ EXTRA_PACKAGES = {
     "sklearn",
     "scipy",
     "rich",
+    "matplotlib",
+    "optuna",
     "google",
 }
 """What only `mnist-edge[train]` brings, by the name under which it is imported."""

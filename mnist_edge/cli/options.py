@@ -1,11 +1,26 @@
 """Options that several sub-commands share."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 CHECKPOINT = Path("checkpoints/mnist-mlp.safetensors")
 """Where `train` writes and `export` reads, unless told otherwise."""
+
+
+class FigurePath(click.Path):
+    """The name of a picture to write, refused before any work is done where its suffix is another."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        """Return the path."""
+        path = Path(value)
+        if path.suffix not in (".png", ".svg"):
+            self.fail(f"{value!r} does not end in .png or .svg", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FIGURE = FigurePath(dir_okay=False, path_type=Path)
 
 data_dir = click.option(
     "--data-dir",

@@ -1,28 +1,27 @@
 """A trained model on disk: weights as safetensors, and how they were made as metadata. No pickle."""
 
 import dataclasses
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 import mnist_edge
 from mnist_edge.errors import UserError
-from mnist_edge.files import atomic_write, read_bytes, sha256
-from mnist_edge.training.loop import Epoch
+from mnist_edge.files import atomic_write, sha256
+from mnist_edge.training.calibration import fit_temperature
+from mnist_edge.training.data import TrainingData
+from mnist_edge.training.loop import Epoch, Training, answer
 from mnist_edge.training.model import build_model
 from mnist_edge.training.recipe import Recipe
+from mnist_edge.training.resume import Plan
+from mnist_edge.training.tensors import read_tensors, tensors_to_bytes
 
 VERSION = 1
 """Version of the metadata's layout."""
-
-_KEY = "mnist_edge"  # one key only: safetensors writes several in no fixed order
 
 
 @dataclass(frozen=True)
@@ -31,12 +30,14 @@ class Checkpoint:
 
     Attributes:
         architecture: a key of `mnist_edge.training.model.ARCHITECTURES`.
-        weights: the model's `state_dict`, float32.
+        weights: the model's `state_dict`.
         recipe: how it was trained.
-        seed: what the initial weights and the order of the images were drawn from.
+        seed: what the initial weights, the order of the images and the augmentation were drawn from.
         history: loss and validation accuracy of each epoch.
+        temperature: by which logits are divided before the softmax, fitted on the validation images.
         data_digest: SHA-256 of the training images and labels.
         versions: of the packages that made it.
+        file_digest: SHA-256 of the file it was read from, None for one that was not.
     """
 
     architecture: str
@@ -44,8 +45,10 @@ class Checkpoint:
     recipe: Recipe
     seed: int
     history: tuple[Epoch, ...]
+    temperature: float
     data_digest: str
     versions: dict[str, str]
+    file_digest: str | None = field(default=None, compare=False)
 
     def build(self) -> nn.Module:
         """Return the model with these weights, in `eval()`.
@@ -65,27 +68,26 @@ class Checkpoint:
     def to_bytes(self) -> bytes:
         """Return the checkpoint as a safetensors file; the same checkpoint gives the same bytes."""
         metadata = dataclasses.asdict(dataclasses.replace(self, weights={}))
-        del metadata["weights"]
-        text = json.dumps({"version": VERSION, **metadata}, sort_keys=True)
-        return safetensors.torch.save(self.weights, metadata={_KEY: text})
+        del metadata["weights"], metadata["file_digest"]
+        return tensors_to_bytes(self.weights, {"version": VERSION, **metadata})
 
     @cached_property
     def digest(self) -> str:
         """The SHA-256 of the checkpoint's file, as 64 hexadecimal digits."""
-        return sha256(self.to_bytes())
+        return self.file_digest or sha256(self.to_bytes())
 
 
-def make_checkpoint(
-    model: nn.Module, architecture: str, recipe: Recipe, seed: int, history: list[Epoch], data_digest: str
-) -> Checkpoint:
-    """Return the checkpoint of a model that was just trained here."""
+def make_checkpoint(training: Training, plan: Plan, data: TrainingData) -> Checkpoint:
+    """Return the checkpoint of a training that was just finished here, with a temperature fitted on `data`."""
+    logits = answer(training.result, data.validation.images)
     return Checkpoint(
-        architecture=architecture,
-        weights={name: tensor.detach().clone() for name, tensor in model.state_dict().items()},
-        recipe=recipe,
-        seed=seed,
-        history=tuple(history),
-        data_digest=data_digest,
+        architecture=plan.architecture,
+        weights={name: tensor.detach().clone() for name, tensor in training.result.state_dict().items()},
+        recipe=plan.recipe,
+        seed=plan.seed,
+        history=tuple(training.history),
+        temperature=fit_temperature(logits.numpy(), data.validation.labels.numpy()),
+        data_digest=plan.data_digest,
         versions={"mnist-edge": mnist_edge.__version__, "torch": torch.__version__},
     )
 
@@ -107,25 +109,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     if not path.exists():
         raise UserError(f"no checkpoint at {path}: make one with `mnist-edge train`, or name another file")
-    data = read_bytes(path)
+    weights, metadata, digest = read_tensors(path, "a checkpoint")
     try:
-        weights = safetensors.torch.load(data)
-        return _from_metadata(_metadata(data), weights)
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+        return dataclasses.replace(_from_metadata(metadata, weights), file_digest=digest)
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path} is not a checkpoint of mnist-edge, or is damaged ({error}): make one with `mnist-edge train`"
         ) from error
-
-
-def _metadata(data: bytes) -> dict[str, Any]:
-    """Return the metadata in the header of a safetensors file: 8 bytes of length, then JSON.
-
-    `safetensors.safe_open` reads the metadata only of a file by its name, and the file may have changed since.
-    """
-    length = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + length])
-    metadata: dict[str, Any] = json.loads(header["__metadata__"][_KEY])
-    return metadata
 
 
 def _from_metadata(metadata: dict[str, Any], weights: dict[str, Tensor]) -> Checkpoint:
@@ -134,9 +124,10 @@ def _from_metadata(metadata: dict[str, Any], weights: dict[str, Tensor]) -> Chec
     return Checkpoint(
         architecture=metadata["architecture"],
         weights=weights,
-        recipe=Recipe(**metadata["recipe"]),
+        recipe=Recipe.from_json(metadata["recipe"]),
         seed=metadata["seed"],
         history=tuple(Epoch(**epoch) for epoch in metadata["history"]),
+        temperature=metadata["temperature"],
         data_digest=metadata["data_digest"],
         versions=metadata["versions"],
     )

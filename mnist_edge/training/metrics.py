@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from mnist_edge.training.calibration import reliability
+
 CLASSES = tuple(range(10))
 
 
@@ -22,6 +24,7 @@ class Evaluation:
         precision: of the answers d, the share that is right, for d = 0..9; 0 where d is never answered.
         recall: of the images of d, the share that is found, for d = 0..9; 0 where there is none.
         confusion: `confusion[label][answer]` counts images.
+        calibration_error: expected |confidence - accuracy| over 15 bins, in [0, 1].
     """
 
     images: int
@@ -30,6 +33,7 @@ class Evaluation:
     precision: tuple[float, ...]
     recall: tuple[float, ...]
     confusion: tuple[tuple[int, ...], ...]
+    calibration_error: float
 
     @property
     def accuracy(self) -> float:
@@ -43,14 +47,17 @@ class Evaluation:
             "correct": self.correct,
             "accuracy": self.accuracy,
             "interval_95": list(self.interval),
+            "calibration_error": self.calibration_error,
             "precision": list(self.precision),
             "recall": list(self.recall),
             "confusion": [list(row) for row in self.confusion],
         }
 
 
-def evaluate_logits(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Evaluation:
+def evaluate_logits(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float = 1.0) -> Evaluation:
     """Judge logits, float32 `[N, 10]`, against labels, int64 `[N]` in 0..9, with N > 0.
+
+    Confidences are those at `temperature`.
 
     The interval is Wilson's (1927) as `scipy.stats` computes it; it holds near 0 and 1, where the normal
     approximation does not.
@@ -66,4 +73,5 @@ def evaluate_logits(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> E
         precision=tuple(precision.tolist()),
         recall=tuple(recall.tolist()),
         confusion=tuple(tuple(row) for row in confusion_matrix(labels, answers, labels=CLASSES).tolist()),
+        calibration_error=reliability(logits, labels, temperature).error,
     )

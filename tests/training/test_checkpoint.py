@@ -9,7 +9,7 @@ import torch
 
 from mnist_edge.errors import UserError
 from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from mnist_edge.training.recipe import RECIPES
+from mnist_edge.training.recipe import recipe_for
 from tests.conftest import RELEASED
 
 
@@ -22,16 +22,18 @@ def test_a_checkpoint_comes_back_as_it_was(released: Checkpoint, tmp_path: Path)
 
 
 def test_the_digest_is_that_of_the_file(released: Checkpoint) -> None:
-    assert released.digest == hashlib.sha256(RELEASED.read_bytes()).hexdigest()
+    written = hashlib.sha256(RELEASED.read_bytes()).hexdigest()
+    assert released.digest == written
+    assert dataclasses.replace(released, file_digest=None).digest == written
 
 
 def test_the_metadata_says_how_it_was_made(released: Checkpoint) -> None:
     with safetensors.safe_open(RELEASED, "pt") as file:
         metadata = json.loads(file.metadata()["mnist_edge"])
     assert metadata["architecture"] == "mlp"
-    assert metadata["recipe"] == dataclasses.asdict(RECIPES["plain"])
+    assert metadata["recipe"] == json.loads(json.dumps(dataclasses.asdict(recipe_for("robust", "mlp"))))
     assert metadata["seed"] == 0
-    assert len(metadata["history"]) == RECIPES["plain"].epochs
+    assert len(metadata["history"]) == recipe_for("robust", "mlp").epochs
     assert set(metadata["versions"]) == {"mnist-edge", "torch"}
     assert sum(tensor.numel() for tensor in released.weights.values()) == 109_386
 

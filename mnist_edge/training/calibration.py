@@ -1,0 +1,65 @@
+"""Is a confidence of 90 % right nine times of ten? Temperature scaling, and the error that is left.
+
+Guo, Pleiss, Sun and Weinberger: *On Calibration of Modern Neural Networks* (2017).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+
+BINS = 15
+"""Equal-width bins of confidence, as in the paper."""
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Confidence against accuracy.
+
+    Attributes:
+        counts: answers in each bin, `[15]`; bin i holds confidences in (i/15, (i+1)/15].
+        confidence: mean confidence in each bin, 0 where it is empty.
+        accuracy: share of right answers in each bin, 0 where it is empty.
+    """
+
+    counts: tuple[int, ...]
+    confidence: tuple[float, ...]
+    accuracy: tuple[float, ...]
+
+    @property
+    def error(self) -> float:
+        """The expected calibration error, in [0, 1]: |confidence - accuracy|, averaged over the answers."""
+        gaps = np.abs(np.subtract(self.confidence, self.accuracy))
+        return float((gaps * self.counts).sum() / sum(self.counts))
+
+
+def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """Return the temperature in [0.05, 20] that makes the labels likeliest, to six decimals.
+
+    `logits` are float32 `[N, 10]` of images that were not trained on, `labels` int64 `[N]` in 0..9.
+    """
+    scores = logits.astype(np.float64)
+
+    def loss(log_temperature: float) -> float:
+        likelihoods = log_softmax(scores / np.exp(log_temperature), axis=1)
+        return float(-likelihoods[np.arange(len(labels)), labels].mean())
+
+    found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20)), method="bounded", options={"xatol": 1e-6})
+    return round(float(np.exp(found.x)), 6)
+
+
+def reliability(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float) -> Reliability:
+    """Sort the answers by confidence at this temperature; N > 0."""
+    probabilities = softmax(logits.astype(np.float64) / temperature, axis=1)
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    counts = np.bincount(bins, minlength=BINS)
+    share = 1 / np.maximum(counts, 1)
+    return Reliability(
+        counts=tuple(counts.tolist()),
+        confidence=tuple((np.bincount(bins, weights=confidence, minlength=BINS) * share).tolist()),
+        accuracy=tuple((np.bincount(bins, weights=right, minlength=BINS) * share).tolist()),
+    )

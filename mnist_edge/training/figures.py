@@ -1,0 +1,229 @@
+"""Pictures by which a model is understood. Each function returns a matplotlib figure; `save_figure` writes one."""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from mnist_edge.errors import UserError
+from mnist_edge.files import atomic_write
+from mnist_edge.training.augment import Augmentation, augment
+from mnist_edge.training.calibration import BINS, Reliability
+from mnist_edge.training.corrupt import CORRUPTIONS, SEVERITIES, corrupt
+from mnist_edge.training.data import Split
+from mnist_edge.training.loop import Epoch
+from mnist_edge.training.metrics import CLASSES, Evaluation
+from mnist_edge.training.recipe import Recipe
+
+Logits = NDArray[np.float32]
+
+LINES = ("-", "--", ":", "-.")
+"""Models with the same answers lie on each other; the lines differ so that both are seen."""
+
+RIGHT, WRONG = "tab:green", "tab:red"
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG or SVG, by the suffix, atomically; the same figure gives the same bytes.
+
+    Raises:
+        UserError: another suffix, or the file can't be written.
+    """
+    if path.suffix not in (".png", ".svg"):
+        raise UserError(f"cannot draw to {path}: expected a name that ends in .png or .svg")
+    buffer = io.BytesIO()
+    with rc_context({"svg.hashsalt": "mnist-edge"}):
+        figure.savefig(
+            buffer, format=path.suffix[1:], dpi=130, metadata={"Date": None} if path.suffix == ".svg" else {}
+        )
+    atomic_write(path, buffer.getvalue())
+
+
+def samples_figure(split: Split, seed: int = 0) -> Figure:
+    """Return eight digits of each class, drawn from `split`, with their labels."""
+    generator = torch.Generator().manual_seed(seed)
+    figure = _figure("MNIST's test images, eight of each label", (7, 8.4))
+    grid = figure.subplots(10, 8)
+    for label in CLASSES:
+        where = (split.labels == label).nonzero().flatten()
+        chosen = where[torch.randperm(len(where), generator=generator)[:8]]
+        for column, index in enumerate(chosen.tolist()):
+            _show(grid[label, column], split.images[index, 0].numpy(), f"{label}")
+    return figure
+
+
+def augmentation_figure(split: Split, recipe: Recipe, index: int, seed: int = 0) -> Figure:
+    """Return one digit and sixteen versions of it as the recipe changes it in training."""
+    image, label = split.images[index : index + 1], split.labels[index : index + 1]
+    versions = augment(image.repeat(16, 1, 1, 1), label.repeat(16), recipe.augmentation, _generator(seed))
+    kind = "unchanged by" if recipe.augmentation == Augmentation() else "as changed by"
+    figure = _figure(f"A {label.item()} and sixteen versions of it, {kind} the recipe “{recipe.name}”", (9, 2.6))
+    grid = figure.subplots(2, 9)
+    _show(grid[0, 0], image[0, 0].numpy(), "original")
+    grid[1, 0].axis("off")
+    for number in range(16):
+        _show(grid[number // 8, 1 + number % 8], versions[number, 0].numpy(), "")
+    return figure
+
+
+def corruption_figure(split: Split, logits: Mapping[str, Logits], chosen: Sequence[int], temperature: float) -> Figure:
+    """Return digits as they are and corrupted at severity 3, with a model's answers.
+
+    `logits` holds float32 `[len(chosen), 10]` for "original" and each key of `CORRUPTIONS`.
+    """
+    figure = _figure("The same digits made worse (severity 3 of 5), with the model's answer and confidence", (9, 11))
+    grid = figure.subplots(len(CORRUPTIONS) + 1, len(chosen))
+    for row, kind in enumerate(("original", *CORRUPTIONS)):
+        shown = split.images[list(chosen)]
+        if kind != "original":
+            shown = corrupt(shown, kind, 3)
+        probabilities = softmax(logits[kind] / temperature, axis=1)
+        for column, index in enumerate(chosen):
+            answer = int(probabilities[column].argmax())
+            right = answer == int(split.labels[index])
+            title = f"{answer}  {probabilities[column, answer]:.0%}"
+            _show(grid[row, column], shown[column, 0].numpy(), title, RIGHT if right else WRONG)
+        grid[row, 0].set_ylabel(kind, rotation=0, ha="right", va="center", fontsize=9)
+    return figure
+
+
+def curves_figure(history: Sequence[Epoch]) -> Figure:
+    """Return loss and validation accuracy over the epochs of a training."""
+    epochs = [epoch.epoch for epoch in history]
+    figure = _figure("Training: loss on what is learnt from, accuracy on 5,000 held-back images", (9, 3.8))
+    left, right = figure.subplots(1, 2)
+    left.plot(epochs, [epoch.loss for epoch in history], color="tab:blue", marker="." if len(epochs) < 30 else None)
+    left.set(xlabel="epoch", ylabel="mean cross-entropy [nats]", yscale="log")
+    errors = [max(1 - epoch.accuracy, 1e-4) for epoch in history]
+    right.plot(epochs, errors, color="tab:orange", marker="." if len(epochs) < 30 else None)
+    best = max(history, key=lambda epoch: epoch.accuracy)
+    right.set(xlabel="epoch", ylabel="share answered wrongly", yscale="log")
+    right.set_title(f"best {best.accuracy:.2%} after epoch {best.epoch}", fontsize=9)
+    for axes, form in ((left, StrMethodFormatter("{x:g}")), (right, PercentFormatter(1, decimals=1))):
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(form)
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3, which="both")
+    return figure
+
+
+def confusion_figure(evaluation: Evaluation, name: str) -> Figure:
+    """Return the confusion matrix; colours are of mistakes only, on a scale of their own."""
+    counts = np.array(evaluation.confusion)
+    mistakes = counts - np.diag(np.diag(counts))
+    figure = _figure(f"{name}: answers for each label, {evaluation.accuracy:.2%} right", (6.2, 5.6))
+    axes = figure.subplots()
+    shown = axes.imshow(mistakes, cmap="Reds")
+    for label in CLASSES:
+        for answer in CLASSES:
+            count = int(counts[label, answer])
+            dark = mistakes[label, answer] > 0.6 * mistakes.max()
+            weight = "bold" if label == answer else "normal"
+            text = str(count) if count else "·"
+            axes.text(answer, label, text, ha="center", va="center", color="white" if dark else "black", weight=weight)
+    axes.set(xlabel="the model's answer", ylabel="label", xticks=CLASSES, yticks=CLASSES)
+    figure.colorbar(shown, label="images answered wrongly", shrink=0.8)
+    return figure
+
+
+def mistakes_figure(split: Split, logits: Logits, temperature: float, name: str) -> Figure:
+    """Return the wrong answers of which the model is surest, up to 24."""
+    probabilities = softmax(logits / temperature, axis=1)
+    answers, labels = probabilities.argmax(axis=1), split.labels.numpy()
+    wrong = np.flatnonzero(answers != labels)
+    surest = wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")][:24]
+    figure = _figure(f"{name}: the surest of its {len(wrong)} mistakes (label → answer, confidence)", (9, 4.6))
+    for axes, index in zip(figure.subplots(3, 8).flat, [*surest, *[None] * (24 - len(surest))], strict=True):
+        if index is None:
+            axes.axis("off")
+            continue
+        title = f"{labels[index]} → {answers[index]}  {probabilities[index].max():.0%}"
+        _show(axes, split.images[index, 0].numpy(), title, WRONG)
+    return figure
+
+
+def reliability_figure(before: Reliability, after: Reliability, temperature: float, name: str) -> Figure:
+    """Return accuracy against confidence, without and with the temperature."""
+    figure = _figure(f"{name}: is it right as often as it is sure?", (9, 4.2))
+    titles = (
+        f"without temperature, error {before.error:.2%}",
+        f"temperature {temperature:.3f}, error {after.error:.2%}",
+    )
+    for axes, bins, title in zip(figure.subplots(1, 2), (before, after), titles, strict=True):
+        filled = [index for index in range(BINS) if bins.counts[index]]
+        axes.plot([0, 1], [0, 1], color="0.6", linestyle="--", label="as sure as right")
+        axes.bar(
+            [(index + 0.5) / BINS for index in filled],
+            [bins.accuracy[index] for index in filled],
+            width=0.9 / BINS,
+            label="right answers",
+        )
+        for index in filled:
+            where = ((index + 0.5) / BINS, 0.02)
+            axes.annotate(f"{bins.counts[index]:,}", where, ha="center", rotation=90, fontsize=7, color="white")
+        axes.set(xlabel="confidence", ylabel="share of right answers", xlim=(0, 1), ylim=(0, 1))
+        axes.set_title(title, fontsize=10)
+        axes.xaxis.set_major_formatter(PercentFormatter(1))
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+        axes.legend(loc="upper left", fontsize=8)
+    return figure
+
+
+def robustness_figure(robustness: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+    """Return accuracy against severity, a panel for each corruption and a line for each model.
+
+    `robustness` holds for each model's name what `evaluate_corrupted` measured.
+    """
+    figure = _figure("Accuracy on corrupted test images", (10, 7.6))
+    grid = figure.subplots(3, 4, sharey=True).flat
+    for axes, (kind, corruption) in zip(grid, CORRUPTIONS.items(), strict=False):
+        for number, (name, measured) in enumerate(robustness.items()):
+            axes.plot(SEVERITIES, measured[kind], marker=".", linestyle=LINES[number % len(LINES)], label=name)
+        axes.set_title(f"{kind} [{corruption.unit}]", fontsize=9)
+        axes.set_xticks(SEVERITIES, [f"{level:g}" for level in corruption.levels], fontsize=8)
+        axes.set_ylim(0, 1.02)
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+        axes.grid(alpha=0.3)
+    last = grid[len(CORRUPTIONS)]
+    last.axis("off")
+    last.legend(*grid[0].get_legend_handles_labels(), loc="center", fontsize=8)
+    figure.supylabel("accuracy", fontsize=10)
+    return figure
+
+
+def importance_figure(importance: Mapping[str, float], study: str) -> Figure:
+    """Return how much of the variance of the accuracy each hyper-parameter explains (fANOVA), in [0, 1]."""
+    figure = _figure(f"What mattered in the study “{study}”", (7, 0.45 * len(importance) + 1.4))
+    axes = figure.subplots()
+    names = list(importance)[::-1]
+    bars = axes.barh(names, [importance[name] for name in names])
+    axes.bar_label(bars, [f"{importance[name]:.0%}" for name in names], padding=3, fontsize=8)
+    axes.set(xlabel="share of the variance of the held-back accuracy", xlim=(0, 1.1 * max(importance.values())))
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    return figure
+
+
+def _figure(title: str, size: tuple[float, float]) -> Figure:
+    figure = Figure(figsize=size, layout="constrained")
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def _show(axes: Axes, image: NDArray[np.float32], title: str, colour: str = "black") -> None:
+    axes.imshow(image, cmap="gray", vmin=0, vmax=1)
+    axes.set_title(title, fontsize=8, color=colour, pad=2)
+    axes.set_xticks([])
+    axes.set_yticks([])

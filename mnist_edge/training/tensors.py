@@ -1,0 +1,57 @@
+"""Tensors with metadata in one safetensors file: no pickle, the same content gives the same bytes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from mnist_edge.errors import UserError
+from mnist_edge.files import atomic_write, read_bytes, sha256
+
+_KEY = "mnist_edge"  # one key only: safetensors writes several in no fixed order
+
+
+def tensors_to_bytes(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> bytes:
+    """Return a safetensors file's content; `metadata` is anything that JSON can hold."""
+    whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    return safetensors.torch.save(whole, metadata={_KEY: json.dumps(metadata, sort_keys=True)})
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+    """Write a safetensors file, atomically.
+
+    Raises:
+        UserError: the file can't be written.
+    """
+    atomic_write(path, tensors_to_bytes(tensors, metadata))
+
+
+def read_tensors(path: Path, expected: str) -> tuple[dict[str, Tensor], dict[str, Any], str]:
+    """Return the tensors, the metadata and the SHA-256 of a file that `write_tensors` wrote.
+
+    `expected` says in an error what the file should have been.
+
+    Raises:
+        UserError: the file can't be read, is damaged, or was not written by mnist-edge.
+    """
+    data = read_bytes(path)
+    try:
+        return safetensors.torch.load(data), _metadata(data), sha256(data)
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} is not {expected} of mnist-edge, or is damaged ({error}): make one with `mnist-edge train`"
+        ) from error
+
+
+def _metadata(data: bytes) -> dict[str, Any]:
+    """Return the metadata in the header of a safetensors file: 8 bytes of length, then JSON.
+
+    `safetensors.safe_open` reads the metadata only of a file by its name, and the file may have changed since.
+    """
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    metadata: dict[str, Any] = json.loads(header["__metadata__"][_KEY])
+    return metadata

@@ -1,0 +1,152 @@
+"""Hyper-parameters by Optuna: trials that look bad after a few epochs are ended early."""
+
+import dataclasses
+import logging
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+from sqlalchemy.exc import SQLAlchemyError
+
+from mnist_edge.errors import UserError
+from mnist_edge.training.augment import Augmentation
+from mnist_edge.training.data import TrainingData
+from mnist_edge.training.loop import begin, train_epoch
+from mnist_edge.training.model import build_model
+from mnist_edge.training.recipe import Recipe
+
+STARTUP_TRIALS = 4
+"""Trials that run to their end before any is compared with their median."""
+
+SEARCHED = ("learning_rate", "momentum", "batch_size", "weight_decay")
+"""The settings that are searched; with augmentation also its strength as a whole."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched.
+
+    Attributes:
+        architecture: a key of `mnist_edge.training.model.ARCHITECTURES`.
+        recipe: what the settings that are not searched are taken from.
+        epochs: of each trial.
+        seed: of each trial's weights, order and augmentation; what is tried is drawn anew by every process.
+    """
+
+    architecture: str
+    recipe: Recipe
+    epochs: int
+    seed: int
+
+
+def open_study(storage: str, name: str, search: Search) -> optuna.Study:
+    """Return the study of that name, made where it is new.
+
+    Several processes, or machines, may work on one study: `storage` is anything that Optuna takes, as
+    `sqlite:///tune.db` or a server's `postgresql://…`.
+
+    Raises:
+        UserError: the storage can't be opened, or the study is of another search.
+    """
+    optuna.logging.set_verbosity(logging.WARNING)
+    try:
+        if storage.startswith("sqlite:///"):
+            Path(storage.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        study = optuna.create_study(
+            storage=storage,
+            study_name=name,
+            load_if_exists=True,
+            direction="maximize",
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=1),
+        )
+    except (optuna.exceptions.StorageInternalError, SQLAlchemyError, ImportError, ValueError, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"cannot open the storage {storage} ({reason}): expected an URL like sqlite:///tune.db"
+        ) from error
+    _claim(study, search)
+    return study
+
+
+def _claim(study: optuna.Study, search: Search) -> None:
+    """Write what a new study searches into it; refuse one whose trials can't be compared with this search's."""
+    wanted = {"architecture": search.architecture, "recipe": search.recipe.name, "epochs": search.epochs}
+    found = study.user_attrs or wanted
+    if found != wanted:
+        raise UserError(f"the study {study.study_name!r} is of {found}, not of {wanted}: give this one another --study")
+    for name, value in wanted.items():
+        study.set_user_attr(name, value)
+
+
+def tune(
+    study: optuna.Study,
+    search: Search,
+    data: TrainingData,
+    trials: int,
+    on_trial: Callable[[optuna.trial.FrozenTrial], None] = lambda _: None,
+) -> None:
+    """Add finished trials to the study, until this call has run `trials` of them. `on_trial` hears of each."""
+    study.optimize(
+        lambda trial: _accuracy(trial, search, data),
+        n_trials=trials,
+        callbacks=[lambda _, trial: on_trial(trial)],
+        catch=(UserError,),
+    )
+
+
+def best_recipe(study: optuna.Study, recipe: Recipe) -> Recipe:
+    """Return the recipe with the settings of the study's best trial.
+
+    Raises:
+        UserError: no trial has finished.
+    """
+    finished = [trial for trial in study.trials if trial.state is optuna.trial.TrialState.COMPLETE]
+    if not finished:
+        raise UserError(f"the study {study.study_name!r} has no finished trial yet: run more --trials")
+    return _with(recipe, study.best_params)
+
+
+def importance(study: optuna.Study) -> dict[str, float]:
+    """Return how much of the accuracy's variance each setting explains, by fANOVA (Hutter et al. 2014), in [0, 1].
+
+    Raises:
+        UserError: fewer than four trials have finished.
+    """
+    finished = [trial for trial in study.trials if trial.state is optuna.trial.TrialState.COMPLETE]
+    if len(finished) < STARTUP_TRIALS:
+        raise UserError(f"{len(finished)} finished trials do not show what mattered: run at least {STARTUP_TRIALS}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return dict(optuna.importance.get_param_importances(study))
+
+
+def _accuracy(trial: optuna.Trial, search: Search, data: TrainingData) -> float:
+    """Train one trial; its value is the best accuracy on the validation images."""
+    settings: dict[str, float | int] = {
+        "learning_rate": trial.suggest_float("learning_rate", 0.005, 0.5, log=True),
+        "momentum": trial.suggest_float("momentum", 0.0, 0.95),
+        "batch_size": trial.suggest_categorical("batch_size", [32, 64, 128, 256]),
+        "weight_decay": trial.suggest_float("weight_decay", 1e-6, 1e-3, log=True),
+    }
+    if search.recipe.augmentation != Augmentation():
+        settings["strength"] = trial.suggest_float("strength", 0.3, 1.5)
+    scale = search.epochs / search.recipe.epochs  # a short trial warms up for as great a share of its time
+    recipe = _with(search.recipe, settings)
+    recipe = dataclasses.replace(recipe, epochs=search.epochs, warmup=recipe.warmup * scale)
+    training = begin(build_model(search.architecture, search.seed), recipe, search.seed)
+    best = 0.0
+    for epoch in range(search.epochs):
+        best = max(best, train_epoch(training, data).accuracy)
+        trial.report(best, epoch)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+    return best
+
+
+def _with(recipe: Recipe, settings: dict[str, float | int]) -> Recipe:
+    """Return the recipe with a trial's settings; `strength` multiplies every change of the augmentation."""
+    changes = {name: settings[name] for name in SEARCHED}
+    augmentation = recipe.augmentation.times(settings.get("strength", 1.0))
+    return dataclasses.replace(recipe, **changes, augmentation=augmentation)  # type: ignore[arg-type]

@@ -1,0 +1,103 @@
+"""Recipes, interruption and resumption, from the command line."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from mnist_edge.cli import main
+from mnist_edge.cli.train import AUGMENTATION, SETTINGS
+from mnist_edge.training.augment import Augmentation
+from mnist_edge.training.checkpoint import load_checkpoint
+from mnist_edge.training.recipe import Recipe
+from tests.conftest import DATA
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, ["train", *map(str, arguments), "--data-dir", str(DATA)])
+
+
+def test_every_setting_of_a_recipe_has_an_option() -> None:
+    settings = {field.name for field in dataclasses.fields(Recipe)} - {"name", "augmentation"}
+    assert set(SETTINGS) == settings
+    assert set(AUGMENTATION) == {field.name for field in dataclasses.fields(Augmentation)}
+
+
+def test_settings_are_written_into_the_checkpoint(tmp_path: Path) -> None:
+    output = tmp_path / "c.safetensors"
+    options = [
+        "--recipe",
+        "robust",
+        "--epochs",
+        "1",
+        "--batch-size",
+        "500",
+        "--rotation",
+        "5",
+        "--schedule",
+        "constant",
+    ]
+    result = run(*options, "--output", output, "--curves", tmp_path / "curves.png")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    recipe = load_checkpoint(output).recipe
+    assert (recipe.name, recipe.epochs, recipe.batch_size, recipe.schedule) == ("robust", 1, 500, "constant")
+    assert recipe.augmentation.rotation == 5
+    assert recipe.augmentation.thickness > 0
+    assert not output.with_name("c.safetensors.resume").exists()
+
+
+def command(output: Path, *options: str) -> list[str]:
+    arguments = ["train", "--recipe", "robust", "--epochs", "3", "--batch-size", "128"]
+    return [sys.executable, "-m", "mnist_edge", *arguments, "--output", str(output), "--data-dir", str(DATA), *options]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_training_goes_on_to_the_same_bytes(how: signal.Signals, tmp_path: Path) -> None:
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    subprocess.run(command(whole), check=True, capture_output=True)
+
+    process = subprocess.Popen(command(stopped), stderr=subprocess.PIPE, text=True)
+    saved = stopped.with_name("stopped.resume")
+    while not saved.exists() and process.poll() is None:
+        time.sleep(0.05)
+    os.kill(process.pid, how)
+    _, told = process.communicate(timeout=60)
+    assert not stopped.exists()
+    if how is signal.SIGINT:
+        assert process.returncode == 130
+        assert "go on with the same command and --resume" in told
+        assert "Traceback" not in told
+
+    for options, message in (
+        (["--seed", "1", "--resume"], "the interrupted training is another one"),
+        ([], "holds an interrupted training: go on with --resume"),
+    ):
+        done = subprocess.run(command(stopped, *options), check=False, capture_output=True, text=True)
+        assert done.returncode == 1
+        assert message in done.stderr
+        assert saved.exists()
+    subprocess.run(command(stopped, "--resume"), check=True, capture_output=True)
+    assert stopped.read_bytes() == whole.read_bytes()
+    assert not saved.exists()
+
+
+def test_resuming_what_was_not_interrupted_is_one_line(tmp_path: Path) -> None:
+    result = run("--resume", "--output", tmp_path / "c")
+    assert result.exit_code == 1
+    assert "no interrupted training" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_picture_of_an_unknown_kind_is_refused_before_the_work(tmp_path: Path) -> None:
+    result = run("--output", tmp_path / "c", "--curves", tmp_path / "curves.pdf")
+    assert result.exit_code == 2
+    assert "does not end in .png or .svg" in result.stderr
+    assert list(tmp_path.iterdir()) == []
