@@ -1,4 +1,4 @@
-"""Every command block of the README is run, in a fresh clone."""
+"""Every command block of the README and of the pages in docs/ is run, in a fresh clone."""
 
 import os
 import re
@@ -11,7 +11,13 @@ import pytest
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```bash\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+BLOCKS = {
+    f"{page.name}, block {number}": block
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    for number, block in enumerate(
+        re.findall(r"^```bash\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    )
+}
 MAKE = re.findall(r"^    (make \w+)", README, re.MULTILINE)
 BIN = Path(sys.executable).parent
 
@@ -38,7 +44,7 @@ def assert_clean(clone: Path) -> None:
 
 def test_the_readme_has_the_commands() -> None:
     assert MAKE == ["make demo", "make test"]
-    assert len(BLOCKS) == 3
+    assert sum(name.startswith("README.md") for name in BLOCKS) == 3
 
 
 @pytest.mark.slow
@@ -69,8 +75,8 @@ def test_make_test_runs_every_check(clone: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("block", range(3))
-def test_a_block_of_commands(block: int, clone: Path) -> None:
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_block_of_commands(block: str, clone: Path) -> None:
     """The blocks build on each other. `pip install` is run by `test_wheel.py`, and by whoever made this environment."""
     lines = [line for line in BLOCKS[block].splitlines() if not line.startswith("pip install")]
     done = run("\n".join(lines), clone)

@@ -2,30 +2,69 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mnist_edge.cli import options
 
+if TYPE_CHECKING:
+    from mnist_edge.export.evaluate import OpenModel
+    from mnist_edge.training.data import Split
+
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="MODEL...")
+@click.option("--corruptions", is_flag=True, help="Measure on corrupted images instead: eleven kinds, five severities.")
+@click.option(
+    "--figure",
+    type=options.FIGURE,
+    help="With --corruptions: also draw it, to a .png or .svg file.",
+)
 @options.data_dir
 @options.as_json
-def command(models: tuple[Path, ...], data_dir: Path, as_json: bool) -> None:
+def command(models: tuple[Path, ...], corruptions: bool, figure: Path | None, data_dir: Path, as_json: bool) -> None:
     """Measure each MODEL, a checkpoint or an exported file in its own runtime, on the 10,000 test images.
 
-    Prints the accuracy with its 95 % interval (Wilson), and for each class precision, recall and confusions.
+    Prints the accuracy with its 95 % interval (Wilson), the calibration error, and for each class precision, recall
+    and confusions.
     """
-    from mnist_edge.cli.tables import class_table, evaluation_table, print_table
-    from mnist_edge.export.evaluate import evaluate
+    from mnist_edge.export.evaluate import open_model
     from mnist_edge.training.data import load_test_data
 
+    if figure and not corruptions:
+        raise click.UsageError("--figure goes with --corruptions; other pictures are drawn by `mnist-edge plot`.")
     test = load_test_data(data_dir)
-    evaluations = {path: evaluate(path, test) for path in models}
+    opened = [open_model(path) for path in models]
+    if corruptions:
+        _corrupted(opened, test, figure, as_json)
+    else:
+        _clean(opened, test, as_json)
+
+
+def _clean(opened: "list[OpenModel]", test: "Split", as_json: bool) -> None:
+    from mnist_edge.cli.tables import class_table, evaluation_table, print_table
+    from mnist_edge.export.evaluate import evaluate
+
+    evaluations = {model.path: evaluate(model, test) for model in opened}
     if as_json:
         click.echo(json.dumps([{"model": str(path), **e.to_json()} for path, e in evaluations.items()], indent=2))
         return
     print_table(evaluation_table(evaluations))
     for path, evaluation in evaluations.items():
         print_table(class_table(path, evaluation))
+
+
+def _corrupted(opened: "list[OpenModel]", test: "Split", figure: Path | None, as_json: bool) -> None:
+    from mnist_edge.cli.tables import corruption_table, print_table
+    from mnist_edge.export.evaluate import evaluate_corrupted
+    from mnist_edge.training.figures import robustness_figure, save_figure
+
+    measured = {str(model.path): evaluate_corrupted(model, test) for model in opened}
+    if figure:
+        save_figure(robustness_figure(measured), figure)
+    if as_json:
+        click.echo(json.dumps([{"model": path, "accuracy": result} for path, result in measured.items()], indent=2))
+        return
+    for path, result in measured.items():
+        print_table(corruption_table(path, result))

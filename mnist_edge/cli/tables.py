@@ -1,7 +1,7 @@
 """Results as tables on stdout."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich import box
@@ -10,6 +10,7 @@ from rich.table import Table
 
 from mnist_edge.export.export import Artefact
 from mnist_edge.export.parity import ParityReport
+from mnist_edge.training.corrupt import CORRUPTIONS, SEVERITIES
 from mnist_edge.training.metrics import CLASSES, Evaluation
 
 UNBOUNDED = 10_000
@@ -55,7 +56,9 @@ def _parity_cells(report: ParityReport) -> list[str]:
 
 def evaluation_table(evaluations: Mapping[Path, Evaluation]) -> Table:
     """Return a row for each model: accuracy with its interval, and the least precision and recall of a class."""
-    table = _table("model", "accuracy", "95 % interval", "wrong", "lowest precision", "lowest recall")
+    table = _table(
+        "model", "accuracy", "95 % interval", "wrong", "calibration error", "lowest precision", "lowest recall"
+    )
     for path, evaluation in evaluations.items():
         low, high = evaluation.interval
         table.add_row(
@@ -63,6 +66,7 @@ def evaluation_table(evaluations: Mapping[Path, Evaluation]) -> Table:
             f"{evaluation.accuracy:.2%}",
             f"{low:.2%} – {high:.2%}",
             f"{evaluation.images - evaluation.correct} of {evaluation.images:,}",
+            f"{evaluation.calibration_error:.2%}",
             _least(evaluation.precision),
             _least(evaluation.recall),
         )
@@ -78,6 +82,21 @@ def class_table(path: Path, evaluation: Evaluation) -> Table:
         table.add_row(str(label), *(str(count) if count else "·" for count in row), f"{evaluation.recall[label]:.2%}")
     table.add_section()
     table.add_row("precision", *(f"{value:.1%}" for value in evaluation.precision), "")
+    return table
+
+
+def corruption_table(path: str, accuracy: Mapping[str, Sequence[float]]) -> Table:
+    """Return a row for each corruption: the accuracy at each severity, and the mean; the mean of all below."""
+    table = _table("corruption", *(f"severity {severity}" for severity in SEVERITIES), "mean", "levels")
+    table.title = f"{path}: accuracy on corrupted images"
+    table.title_justify = "left"
+    for kind, row in accuracy.items():
+        levels = ", ".join(f"{level:g}" for level in CORRUPTIONS[kind].levels)
+        cells = [*(f"{value:.1%}" for value in row), f"{sum(row) / len(row):.1%}"]
+        table.add_row(kind, *cells, f"{levels} {CORRUPTIONS[kind].unit}")
+    means = [sum(column) / len(accuracy) for column in zip(*accuracy.values(), strict=True)]
+    table.add_section()
+    table.add_row("mean", *(f"{value:.1%}" for value in means), f"{sum(means) / len(means):.1%}", "")
     return table
 
 

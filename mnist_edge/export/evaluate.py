@@ -1,6 +1,10 @@
 """Measure a model, trained or exported, on labelled images."""
 
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mnist_edge.errors import UserError
 from mnist_edge.export.format import ArtefactError
@@ -8,31 +12,81 @@ from mnist_edge.export.formats import format_of
 from mnist_edge.export.parity import TOLERANCES, eager_predictor, in_batches
 from mnist_edge.runtime.session import Predict
 from mnist_edge.training.checkpoint import load_checkpoint
+from mnist_edge.training.corrupt import CORRUPTIONS, SEVERITIES, corrupt
 from mnist_edge.training.data import Split
 from mnist_edge.training.metrics import Evaluation, evaluate_logits
 
+Robustness = dict[str, list[float]]
+"""Accuracy in [0, 1] at severity 1 to 5, for each corruption."""
 
-def evaluate(path: Path, test: Split) -> Evaluation:
-    """Measure a checkpoint or an exported file, in its own runtime and at the batch size at which it is deployed.
+
+@dataclass(frozen=True)
+class OpenModel:
+    """A checkpoint or an exported file, open in its own runtime.
+
+    Attributes:
+        path: its file.
+        predict: images → logits.
+        batch: the largest batch at which its answers are those of deployment.
+        temperature: by which its logits are to be divided before the softmax.
+    """
+
+    path: Path
+    predict: Predict
+    batch: int
+    temperature: float
+
+    def answer(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the logits, float32 `[N, 10]`, of images, float32 `[N, 1, 28, 28]` in [0, 1].
+
+        Raises:
+            UserError: the file can't be run.
+        """
+        try:
+            return in_batches(self.predict, images, self.batch)
+        except ArtefactError as error:
+            raise UserError(f"cannot run {self.path}: {error}") from error
+
+
+def open_model(path: Path) -> OpenModel:
+    """Open a checkpoint (`.safetensors`) or an exported file.
 
     Raises:
-        UserError: the file can't be read or run.
+        UserError: the file can't be read, or is neither.
     """
-    predict, batch = _open(path)
-    try:
-        logits = in_batches(predict, test.images.numpy(), batch)
-    except ArtefactError as error:
-        raise UserError(f"cannot run {path}: {error}") from error
-    return evaluate_logits(logits, test.labels.numpy())
-
-
-def _open(path: Path) -> tuple[Predict, int]:
-    """Return the function that runs the model, and the largest batch at which its answers are those of deployment."""
     if path.suffix == ".safetensors":
-        return eager_predictor(load_checkpoint(path)), 1_000
+        checkpoint = load_checkpoint(path)
+        return OpenModel(path, eager_predictor(checkpoint), 1_000, checkpoint.temperature)
     try:
         loaded = format_of(path).load(path)
     except ArtefactError as error:
         raise UserError(f"cannot load {path}: {error}; expected a file made by `mnist-edge export`") from error
     tolerance = TOLERANCES.get(loaded.contract.precision)
-    return loaded.predict, tolerance.batches[-1] if tolerance else 1
+    batch = tolerance.batches[-1] if tolerance else 1
+    return OpenModel(path, loaded.predict, batch, loaded.contract.temperature)
+
+
+def evaluate(model: OpenModel, test: Split) -> Evaluation:
+    """Measure a model at the batch size at which it is deployed.
+
+    Raises:
+        UserError: the file can't be run.
+    """
+    logits = model.answer(test.images.numpy())
+    return evaluate_logits(logits, test.labels.numpy(), model.temperature)
+
+
+def evaluate_corrupted(model: OpenModel, test: Split) -> Robustness:
+    """Measure a model's accuracy on corrupted images, the same ones for every model.
+
+    Raises:
+        UserError: the file can't be run.
+    """
+    labels = test.labels.numpy()
+    return {
+        kind: [
+            float((model.answer(corrupt(test.images, kind, severity).numpy()).argmax(axis=1) == labels).mean())
+            for severity in SEVERITIES
+        ]
+        for kind in CORRUPTIONS
+    }

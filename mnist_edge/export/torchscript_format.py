@@ -98,7 +98,7 @@ def _load(path: Path) -> Loaded:
         contract = Contract.from_json(extra[CONTRACT_KEY] or None)
     except ContractError as error:
         raise ArtefactError(str(error)) from error
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError) as error:
         raise ArtefactError(f"torch cannot load it ({str(error).splitlines()[0]})") from error
     module.eval()
     found = "int8" if "quantized::" in str(module.inlined_graph) else "fp32"

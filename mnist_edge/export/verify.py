@@ -54,6 +54,7 @@ def expected_contract(reference: Reference, precision: str, opset: int | None) -
         precision=precision,
         opset=opset,
         producer={},
+        temperature=checkpoint.temperature,
     )
 
 

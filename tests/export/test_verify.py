@@ -32,11 +32,14 @@ def alone(tmp_path: Path, exports: Path) -> Callable[[str], Path]:
 
 
 @pytest.mark.parametrize("name", ["mnist-mlp.onnx", "mnist-mlp-int8.onnx", "mnist-mlp.pt", "mnist-mlp-int8.pt"])
-@pytest.mark.parametrize("where", [0.1, 0.5, 0.9, 0.9999])
-def test_one_flipped_bit_is_found(name: str, where: float, alone: Callable[[str], Path], reference: Reference) -> None:
+@pytest.mark.parametrize("where", [0.001, 0.1, 0.5, 0.9, 0.9999])
+@pytest.mark.parametrize("bit", [0x01, 0x80])
+def test_one_flipped_bit_is_found(
+    name: str, where: float, bit: int, alone: Callable[[str], Path], reference: Reference
+) -> None:
     path = alone(name)
     data = bytearray(path.read_bytes())
-    data[int(where * len(data))] ^= 1
+    data[int(where * len(data))] ^= bit
     path.write_bytes(data)
     assert not verify(path, reference)
 
@@ -89,7 +92,8 @@ def test_the_manifest_tells_another_file_under_the_same_name(
 
 def test_the_wrong_reference_is_found(exported: list[Artefact], reference: Reference) -> None:
     weights = {name: tensor * 1.01 for name, tensor in reference.checkpoint.weights.items()}
-    other = dataclasses.replace(reference, checkpoint=dataclasses.replace(reference.checkpoint, weights=weights))
+    checkpoint = dataclasses.replace(reference.checkpoint, weights=weights, file_digest=None)
+    other = dataclasses.replace(reference, checkpoint=checkpoint)
     report = verify(exported[0].path, other)
     assert any("checkpoint is" in problem for problem in report.problems)
 

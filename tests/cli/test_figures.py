@@ -1,0 +1,94 @@
+"""`plot`, `evaluate --corruptions` and `tune`."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from mnist_edge.cli import main
+from mnist_edge.cli.plot import KINDS
+from mnist_edge.export.export import Artefact
+from mnist_edge.training.checkpoint import load_checkpoint
+from tests.conftest import DATA, RELEASED
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [*map(str, arguments), "--data-dir", str(DATA)])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_picture_can_be_drawn_of_a_checkpoint(kind: str, tmp_path: Path) -> None:
+    output = tmp_path / "new" / f"{kind}.png"
+    result = run("plot", kind, RELEASED, "--output", output)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{output}\n"
+    with Image.open(output) as picture:
+        assert min(picture.size) > 300
+
+
+def test_pictures_of_an_exported_file(exported: list[Artefact], tmp_path: Path) -> None:
+    result = run("plot", "confusion", exported[1].path, "--output", tmp_path / "c.svg")
+    assert result.exit_code == 0, result.output
+    assert "<svg" in (tmp_path / "c.svg").read_text()
+    result = run("plot", "curves", exported[1].path, "--output", tmp_path / "d.png")
+    assert result.exit_code == 1
+    assert "does not know how it was trained" in result.stderr
+
+
+@pytest.mark.slow
+def test_corruptions_of_a_checkpoint_and_an_exported_file(exported: list[Artefact], tmp_path: Path) -> None:
+    models = [RELEASED, exported[0].path]
+    result = run("evaluate", *models, "--corruptions", "--figure", tmp_path / "f.png", "--json")
+    assert result.exit_code == 0, result.output
+    trained, onnx = (entry["accuracy"] for entry in json.loads(result.stdout))
+    assert trained == onnx
+    assert len(trained) == 11
+    for row in trained.values():
+        assert row[0] > row[-1]
+        assert row[0] > 0.5
+    assert (tmp_path / "f.png").exists()
+
+
+def test_a_figure_without_corruptions_is_a_usage_error() -> None:
+    assert run("evaluate", RELEASED, "--figure", "a.png").exit_code == 2
+
+
+@pytest.mark.slow
+def test_tuning_resumes_and_its_best_can_be_trained_with_the_printed_command(tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path / 'new' / 'study.db'}"
+    options = ["--storage", storage, "--recipe", "plain", "--epochs", "1", "--json"]
+    first = run("tune", "--trials", "3", *options)
+    assert first.exit_code == 0, first.output
+    assert first.stderr.count("trial ") == 3
+    second = run("tune", "--trials", "2", *options, "--figure", tmp_path / "importance.png")
+    assert second.exit_code == 0, second.output
+    assert "trial 4:" in second.stderr
+    tried = [
+        line.partition("  ")[2] for line in (first.stderr + second.stderr).splitlines() if line.startswith("trial")
+    ]
+    assert len(set(tried)) == 5
+    other = run("tune", "--trials", "1", *options, "--arch", "cnn")
+    assert other.exit_code == 1
+    assert "give this one another --study" in other.stderr
+    assert (tmp_path / "importance.png").exists()
+    best = json.loads(second.stdout)
+    assert best["accuracy"] >= json.loads(first.stdout)["accuracy"]
+
+    words = shlex.split(best["train"])
+    assert words[:2] == ["mnist-edge", "train"]
+    output = tmp_path / "best.safetensors"
+    trained = run(*words[1:], "--epochs", "1", "--output", output)
+    assert trained.exit_code == 0, trained.output
+    assert load_checkpoint(output).history[0].accuracy == pytest.approx(best["accuracy"], abs=1e-9)
+
+
+def test_a_storage_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
+    result = run("tune", "--trials", "0", "--storage", "nowhere://x")
+    assert result.exit_code == 1
+    assert "cannot open the storage" in result.stderr
+    result = run("tune", "--trials", "0", "--storage", f"sqlite:///{tmp_path / 'empty.db'}")
+    assert result.exit_code == 1
+    assert "no finished trial yet" in result.stderr

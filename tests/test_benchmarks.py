@@ -1,0 +1,13 @@
+"""The budgets, with slack for a busy machine; `make bench` measures them."""
+
+import pytest
+
+from benchmarks import training_speed
+
+
+@pytest.mark.slow
+def test_training_keeps_its_budgets() -> None:
+    plain, robust, same = training_speed.measure(images=8_000, repeats=3)
+    assert same
+    assert plain <= 1.5 * training_speed.PLAIN_BAR
+    assert robust <= 1.5 * training_speed.ROBUST_BAR
