@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BUILD := build
 
-.PHONY: help demo test lint release-model pictures clean
+.PHONY: help demo test lint bench release-model pictures clean
 
 help:
 	@echo "make demo           train, export, verify and predict, from nothing"
 	@echo "make test           every check: ruff, mypy, import-linter, pytest (fast and slow)"
 	@echo "make lint           the checks that run no code"
+	@echo "make bench          measure the budgets and print each ratio against its bar"
 	@echo "make release-model  train and export the built-in model again"
 	@echo "make pictures       draw the pictures of examples/ and docs/ again"
 	@echo "make clean          remove the environment and what was built"
@@ -36,14 +37,19 @@ lint: $(READY)
 test: lint
 	$(BIN)/pytest -m "slow or not slow" $(PYTEST_ARGS)
 
+bench: $(READY)
+	$(BIN)/python benchmarks/training_speed.py
+
 release-model: $(READY)
-	$(BIN)/mnist-edge train --output release/mnist-mlp.safetensors
+	$(BIN)/mnist-edge train --recipe robust --arch mlp --output release/mnist-mlp.safetensors
+	$(BIN)/mnist-edge train --recipe robust --arch cnn --output release/mnist-cnn.safetensors
 	$(BIN)/mnist-edge export release/mnist-mlp.safetensors --format onnx --quantize --output $(BUILD)/release
-	cp $(BUILD)/release/mnist-mlp-int8.onnx mnist_edge/models/
+	$(BIN)/mnist-edge export release/mnist-cnn.safetensors --format onnx --quantize --output $(BUILD)/release
+	cp $(BUILD)/release/*-int8.onnx mnist_edge/models/
 
 pictures: $(READY)
-	$(BIN)/python examples/draw.py
-	$(BIN)/python docs/draw.py
+	$(BIN)/python examples/draw_digits.py
+	$(BIN)/python docs/draw_proof.py
 
 clean:
 	rm -rf $(VENV) $(BUILD) dist *.egg-info checkpoints

@@ -1,0 +1,1 @@
+"""Measurements of what the project promises: each prints the measured ratio against its bar."""

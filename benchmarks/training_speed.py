@@ -1,0 +1,96 @@
+"""Measure what the training's budgets promise, side by side in one run, and print each ratio against its bar.
+
+1. An epoch of `plain` against the same loop over torchvision's per-sample `ToTensor` and a plain `DataLoader`: at most
+   1/5 of the time, with the same losses for the same order of images.
+2. An epoch of `robust` against the same epoch without augmentation, at batch 128: at most 4 times.
+
+    python benchmarks/training_speed.py [--images 55000] [--repeats 3]
+"""
+
+import argparse
+import dataclasses
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Subset
+from torchvision.datasets import MNIST
+from torchvision.transforms import ToTensor
+
+from mnist_edge.training.augment import Augmentation
+from mnist_edge.training.data import Split, TrainingData, load_training_data
+from mnist_edge.training.loop import begin, train_epoch
+from mnist_edge.training.model import build_model
+from mnist_edge.training.recipe import PLAIN, Recipe, recipe_for
+
+DATA = Path(__file__).parent.parent / "data"
+PLAIN_BAR = 1 / 5
+ROBUST_BAR = 4.0
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return how long `work` takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def our_epoch(recipe: Recipe, data: TrainingData) -> list[float]:
+    """Train an epoch with the project's loop and return its losses."""
+    losses: list[float] = []
+    train_epoch(begin(build_model("mlp"), recipe, seed=0), data, lambda step: losses.append(step.loss))
+    return losses
+
+
+def textbook_epoch(images: int) -> list[float]:
+    """Train an epoch of `plain` as the tutorials write it and return its losses."""
+    dataset = Subset(MNIST(DATA, train=True, download=True, transform=ToTensor()), range(images))
+    loader = DataLoader(dataset, batch_size=32, shuffle=True, generator=torch.Generator().manual_seed(0))
+    model = build_model("mlp")
+    criterion = nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(model.parameters(), lr=PLAIN.learning_rate)
+    losses = []
+    model.train()
+    for batch, labels in loader:
+        loss = criterion(model(batch), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def measure(images: int, repeats: int) -> tuple[float, float, bool]:
+    """Return the two ratios, medians over `repeats` alternating runs, and whether the losses were the same."""
+    data = load_training_data(DATA)
+    data = dataclasses.replace(data, train=Split(data.train.images[:images], data.train.labels[:images]))
+    robust = recipe_for("robust", "mlp")
+    bare = dataclasses.replace(robust, batch_size=128, augmentation=Augmentation())
+    changed = dataclasses.replace(robust, batch_size=128)
+    same = our_epoch(PLAIN, data) == textbook_epoch(images)
+    plain, changes = [], []
+    for _ in range(repeats):
+        plain.append(seconds(lambda: our_epoch(PLAIN, data)) / seconds(lambda: textbook_epoch(images)))
+        changes.append(seconds(lambda: our_epoch(changed, data)) / seconds(lambda: our_epoch(bare, data)))
+    return statistics.median(plain), statistics.median(changes), same
+
+
+def main() -> int:
+    """Print the table; return 1 where a bar is missed."""
+    parser = argparse.ArgumentParser(description="Measure the training's budgets.")
+    parser.add_argument("--images", type=int, default=55_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args()
+    plain, changes, same = measure(arguments.images, arguments.repeats)
+    print(f"plain, epoch against per-sample ToTensor:   {plain:.3f}   bar {PLAIN_BAR:.3f}")
+    print(f"plain, losses the same for the same order:  {same}")
+    print(f"robust, epoch against no augmentation:      {changes:.2f}    bar {ROBUST_BAR:.2f}")
+    return int(plain > PLAIN_BAR or changes > ROBUST_BAR or not same)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
