@@ -6,6 +6,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.gridspec import GridSpec
+from matplotlib.transforms import Bbox
 from PIL import ImageOps
 
 from mnist_edge.export.export import Artefact, export
@@ -68,7 +69,9 @@ def draw_proof(axes: Axes, artefacts: list[Artefact], images: int) -> None:
         for artefact in artefacts
     ]
     widths = [0.24, 0.11, 0.16, 0.14, 0.11, 0.14, 0.1]
-    table = axes.table(cellText=rows, colLabels=columns, colWidths=widths, cellLoc="right", bbox=(0, 0, 1, 0.9))
+    table = axes.table(
+        cellText=rows, colLabels=columns, colWidths=widths, cellLoc="right", bbox=Bbox.from_bounds(0, 0, 1, 0.9)
+    )
     table.auto_set_font_size(value=False)
     table.set_fontsize(9)
     for (row, _), cell in table.get_celld().items():
