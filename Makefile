@@ -41,15 +41,20 @@ bench: $(READY)
 	$(BIN)/python benchmarks/training_speed.py
 
 release-model: $(READY)
-	$(BIN)/mnist-edge train --recipe robust --arch mlp --output release/mnist-mlp.safetensors
-	$(BIN)/mnist-edge train --recipe robust --arch cnn --output release/mnist-cnn.safetensors
+	$(BIN)/mnist-edge train --recipe robust --output release/mnist-mlp.safetensors
 	$(BIN)/mnist-edge export release/mnist-mlp.safetensors --format onnx --quantize --output $(BUILD)/release
-	$(BIN)/mnist-edge export release/mnist-cnn.safetensors --format onnx --quantize --output $(BUILD)/release
-	cp $(BUILD)/release/*-int8.onnx mnist_edge/models/
+	cp $(BUILD)/release/mnist-mlp-int8.onnx mnist_edge/models/
 
 pictures: $(READY)
 	$(BIN)/python examples/draw_digits.py
 	$(BIN)/python docs/draw_proof.py
+	$(BIN)/mnist-edge plot augmentation --index 3 --output docs/figures/augmentation.png
+	$(BIN)/mnist-edge plot curves release/mnist-mlp.safetensors --output docs/figures/curves.png
+	$(BIN)/mnist-edge plot reliability release/mnist-mlp.safetensors --output docs/figures/reliability.png
+	$(BIN)/mnist-edge plot mistakes release/mnist-mlp.safetensors --output docs/figures/mistakes.png
+	$(BIN)/mnist-edge train --output checkpoints/plain.safetensors
+	$(BIN)/mnist-edge evaluate checkpoints/plain.safetensors release/mnist-mlp.safetensors \
+		--corruptions --figure docs/figures/robustness.png
 
 clean:
 	rm -rf $(VENV) $(BUILD) dist *.egg-info checkpoints
