@@ -41,9 +41,11 @@ bench: $(READY)
 	$(BIN)/python benchmarks/training_speed.py
 
 release-model: $(READY)
-	$(BIN)/mnist-edge train --recipe robust --output release/mnist-mlp.safetensors
+	$(BIN)/mnist-edge train --recipe robust --arch mlp --output release/mnist-mlp.safetensors
+	OMP_NUM_THREADS=1 $(BIN)/mnist-edge train --recipe robust --arch cnn --output release/mnist-cnn.safetensors
 	$(BIN)/mnist-edge export release/mnist-mlp.safetensors --format onnx --quantize --output $(BUILD)/release
-	cp $(BUILD)/release/mnist-mlp-int8.onnx mnist_edge/models/
+	$(BIN)/mnist-edge export release/mnist-cnn.safetensors --format onnx --quantize --output $(BUILD)/release
+	cp $(BUILD)/release/*-int8.onnx mnist_edge/models/
 
 pictures: $(READY)
 	$(BIN)/python examples/draw_digits.py

@@ -11,7 +11,8 @@ from mnist_edge.training.data import Split, TrainingData, load_test_data, load_t
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "data"
-RELEASED = ROOT / "release" / "mnist-mlp.safetensors"
+RELEASES = {name: ROOT / "release" / f"mnist-{name}.safetensors" for name in ("mlp", "cnn")}
+RELEASED = RELEASES["mlp"]
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,13 @@ from pathlib import Path
 
 from mnist_edge.runtime.manifest import read_manifest
 
-BUILT_IN = Path(__file__).parent.parent / "models" / "mnist-mlp-int8.onnx"
-"""The model that comes with the package."""
+_MODELS = Path(__file__).parent.parent / "models"
+
+BUILT_INS = {"mlp": _MODELS / "mnist-mlp-int8.onnx", "cnn": _MODELS / "mnist-cnn-int8.onnx"}
+"""The models that come with the package: `cnn` reads better, `mlp` is the quicker."""
+
+BUILT_IN = BUILT_INS["mlp"]
+"""The one that is used unless another is named."""
 
 EXPORTS = Path("exports")
 """Where exports go, seen from the current folder."""

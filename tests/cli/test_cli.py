@@ -81,6 +81,14 @@ def test_predict_prefers_what_was_exported_here(exports: Path, monkeypatch: pyte
     assert run("predict", TWO, "--model", "exports/mnist-mlp.onnx").stderr == "model: exports/mnist-mlp.onnx\n"
 
 
+def test_predict_with_a_built_in_model_by_name() -> None:
+    for name in ("mlp", "cnn"):
+        result = run("predict", TWO, "--model", name)
+        assert result.exit_code == 0
+        assert result.stdout.startswith(f"{TWO}: 2 ")
+        assert result.stderr == f"model: built-in mnist-{name}-int8.onnx\n"
+
+
 def test_predict_as_json_with_a_file_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     result = run("predict", "missing.png", TWO, "--json")
