@@ -46,9 +46,8 @@ def our_epoch(recipe: Recipe, data: TrainingData) -> list[float]:
     return losses
 
 
-def textbook_epoch(images: int) -> list[float]:
+def textbook_epoch(dataset: Subset[object]) -> list[float]:
     """Train an epoch of `plain` as the tutorials write it and return its losses."""
-    dataset = Subset(MNIST(DATA, train=True, download=True, transform=ToTensor()), range(images))
     loader = DataLoader(dataset, batch_size=32, shuffle=True, generator=torch.Generator().manual_seed(0))
     model = build_model("mlp")
     criterion = nn.CrossEntropyLoss()
@@ -68,13 +67,14 @@ def measure(images: int, repeats: int) -> tuple[list[float], list[float], bool]:
     """Return the two ratios of each of `repeats` alternating runs, and whether the losses were the same."""
     data = load_training_data(DATA)
     data = dataclasses.replace(data, train=Split(data.train.images[:images], data.train.labels[:images]))
+    dataset: Subset[object] = Subset(MNIST(DATA, train=True, download=True, transform=ToTensor()), range(images))
     robust = recipe_for("robust", "mlp")
     bare = dataclasses.replace(robust, batch_size=128, augmentation=Augmentation())
     changed = dataclasses.replace(robust, batch_size=128)
-    same = our_epoch(PLAIN, data) == textbook_epoch(images)
+    same = our_epoch(PLAIN, data) == textbook_epoch(dataset)
     plain, changes = [], []
     for _ in range(repeats):
-        plain.append(seconds(lambda: our_epoch(PLAIN, data)) / seconds(lambda: textbook_epoch(images)))
+        plain.append(seconds(lambda: our_epoch(PLAIN, data)) / seconds(lambda: textbook_epoch(dataset)))
         changes.append(seconds(lambda: our_epoch(changed, data)) / seconds(lambda: our_epoch(bare, data)))
     return plain, changes, same
 

@@ -9,5 +9,5 @@ from benchmarks import training_speed
 def test_training_keeps_its_budgets() -> None:
     plain, robust, same = training_speed.measure(images=8_000, repeats=3)
     assert same
-    assert min(plain) <= 1.5 * training_speed.PLAIN_BAR
+    assert min(plain) <= 2.5 * training_speed.PLAIN_BAR
     assert min(robust) <= 1.5 * training_speed.ROBUST_BAR
