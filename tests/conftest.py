@@ -41,8 +41,8 @@ def released() -> Checkpoint:
 
 
 @pytest.fixture(scope="session")
-def reference(released: Checkpoint, test_data: Split) -> Reference:
-    return make_reference(released, test_data)
+def reference(released: Checkpoint, test_data: Split, training_data: TrainingData) -> Reference:
+    return make_reference(released, test_data, training_data)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from mnist_edge.export.parity import make_reference
 from mnist_edge.export.verify import verify
 from mnist_edge.runtime.choice import BUILT_INS
 from mnist_edge.training.checkpoint import load_checkpoint
-from mnist_edge.training.data import Split
+from mnist_edge.training.data import Split, TrainingData
 from tests.conftest import DATA, RELEASES
 
 FLOORS = {"mlp": 0.992, "cnn": 0.996}
@@ -27,8 +27,10 @@ def test_the_released_checkpoints_keep_accuracy_and_calibration(name: str, test_
 
 
 @pytest.mark.parametrize("name", FLOORS)
-def test_the_built_in_models_are_the_released_checkpoints(name: str, test_data: Split) -> None:
-    reference = make_reference(load_checkpoint(RELEASES[name]), test_data)
+def test_the_built_in_models_are_the_released_checkpoints(
+    name: str, test_data: Split, training_data: TrainingData
+) -> None:
+    reference = make_reference(load_checkpoint(RELEASES[name]), test_data, training_data)
     report = verify(BUILT_INS[name], reference)
     assert report, report.problems
     assert report.agreement is not None

@@ -14,6 +14,8 @@ COMMANDS = {
     "plot": "Draw samples, curves, confusions, mistakes and more.",
     "export": "Export a checkpoint; what does not match it is not written.",
     "verify": "Check exported files against the checkpoint they came from.",
+    "info": "Show what a file is and where it comes from.",
+    "selfcheck": "Check on this device that files give what they must.",
     "predict": "Read the digit in each picture.",
 }
 """The sub-commands and the line that `--help` shows of each, kept here so that help imports none of them."""

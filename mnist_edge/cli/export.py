@@ -20,6 +20,26 @@ from mnist_edge.cli import options
     help="May be given more than once.",
 )
 @click.option("--quantize", is_flag=True, help="Also write dynamic int8 versions.")
+@click.option("--scheme", help="Quantise in this way instead of the best: see the table that --quantize prints.")
+@click.option(
+    "--max-logit-error",
+    type=click.FloatRange(min=0),
+    metavar="LOGITS",
+    help="Goal: the largest |Δlogit|, such as 1e-4.",
+)
+@click.option(
+    "--min-agreement",
+    type=click.FloatRange(min=0, max=100),
+    metavar="PERCENT",
+    help="Goal: the least share of images with the trained model's answer, such as 99.9.",
+)
+@click.option(
+    "--max-accuracy-drop",
+    type=click.FloatRange(min=0),
+    metavar="POINTS",
+    help="Goal: by how many percentage points the accuracy may be lower, such as 0.05.",
+)
+@click.option("--max-bytes", type=click.IntRange(min=1), help="Goal: the largest size of a file.")
 @click.option("--opset", type=click.IntRange(min=1), help="ONNX opset of the files.  [default: 18]")
 @click.option(
     "--output",
@@ -34,6 +54,11 @@ def command(
     checkpoint: Path,
     names: tuple[str, ...],
     quantize: bool,
+    scheme: str | None,
+    max_logit_error: float | None,
+    min_agreement: float | None,
+    max_accuracy_drop: float | None,
+    max_bytes: int | None,
     opset: int | None,
     output: Path,
     data_dir: Path,
@@ -42,20 +67,31 @@ def command(
     """Export CHECKPOINT (what `train` wrote, unless another is named).
 
     Every file is compared with the trained model on all 10,000 test images before it gets its name. If one differs,
-    none is written and what was there stays.
+    none is written and what was there stays. Goals come on top of the tolerance of each precision; to miss one is to
+    differ. --quantize makes a file in each way that the format has, and keeps the one that answers most like the
+    trained model.
     """
-    from mnist_edge.cli.tables import artefact_table, print_table
+    from mnist_edge.cli.tables import artefact_table, candidate_table, print_table
     from mnist_edge.export.export import OPSET, export
     from mnist_edge.export.formats import FORMATS
-    from mnist_edge.export.parity import make_reference
+    from mnist_edge.export.parity import Goals, make_reference
     from mnist_edge.training.checkpoint import load_checkpoint
-    from mnist_edge.training.data import load_test_data
+    from mnist_edge.training.data import load_test_data, load_training_data
 
-    reference = make_reference(load_checkpoint(checkpoint), load_test_data(data_dir))
+    reference = make_reference(load_checkpoint(checkpoint), load_test_data(data_dir), load_training_data(data_dir))
     formats = [format for name, format in FORMATS.items() if name in names or "all" in names]
     precisions = ["fp32", "int8"] if quantize else ["fp32"]
-    artefacts = export(reference, formats, precisions, output, opset or OPSET)
+    goals = Goals(
+        max_error=max_logit_error,
+        min_agreement=None if min_agreement is None else min_agreement / 100,
+        max_accuracy_drop=None if max_accuracy_drop is None else max_accuracy_drop / 100,
+        max_bytes=max_bytes,
+    )
+    artefacts = export(reference, formats, precisions, output, opset or OPSET, goals, scheme)
     if as_json:
         click.echo(json.dumps([artefact.to_json() for artefact in artefacts], indent=2))
-    else:
-        print_table(artefact_table(artefacts))
+        return
+    for artefact in artefacts:
+        if artefact.candidates:
+            print_table(candidate_table(artefact))
+    print_table(artefact_table(artefacts))

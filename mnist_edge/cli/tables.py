@@ -33,6 +33,26 @@ def artefact_table(artefacts: list[Artefact]) -> Table:
     return table
 
 
+def candidate_table(artefact: Artefact) -> Table:
+    """Return a row for each way to quantise that was weighed for a file, measured on the held-back images."""
+    table = _table("quantised", "bytes", "largest |Δlogit|", "same answers", "accuracy", "")
+    table.title = f"{artefact.path}: weighed on the 5,000 held-back training images"
+    table.title_justify = "left"
+    table.columns[-1].justify = "left"
+    table.columns[-1].max_width = 60
+    for candidate in artefact.candidates:
+        verdict = "taken" if candidate.chosen else f"refused: {candidate.refusal}" if candidate.refusal else ""
+        table.add_row(
+            candidate.scheme,
+            f"{candidate.size:,}",
+            f"{candidate.max_error:.2g}",
+            f"{candidate.agreement:.2%}",
+            f"{candidate.accuracy:.2%}",
+            verdict,
+        )
+    return table
+
+
 def parity_table(reports: Mapping[Path, ParityReport]) -> Table:
     """Return a row for each verified file: the figures and the verdict."""
     table = _table("file", *_PARITY_COLUMNS)

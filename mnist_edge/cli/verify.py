@@ -30,9 +30,9 @@ def command(artefacts: tuple[Path, ...], reference: Path, data_dir: Path, as_jso
     from mnist_edge.export.parity import make_reference
     from mnist_edge.export.verify import verify
     from mnist_edge.training.checkpoint import load_checkpoint
-    from mnist_edge.training.data import load_test_data
+    from mnist_edge.training.data import load_test_data, load_training_data
 
-    trained = make_reference(load_checkpoint(reference), load_test_data(data_dir))
+    trained = make_reference(load_checkpoint(reference), load_test_data(data_dir), load_training_data(data_dir))
     reports = {path: verify(path, trained) for path in artefacts}
     if as_json:
         click.echo(json.dumps([{"file": str(path), **report.to_json()} for path, report in reports.items()], indent=2))

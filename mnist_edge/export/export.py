@@ -11,11 +11,12 @@ import torch
 
 import mnist_edge
 from mnist_edge.errors import UserError
+from mnist_edge.export.candidates import Candidate, weigh
 from mnist_edge.export.format import Format
-from mnist_edge.export.parity import ParityReport, Reference
+from mnist_edge.export.parity import NO_GOALS, Goals, ParityReport, Reference
 from mnist_edge.export.verify import expected_contract, judge
 from mnist_edge.files import Stage, sha256, staging
-from mnist_edge.runtime.contract import Contract
+from mnist_edge.runtime.contract import UNQUANTIZED, Contract
 from mnist_edge.runtime.manifest import MANIFEST, manifest_bytes, read_manifest
 from mnist_edge.runtime.seal import seal
 
@@ -38,6 +39,7 @@ class Artefact:
         sha256: of its bytes.
         contract: what it carries.
         report: the verdict on it.
+        candidates: the ways to quantise that were weighed; none where nothing was quantised.
     """
 
     path: Path
@@ -46,6 +48,7 @@ class Artefact:
     sha256: str
     contract: Contract
     report: ParityReport
+    candidates: tuple[Candidate, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the artefact's entry in the manifest."""
@@ -53,22 +56,39 @@ class Artefact:
             "file": self.path.name,
             "format": self.format,
             "precision": self.contract.precision,
+            "scheme": self.contract.scheme,
             "opset": self.contract.opset,
             "bytes": self.size,
             "sha256": self.sha256,
             "checkpoint": self.contract.checkpoint,
             "versions": self.contract.producer,
             "parity": self.report.to_json(),
+            "candidates": [candidate.to_json() for candidate in self.candidates],
         }
 
 
 def export(
-    reference: Reference, formats: list[Format], precisions: list[str], output: Path, opset: int = OPSET
+    reference: Reference,
+    formats: list[Format],
+    precisions: list[str],
+    output: Path,
+    opset: int = OPSET,
+    goals: Goals = NO_GOALS,
+    scheme: str | None = None,
 ) -> list[Artefact]:
     """Export the reference's checkpoint in each format and precision into the folder `output`, all or nothing.
 
     Each file is written under a temporary name, judged in its own runtime on all images of the reference, and gets
     its own name only when every one of them has passed. The same checkpoint gives the same bytes.
+
+    Args:
+        reference: the checkpoint and its answers.
+        formats: to export to.
+        precisions: `fp32`, `int8` or both.
+        output: the folder; made where it is missing.
+        opset: ONNX opset of the files.
+        goals: what each file must keep beyond the tolerance of its precision.
+        scheme: how int8 is quantised; None weighs all that the format has and takes the best.
 
     Raises:
         ParityError: a file does not match; `output` is as it was.
@@ -76,7 +96,7 @@ def export(
     """
     with staging() as stage:
         artefacts = [
-            _export_one(reference, format, precision, output, opset, stage)
+            _export_one(reference, format, precision, output, opset, goals, scheme, stage)
             for format in formats
             for precision in precisions
             if precision in format.precisions
@@ -86,17 +106,42 @@ def export(
 
 
 def _export_one(
-    reference: Reference, format: Format, precision: str, output: Path, opset: int, stage: Stage
+    reference: Reference,
+    format: Format,
+    precision: str,
+    output: Path,
+    opset: int,
+    goals: Goals,
+    scheme: str | None,
+    stage: Stage,
 ) -> Artefact:
-    contract = dataclasses.replace(
-        expected_contract(reference, precision, opset if format.has_opset else None), producer=_producer()
-    )
+    schemes = _schemes(format, precision, scheme)
+    contracts = [_contract(reference, format, each, opset) for each in schemes]
+    files = dict(zip(schemes, format.export(reference.checkpoint.build(), contracts, reference.golden), strict=True))
+    candidates = weigh(format, files, reference, goals.max_bytes) if precision == "int8" else ()
+    taken = next((candidate.scheme for candidate in candidates if candidate.chosen), UNQUANTIZED)
+    contract = contracts[schemes.index(taken)]
     target = output / artefact_name(reference.checkpoint.architecture, format, precision)
-    data = seal(format.export(reference.checkpoint.build(), contract))
-    report = judge(stage(target, data), format, reference)
+    data = seal(files[taken])
+    report = judge(stage(target, data), format, reference, goals)
     if not report:
         raise ParityError(f"{target} was not written, it differs from the trained model: {'; '.join(report.problems)}")
-    return Artefact(target, format.name, len(data), sha256(data), contract, report)
+    return Artefact(target, format.name, len(data), sha256(data), contract, report, candidates)
+
+
+def _schemes(format: Format, precision: str, scheme: str | None) -> tuple[str, ...]:
+    if precision == "fp32":
+        return (UNQUANTIZED,)
+    if scheme is None:
+        return format.schemes
+    if scheme not in format.schemes:
+        raise UserError(f"{format.name} has no scheme {scheme!r}: expected one of {', '.join(format.schemes)}")
+    return (scheme,)
+
+
+def _contract(reference: Reference, format: Format, scheme: str, opset: int) -> Contract:
+    contract = expected_contract(reference, scheme, opset if format.has_opset else None)
+    return dataclasses.replace(contract, producer=_producer())
 
 
 def artefact_name(architecture: str, format: Format, precision: str) -> str:

@@ -1,12 +1,14 @@
 """What a format is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
 
+from mnist_edge.export.weights import Stored
 from mnist_edge.runtime.contract import Contract
+from mnist_edge.runtime.golden import Golden
 from mnist_edge.runtime.session import Predict
 
 
@@ -20,13 +22,32 @@ class Loaded:
 
     Attributes:
         contract: what the file says of itself.
+        golden: the images that it carries, with the logits they must give.
+        weights: what it stores, under the trained model's names.
         predict: images → logits; raises `ArtefactError` where the file does not take a batch.
         problems: a line for each way in which the file's structure is not as its contract says.
     """
 
     contract: Contract
+    golden: Golden
+    weights: dict[str, Stored]
     predict: Predict
     problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What a file is made of.
+
+    Attributes:
+        operators: how often each occurs.
+        parameters: how many numbers were learnt.
+        tensors: element type and shape of each tensor of them.
+    """
+
+    operators: dict[str, int]
+    parameters: int
+    tensors: dict[str, tuple[str, tuple[int, ...]]]
 
 
 @dataclass(frozen=True)
@@ -37,14 +58,19 @@ class Format:
         name: what the command line calls it.
         suffix: of its files, with the dot.
         precisions: those that it can be exported in.
+        schemes: the ways in which it can be quantised to int8.
         has_opset: whether its files are written for an ONNX opset.
-        export: a model in `eval()` and the contract that the file shall carry → the file's bytes, not sealed yet.
+        export: a model in `eval()`, the contracts that its files shall carry, and golden vectors → the bytes of each
+            file, not sealed yet. The contracts may differ in precision and scheme.
         load: opens a file; raises `ArtefactError` where that can't be done.
+        structure: what a file that can be loaded is made of.
     """
 
     name: str
     suffix: str
     precisions: tuple[str, ...]
+    schemes: tuple[str, ...]
     has_opset: bool
-    export: Callable[[nn.Module, Contract], bytes]
+    export: Callable[[nn.Module, Sequence[Contract], Golden], list[bytes]]
     load: Callable[[Path], Loaded]
+    structure: Callable[[Path], Structure]

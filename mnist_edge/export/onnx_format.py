@@ -1,44 +1,64 @@
 """ONNX, run by onnxruntime."""
 
-import logging
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnx.checker
-import onnx.numpy_helper
 import torch
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
-from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import nn
 
 from mnist_edge.errors import UserError
-from mnist_edge.export.format import ArtefactError, Format, Loaded
+from mnist_edge.export.format import ArtefactError, Format, Loaded, Structure
+from mnist_edge.export.golden import with_expected
+from mnist_edge.export.onnx_int8 import (
+    SCHEMES,
+    defined_logits,
+    precision_of,
+    quantize,
+    quiet,
+    saturating_weights,
+    stored_weights,
+)
 from mnist_edge.files import read_bytes
-from mnist_edge.runtime.contract import CONTRACT_KEY, Contract, ContractError
+from mnist_edge.runtime.contract import CONTRACT_KEY, UNQUANTIZED, Contract, ContractError
+from mnist_edge.runtime.golden import GOLDEN_KEY, Golden, GoldenError
 from mnist_edge.runtime.seal import SEAL_KEY, UNSEALED
-from mnist_edge.runtime.session import SessionError, contradictions, open_session, predictor, session_contract
+from mnist_edge.runtime.session import (
+    SessionError,
+    contradictions,
+    open_session,
+    predictor,
+    session_contract,
+    session_golden,
+)
 
-SAFE_INT8 = 64
-"""Greatest |weight| in signed 8 bits that can't saturate.
-
-x86 CPUs without VNNI add two products of an unsigned and a signed byte in 16 bits (`vpmaddubsw`, Intel SDM vol. 2):
-2 · 255 · 64 = 32,640 fits below 32,767; 2 · 255 · 65 does not.
-"""
-
-_INTEGER_PRODUCTS = {"MatMulInteger", "ConvInteger", "QLinearMatMul", "QLinearConv"}
+_DEFINED = 1e-5
+"""By how much the reference implementation's own arithmetic may differ between machines."""
 
 
-def _export(model: nn.Module, contract: Contract) -> bytes:
-    """Return the model as an ONNX file that carries the contract and a place for the seal."""
-    graph = _to_onnx(model, contract)
-    if contract.precision == "int8":
-        graph = _quantize(graph)
-    for key, value in ((CONTRACT_KEY, contract.to_json()), (SEAL_KEY, UNSEALED)):
+def _export(model: nn.Module, contracts: Sequence[Contract], golden: Golden) -> list[bytes]:
+    """Return the model as ONNX files that carry contract, golden vectors and a place for the seal."""
+    floating = _to_onnx(model, contracts[0])
+    return [_with_papers(_in_scheme(floating, contract.scheme), contract, golden) for contract in contracts]
+
+
+def _in_scheme(floating: onnx.ModelProto, scheme: str) -> onnx.ModelProto:
+    graph = onnx.ModelProto()
+    graph.CopyFrom(floating if scheme == UNQUANTIZED else quantize(floating, scheme))
+    return graph
+
+
+def _with_papers(graph: onnx.ModelProto, contract: Contract, golden: Golden) -> bytes:
+    if contract.scheme != UNQUANTIZED:
+        golden = with_expected(golden, defined_logits(graph, golden.inputs), contract.scheme)
+    papers = {CONTRACT_KEY: contract.to_json(), GOLDEN_KEY: golden.to_json(), SEAL_KEY: UNSEALED}
+    for key, value in papers.items():
         graph.metadata_props.add(key=key, value=value)
     data: bytes = graph.SerializeToString(deterministic=True)
     return data
@@ -46,7 +66,7 @@ def _export(model: nn.Module, contract: Contract) -> bytes:
 
 def _to_onnx(model: nn.Module, contract: Contract) -> onnx.ModelProto:
     sample = torch.zeros(2, *(side for side in contract.input_shape if isinstance(side, int)))
-    with _quiet("torch.onnx", "onnxscript"):
+    with quiet("torch.onnx", "onnxscript"):
         program = torch.onnx.export(
             model,
             (sample,),
@@ -77,34 +97,21 @@ def _strip(graph: onnx.ModelProto) -> None:
         part.doc_string = ""
 
 
-def _quantize(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the graph with dynamic int8 weights.
-
-    Unsigned weights: products of two unsigned bytes are exact in onnxruntime's kernels on every CPU, while its default,
-    `QInt8`, saturates on x86 without VNNI.
-    """
-    with tempfile.TemporaryDirectory() as folder, _quiet("root"):
-        path = Path(folder) / "int8.onnx"
-        quantize_dynamic(graph, path, weight_type=QuantType.QUInt8)
-        return onnx.load(path)
-
-
 def _load(path: Path) -> Loaded:
     data = read_bytes(path)
     try:
         session = open_session(data)
-        contract = session_contract(session)
+        contract, golden = session_contract(session), session_golden(session)
         graph = onnx.ModelProto.FromString(data)
         onnx.checker.check_model(graph)
-    except (SessionError, ContractError, DecodeError, onnx.checker.ValidationError) as error:
+    except (SessionError, ContractError, GoldenError, DecodeError, onnx.checker.ValidationError) as error:
         raise ArtefactError(str(error).splitlines()[0]) from error
     problems = contradictions(session, contract)
     if _opset(graph) != contract.opset:
         problems.append(f"the graph is of opset {_opset(graph)}, its contract says {contract.opset}")
-    found = "int8" if any(node.op_type in _INTEGER_PRODUCTS for node in graph.graph.node) else "fp32"
-    if found != contract.precision:
-        problems.append(f"the graph computes in {found}, its contract says {contract.precision}")
-    problems += saturating_weights(graph)
+    if precision_of(graph) != contract.precision:
+        problems.append(f"the graph's weights are {precision_of(graph)}, its contract says {contract.precision}")
+    problems += saturating_weights(graph) + _expected_problems(graph, golden)
     run = predictor(session)
 
     def predict(images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -113,22 +120,38 @@ def _load(path: Path) -> Loaded:
         except SessionError as error:
             raise ArtefactError(str(error)) from error
 
-    return Loaded(contract, predict, tuple(problems))
+    return Loaded(contract, golden, stored_weights(graph), predict, tuple(problems))
 
 
-def saturating_weights(graph: onnx.ModelProto) -> list[str]:
-    """Return a line for each weight that gives wrong sums on an x86 CPU without VNNI; see `SAFE_INT8`."""
-    used = {name for node in graph.graph.node if node.op_type in _INTEGER_PRODUCTS for name in node.input}
-    problems = []
-    for tensor in graph.graph.initializer:
-        if tensor.name in used and tensor.data_type == onnx.TensorProto.INT8:
-            largest = int(np.abs(onnx.numpy_helper.to_array(tensor).astype(np.int16)).max(initial=0))
-            if largest > SAFE_INT8:
-                problems.append(
-                    f"{tensor.name} holds signed weights up to {largest}, which saturate on x86 CPUs without VNNI: "
-                    f"expected unsigned ones, or at most {SAFE_INT8}"
-                )
-    return problems
+def _expected_problems(graph: onnx.ModelProto, golden: Golden) -> list[str]:
+    """Return a line where the file's operators do not give what its golden vectors expect of them."""
+    try:
+        given = defined_logits(graph, golden.inputs)
+    except (RuntimeError, ValueError, IndexError, KeyError, TypeError) as error:  # what a broken graph makes it raise
+        return [f"ONNX's reference implementation cannot run it ({str(error).splitlines()[0]})"]
+    if given.shape != golden.expected.shape:
+        return [f"its operators give {list(given.shape)} logits for {len(golden.labels)} golden vectors"]
+    off = float(np.abs(given.astype(np.float64) - golden.expected).max())
+    if off <= _DEFINED:
+        return []
+    return [f"its operators give logits off by {off:.3g} from those that its golden vectors expect of them"]
+
+
+def _structure(path: Path) -> Structure:
+    graph = onnx.ModelProto.FromString(read_bytes(path))
+    weights = [tensor for tensor in graph.graph.initializer if _is_weight(tensor)]
+    return Structure(
+        operators=dict(Counter(node.op_type for node in graph.graph.node)),
+        parameters=sum(math.prod(tensor.dims) for tensor in weights),
+        tensors={
+            tensor.name: (onnx.TensorProto.DataType.Name(tensor.data_type), tuple(tensor.dims)) for tensor in weights
+        },
+    )
+
+
+def _is_weight(tensor: onnx.TensorProto) -> bool:
+    """Say whether a constant is learnt: scales, zero points and shapes are not."""
+    return tensor.data_type != onnx.TensorProto.INT64 and not tensor.name.endswith(("_scale", "_zero_point"))
 
 
 def _opset(graph: onnx.ModelProto) -> int | None:
@@ -136,25 +159,13 @@ def _opset(graph: onnx.ModelProto) -> int | None:
     return versions[0] if len(versions) == 1 else None
 
 
-@contextmanager
-def _quiet(*names: str) -> Iterator[None]:
-    """Hold back the loggers of libraries that report every step; what goes wrong is raised or read back."""
-    loggers = [logging.getLogger(None if name == "root" else name) for name in names]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
 ONNX = Format(
     name="onnx",
     suffix=".onnx",
     precisions=("fp32", "int8"),
+    schemes=SCHEMES,
     has_opset=True,
     export=_export,
     load=_load,
+    structure=_structure,
 )

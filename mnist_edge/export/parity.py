@@ -9,9 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from mnist_edge.export.format import ArtefactError
+from mnist_edge.export.golden import choose_golden
+from mnist_edge.runtime.golden import Golden
 from mnist_edge.runtime.session import Predict
 from mnist_edge.training.checkpoint import Checkpoint
-from mnist_edge.training.data import Split
+from mnist_edge.training.data import Split, TrainingData
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,37 @@ class Tolerance:
     max_accuracy_drop: float
 
 
+@dataclass(frozen=True)
+class Goals:
+    """What the user asks for beyond the tolerance; None asks for nothing.
+
+    Attributes:
+        max_error: the largest |Δlogit| allowed.
+        min_agreement: the least share of images whose top-1 answer is the same, in [0, 1].
+        max_accuracy_drop: by how much the accuracy may be lower, in [0, 1].
+        max_bytes: the largest size of a file.
+    """
+
+    max_error: float | None = None
+    min_agreement: float | None = None
+    max_accuracy_drop: float | None = None
+    max_bytes: int | None = None
+
+    def tighten(self, tolerance: Tolerance) -> Tolerance:
+        """Return the stricter of goal and tolerance, figure by figure: a goal never loosens the proof."""
+        errors = [error for error in (self.max_error, tolerance.max_error) if error is not None]
+        agreement, drop = self.min_agreement, self.max_accuracy_drop
+        return Tolerance(
+            batches=tolerance.batches,
+            max_error=min(errors, default=None),
+            min_agreement=max(tolerance.min_agreement, 0.0 if agreement is None else agreement),
+            max_accuracy_drop=min(tolerance.max_accuracy_drop, 1.0 if drop is None else drop),
+        )
+
+
+NO_GOALS = Goals()
+"""Nothing beyond the tolerance."""
+
 TOLERANCES = {
     "fp32": Tolerance(batches=(1, 7, 1_000), max_error=1e-4, min_agreement=1.0, max_accuracy_drop=0.0),
     # A dynamically quantised file is judged as it is deployed: its activation scale is taken over the whole batch, so
@@ -49,12 +82,16 @@ class Reference:
         images: float32 `[N, 1, 28, 28]` in [0, 1].
         labels: int64 `[N]` in 0..9.
         logits: float32 `[N, 10]`, by eager PyTorch in batches of 1,000.
+        held_back: images that were neither trained nor tested on: ways to quantise are weighed on them.
+        golden: the golden vectors, chosen from the held-back images.
     """
 
     checkpoint: Checkpoint
     images: NDArray[np.float32]
     labels: NDArray[np.int64]
     logits: NDArray[np.float32]
+    held_back: Split
+    golden: Golden
 
     @property
     def accuracy(self) -> float:
@@ -62,10 +99,16 @@ class Reference:
         return _share(self.logits.argmax(axis=1) == self.labels)
 
 
-def make_reference(checkpoint: Checkpoint, test: Split) -> Reference:
-    """Answer the test images with the trained model."""
-    logits = in_batches(eager_predictor(checkpoint), test.images.numpy(), 1_000)
-    return Reference(checkpoint, test.images.numpy(), test.labels.numpy(), logits)
+def make_reference(checkpoint: Checkpoint, test: Split, data: TrainingData) -> Reference:
+    """Answer the test images with the trained model, and choose its golden vectors from the held-back images."""
+    return Reference(
+        checkpoint=checkpoint,
+        images=test.images.numpy(),
+        labels=test.labels.numpy(),
+        logits=in_batches(eager_predictor(checkpoint), test.images.numpy(), 1_000),
+        held_back=data.validation,
+        golden=choose_golden(checkpoint.build(), data.validation, first=len(data.train)),
+    )
 
 
 def eager_predictor(checkpoint: Checkpoint) -> Predict:
@@ -173,15 +216,22 @@ class ParityReport:
 
 def compare(reference: Reference, logits: NDArray[np.float32], batch: int) -> Comparison:
     """Return the figures of `logits`, float32 `[N, 10]`, against the reference."""
-    errors = np.abs(logits.astype(np.float64) - reference.logits)
+    return compare_logits(logits, reference.logits, reference.labels, batch)
+
+
+def compare_logits(
+    logits: NDArray[np.float32], trained: NDArray[np.float32], labels: NDArray[np.int64], batch: int
+) -> Comparison:
+    """Return the figures of `logits`, float32 `[N, 10]`, against those of the trained model and the labels `[N]`."""
+    errors = np.abs(logits.astype(np.float64) - trained)
     errors = np.where(np.isfinite(errors), errors, np.inf)
     answers = logits.argmax(axis=1)
     return Comparison(
         batch=batch,
         max_error=float(errors.max()),
         mean_error=float(errors.mean()),
-        agreement=_share(answers == reference.logits.argmax(axis=1)),
-        accuracy=_share(answers == reference.labels),
+        agreement=_share(answers == trained.argmax(axis=1)),
+        accuracy=_share(answers == labels),
     )
 
 

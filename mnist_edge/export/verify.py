@@ -5,9 +5,21 @@ from pathlib import Path
 
 from mnist_edge.export.format import ArtefactError, Format, Loaded
 from mnist_edge.export.formats import format_of
-from mnist_edge.export.parity import TOLERANCES, ParityReport, Reference, compare, in_batches, shortfalls
+from mnist_edge.export.golden import golden_problems
+from mnist_edge.export.parity import (
+    NO_GOALS,
+    TOLERANCES,
+    Goals,
+    ParityReport,
+    Reference,
+    Tolerance,
+    compare,
+    in_batches,
+    shortfalls,
+)
+from mnist_edge.export.weights import weight_problems
 from mnist_edge.files import read_bytes, sha256
-from mnist_edge.runtime.contract import Contract
+from mnist_edge.runtime.contract import UNQUANTIZED, Contract
 from mnist_edge.runtime.manifest import MANIFEST, read_manifest
 from mnist_edge.runtime.seal import SealError, check_seal
 
@@ -22,44 +34,58 @@ def verify(path: Path, reference: Reference) -> ParityReport:
     return dataclasses.replace(report, problems=(*_manifest_problems(path), *report.problems))
 
 
-def judge(path: Path, format: Format, reference: Reference) -> ParityReport:
-    """Judge a file by its seal, contract, structure, and its answers to all images of the reference.
+def judge(path: Path, format: Format, reference: Reference, goals: Goals = NO_GOALS) -> ParityReport:
+    """Judge a file by its seal, contract, golden vectors, structure, and its answers to all images of the reference.
+
+    Args:
+        path: the file.
+        format: its format.
+        reference: the trained model's answers.
+        goals: what is asked for beyond the tolerance of the file's precision.
 
     Raises:
         UserError: the file can't be read.
     """
-    problems = _seal_problems(path)
+    problems = _seal_problems(path) + _size_problems(path, goals)
     try:
         loaded = format.load(path)
     except ArtefactError as error:
         return _report(reference, [*problems, str(error)])
     expected = dataclasses.replace(
-        expected_contract(reference, loaded.contract.precision, loaded.contract.opset),
+        expected_contract(reference, loaded.contract.scheme, loaded.contract.opset),
         producer=loaded.contract.producer,
     )
     problems += [f"its contract differs: {line}" for line in expected.differences(loaded.contract)]
     problems += loaded.problems
+    problems += weight_problems(loaded.weights, reference.checkpoint.build())
+    problems += golden_problems(loaded.golden, reference.golden, loaded.contract.scheme)
     if loaded.contract.precision not in format.precisions:
         known = " or ".join(format.precisions)
         return _report(reference, [*problems, f"its precision is {loaded.contract.precision!r}, expected {known}"])
-    return _judge_answers(loaded, reference, problems)
+    return _judge_answers(loaded, reference, problems, goals.tighten(TOLERANCES[loaded.contract.precision]))
 
 
-def expected_contract(reference: Reference, precision: str, opset: int | None) -> Contract:
-    """Return the contract that a file from the reference's checkpoint carries, without its producer."""
+def expected_contract(reference: Reference, scheme: str, opset: int | None) -> Contract:
+    """Return the contract that a file from the reference's checkpoint carries, without its producer.
+
+    Args:
+        reference: of the checkpoint.
+        scheme: how the file is quantised, or `UNQUANTIZED`.
+        opset: ONNX opset of the file, or None in a format that has none.
+    """
     checkpoint = reference.checkpoint
     return Contract(
         checkpoint=checkpoint.digest,
         architecture=checkpoint.architecture,
-        precision=precision,
+        precision="fp32" if scheme == UNQUANTIZED else "int8",
+        scheme=scheme,
         opset=opset,
         producer={},
         temperature=checkpoint.temperature,
     )
 
 
-def _judge_answers(loaded: Loaded, reference: Reference, problems: list[str]) -> ParityReport:
-    tolerance = TOLERANCES[loaded.contract.precision]
+def _judge_answers(loaded: Loaded, reference: Reference, problems: list[str], tolerance: Tolerance) -> ParityReport:
     comparisons = []
     try:
         in_batches(loaded.predict, reference.images[:7], 7)  # takes a batch, whatever batch it is judged at
@@ -90,6 +116,13 @@ def _seal_problems(path: Path) -> list[str]:
     except SealError as error:
         return [str(error)]
     return []
+
+
+def _size_problems(path: Path, goals: Goals) -> list[str]:
+    size = len(read_bytes(path))
+    if goals.max_bytes is None or size <= goals.max_bytes:
+        return []
+    return [f"it has {size} bytes, allowed {goals.max_bytes} ({size} would have passed)"]
 
 
 def _manifest_problems(path: Path) -> list[str]:

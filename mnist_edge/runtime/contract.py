@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-VERSION = 1
+VERSION = 2
 """Version of the contract's layout."""
 
 PREPROCESSING = 1
@@ -13,6 +13,10 @@ PREPROCESSING = 1
 
 CONTRACT_KEY = "mnist_edge.contract"
 """Under this name a file carries its contract (ONNX `metadata_props`, TorchScript extra files)."""
+
+
+UNQUANTIZED = "none"
+"""The scheme of a file whose weights are floats."""
 
 
 class ContractError(ValueError):
@@ -26,10 +30,12 @@ class Contract:
     Attributes:
         checkpoint: SHA-256 of the checkpoint that it was exported from.
         architecture: of that checkpoint.
-        precision: `fp32` or `int8`.
+        precision: `fp32` or `int8`, the type in which the weights are stored.
+        scheme: how they were quantised, a name of the format's, or `none`.
         opset: ONNX opset of the graph, or None in a format that has none.
         producer: versions of the packages that wrote the file.
         input_name: name of the input tensor.
+        input_layout: what its dimensions are: batch, channel, row, column.
         input_shape: its shape; a string is a symbolic dimension.
         input_dtype: its element type.
         input_range: least and greatest value.
@@ -47,7 +53,9 @@ class Contract:
     precision: str
     opset: int | None
     producer: dict[str, str]
+    scheme: str = UNQUANTIZED
     input_name: str = "image"
+    input_layout: str = "NCHW"
     input_shape: tuple[int | str, ...] = ("batch", 1, 28, 28)
     input_dtype: str = "float32"
     input_range: tuple[float, float] = (0.0, 1.0)

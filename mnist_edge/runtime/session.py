@@ -13,6 +13,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from mnist_edge.errors import UserError
 from mnist_edge.files import read_bytes
 from mnist_edge.runtime.contract import CONTRACT_KEY, PREPROCESSING, Contract, ContractError
+from mnist_edge.runtime.golden import GOLDEN_KEY, Golden
 from mnist_edge.runtime.seal import SealError, check_seal
 
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -73,11 +74,25 @@ def session_contract(session: ort.InferenceSession) -> Contract:
     Raises:
         ContractError: there is none, or it is not understood here.
     """
+    return Contract.from_json(_properties(session).get(CONTRACT_KEY))
+
+
+def session_golden(session: ort.InferenceSession) -> Golden:
+    """Return the golden vectors that the session's file carries.
+
+    Raises:
+        ContractError: the file's metadata is damaged.
+        GoldenError: there are none, or they are not understood here.
+    """
+    return Golden.from_json(_properties(session).get(GOLDEN_KEY))
+
+
+def _properties(session: ort.InferenceSession) -> dict[str, str]:
     try:
-        properties = session.get_modelmeta().custom_metadata_map
+        properties: dict[str, str] = session.get_modelmeta().custom_metadata_map
     except UnicodeDecodeError as error:
         raise ContractError("its contract is damaged") from error
-    return Contract.from_json(properties.get(CONTRACT_KEY))
+    return properties
 
 
 def contradictions(session: ort.InferenceSession, contract: Contract) -> list[str]:
@@ -116,6 +131,16 @@ def open_model(path: Path) -> Model:
         UserError: the file is missing, no ONNX file of mnist-edge, altered since its export, or wants what this
             runner does not do.
     """
+    session, contract = open_checked(path)
+    return Model(path, predictor(session), contract)
+
+
+def open_checked(path: Path) -> tuple[ort.InferenceSession, Contract]:
+    """Open an exported ONNX file whose seal is whole and whose contract this runner can keep.
+
+    Raises:
+        UserError: as `open_model`.
+    """
     data = read_bytes(path)
     try:
         session = open_session(data)
@@ -126,7 +151,7 @@ def open_model(path: Path) -> Model:
             raise ContractError(problems[0])
     except (SessionError, ContractError, SealError) as error:
         raise UserError(f"cannot use {path}: {error}; expected an ONNX file made by `mnist-edge export`") from error
-    return Model(path, predictor(session), contract)
+    return session, contract
 
 
 def _unknown_wishes(contract: Contract) -> list[str]:
@@ -137,6 +162,7 @@ def _unknown_wishes(contract: Contract) -> list[str]:
         "polarity": "white-on-black",
         "input_range": (0.0, 1.0),
         "input_dtype": "float32",
+        "input_layout": "NCHW",
         "input_shape": ("batch", 1, 28, 28),
     }
     wishes = [

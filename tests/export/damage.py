@@ -2,40 +2,51 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import onnx
 import onnx.numpy_helper
 import torch
-from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import Tensor, nn
 
 from mnist_edge.export.format import Format
 from mnist_edge.export.onnx_format import ONNX
 from mnist_edge.export.torchscript_format import TORCHSCRIPT
 from mnist_edge.runtime.contract import CONTRACT_KEY, Contract
+from mnist_edge.runtime.golden import GOLDEN_KEY, Golden
 from mnist_edge.runtime.seal import SEAL_KEY, UNSEALED, seal
 
 Edit = Callable[[onnx.ModelProto], None]
 
 
-def sabotaged(format: Format, sabotage: Callable[[nn.Module, Contract], bytes]) -> Format:
-    """Return the format with another way to export."""
-    return dataclasses.replace(format, export=sabotage)
+def sabotaged(format: Format, prepare: Callable[[nn.Module], nn.Module], spoil: Callable[[bytes], bytes]) -> Format:
+    """Return the format with an export that changes the model before and the bytes after."""
+
+    def export(model: nn.Module, contracts: Sequence[Contract], golden: Golden) -> list[bytes]:
+        return [spoil(data) for data in format.export(prepare(model), contracts, golden)]
+
+    return dataclasses.replace(format, export=export)
+
+
+def same_model(model: nn.Module) -> nn.Module:
+    return model
+
+
+def same_bytes(data: bytes) -> bytes:
+    return data
 
 
 def with_a_perturbed_weight(format: Format) -> Format:
-    def export(model: nn.Module, contract: Contract) -> bytes:
+    def perturb(model: nn.Module) -> nn.Module:
         with torch.no_grad():
             model.get_parameter("fc2.weight")[3, 5] += 0.05
-        return format.export(model, contract)
+        return model
 
-    return sabotaged(format, export)
+    return sabotaged(format, perturb, same_bytes)
 
 
 def with_another_opset() -> Format:
-    return sabotaged(ONNX, lambda model, contract: edited(ONNX.export(model, contract), set_opset))
+    return sabotaged(ONNX, same_model, lambda data: edited(data, set_opset))
 
 
 def with_a_frozen_batch(format: Format) -> Format:
@@ -48,23 +59,14 @@ def with_a_frozen_batch(format: Format) -> Format:
             logits: Tensor = self.model(image.reshape(2, 1, 28, 28))
             return logits
 
-    def export(model: nn.Module, contract: Contract) -> bytes:
-        if format is TORCHSCRIPT:
-            return format.export(Frozen(model).eval(), contract)
-        return edited(format.export(model, contract), freeze_batch)
-
-    return sabotaged(format, export)
+    if format is TORCHSCRIPT:
+        return sabotaged(format, lambda model: Frozen(model).eval(), same_bytes)
+    return sabotaged(format, same_model, lambda data: edited(data, freeze_batch))
 
 
-def with_saturating_weights(folder: Path) -> Format:
-    """onnxruntime's own default, `QInt8`."""
-
-    def export(model: nn.Module, contract: Contract) -> bytes:
-        floating = ONNX.export(model, dataclasses.replace(contract, precision="fp32"))
-        quantize_dynamic(onnx.ModelProto.FromString(floating), folder / "q.onnx", weight_type=QuantType.QInt8)
-        return edited((folder / "q.onnx").read_bytes(), set_contract(precision="int8"))
-
-    return sabotaged(ONNX, export)
+def with_saturating_weights() -> Format:
+    """onnxruntime's own default, `QInt8`, as the only way to quantise."""
+    return dataclasses.replace(ONNX, schemes=("dynamic-s8",))
 
 
 def edited(data: bytes, edit: Edit) -> bytes:
@@ -123,5 +125,11 @@ def set_contract(**fields: object) -> Edit:
 
 def drop_contract(graph: onnx.ModelProto) -> None:
     kept = [entry for entry in graph.metadata_props if entry.key != CONTRACT_KEY]
+    del graph.metadata_props[:]
+    graph.metadata_props.extend(kept)
+
+
+def drop_golden(graph: onnx.ModelProto) -> None:
+    kept = [entry for entry in graph.metadata_props if entry.key != GOLDEN_KEY]
     del graph.metadata_props[:]
     graph.metadata_props.extend(kept)

@@ -39,8 +39,8 @@ def test_one_file_each_and_a_manifest(exported: list[Artefact], exports: Path, r
 
 def test_quantising_makes_the_file_a_quarter(exported: list[Artefact]) -> None:
     sizes = [artefact.size for artefact in exported]
-    assert sizes[1] < 0.27 * sizes[0]
-    assert sizes[3] < 0.30 * sizes[2]
+    assert sizes[1] < 0.28 * sizes[0]  # 8 kB of either are golden vectors
+    assert sizes[3] < 0.31 * sizes[2]
 
 
 def test_the_same_checkpoint_gives_the_same_bytes(
@@ -106,8 +106,9 @@ def test_a_manifest_that_is_not_ours_is_not_overwritten(reference: Reference, tm
 def test_what_else_was_traced_does_not_change_the_bytes(exported: list[Artefact], reference: Reference) -> None:
     (artefact,) = [a for a in exported if a.path.name == "mnist-mlp.pt"]
     for _ in range(3):
-        FORMATS["torchscript"].export(build_model("mlp"), artefact.contract)
-    again = seal(FORMATS["torchscript"].export(reference.checkpoint.build(), artefact.contract))
+        FORMATS["torchscript"].export(build_model("mlp"), [artefact.contract], reference.golden)
+    (data,) = FORMATS["torchscript"].export(reference.checkpoint.build(), [artefact.contract], reference.golden)
+    again = seal(data)
     assert again == artefact.path.read_bytes()
 
 

@@ -8,8 +8,8 @@ import torch
 
 from mnist_edge.errors import UserError
 from mnist_edge.export.export import Artefact
+from mnist_edge.export.parity import Reference
 from mnist_edge.export.torchscript_format import TORCHSCRIPT, _without_deprecations
-from mnist_edge.training.checkpoint import Checkpoint
 
 
 def test_the_archive_is_sound_and_holds_no_debug_records(exported: list[Artefact]) -> None:
@@ -30,12 +30,12 @@ def test_libtorch_without_us_can_load_it(exported: list[Artefact]) -> None:
 
 
 def test_a_torch_without_eager_quantisation_says_what_it_needs(
-    exported: list[Artefact], released: Checkpoint, monkeypatch: pytest.MonkeyPatch
+    exported: list[Artefact], reference: Reference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (artefact,) = [a for a in exported if a.path.name == "mnist-mlp-int8.pt"]
     monkeypatch.setitem(sys.modules, "torch.ao.quantization", types.ModuleType("torch.ao.quantization"))
     with pytest.raises(UserError, match="no eager quantisation"):
-        TORCHSCRIPT.export(released.build(), artefact.contract)
+        TORCHSCRIPT.export(reference.checkpoint.build(), [artefact.contract], reference.golden)
 
 
 def test_only_the_known_deprecations_are_silenced() -> None:

@@ -60,7 +60,7 @@ FORGERIES = {
     "another checkpoint": (damage.set_contract(checkpoint="0" * 64), "checkpoint is"),
     "a softer temperature": (damage.set_contract(temperature=2.0), "temperature is"),
     "a precision that does not exist": (damage.set_contract(precision="int2"), "precision is 'int2'"),
-    "a precision with a wider tolerance": (damage.set_contract(precision="int8"), "graph computes in fp32"),
+    "a precision with a wider tolerance": (damage.set_contract(precision="int8"), "weights are fp32"),
     "a contract of the future": (damage.set_contract(version=99), "version 99"),
     "a contract with an unknown promise": (damage.set_contract(colour="blue"), "contract is damaged"),
     "no contract": (damage.drop_contract, "carries no mnist-edge contract"),

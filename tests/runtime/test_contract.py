@@ -30,7 +30,7 @@ def test_contracts_differ_exactly_where_they_are_not_equal(one: Contract, other:
     assert bool(one.differences(other)) == (one != other)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "7", "null", '{"version": 1}', '{"version": 1, "colour": "blue"}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "7", "null", '{"version": 2}', '{"version": 2, "colour": "blue"}'])
 def test_a_damaged_contract_is_refused(text: str) -> None:
     with pytest.raises(ContractError, match="damaged"):
         Contract.from_json(text)
@@ -39,5 +39,5 @@ def test_a_damaged_contract_is_refused(text: str) -> None:
 def test_an_absent_or_newer_contract_is_refused() -> None:
     with pytest.raises(ContractError, match="no mnist-edge contract"):
         Contract.from_json(None)
-    with pytest.raises(ContractError, match="version 2, expected 1"):
-        Contract.from_json(json.dumps({"version": 2}))
+    with pytest.raises(ContractError, match="version 3, expected 2"):
+        Contract.from_json(json.dumps({"version": 3}))

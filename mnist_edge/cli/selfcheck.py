@@ -1,0 +1,81 @@
+"""`mnist-edge selfcheck`: golden vectors in, a verdict on this device out. Needs only the runner's packages."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mnist_edge.cli import options
+
+if TYPE_CHECKING:
+    from mnist_edge.runtime.selfcheck import SelfCheck
+
+
+@click.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
+@options.as_json
+def command(files: tuple[Path, ...], as_json: bool) -> None:
+    """Run the golden vectors that each exported ONNX FILE carries, on this processor with this onnxruntime.
+
+    Without a FILE, the model that `predict` would take and the built-in ones are checked. A file that gives other
+    numbers here than it must fails: the exit code is 1.
+    """
+    from mnist_edge.runtime.choice import BUILT_INS, default_model
+    from mnist_edge.runtime.selfcheck import selfcheck
+
+    checks = [selfcheck(path) for path in files or dict.fromkeys([default_model(), *BUILT_INS.values()])]
+    machine = _machine()
+    if as_json:
+        click.echo(json.dumps({"machine": machine, "checks": [check.to_json() for check in checks]}, indent=2))
+    else:
+        click.echo(_told(machine))
+        for check in checks:
+            click.echo(_line(check))
+    for check in checks:
+        if not check:
+            click.echo(
+                f"{check.path}: this processor with this onnxruntime gives other numbers than the file's operators "
+                "define: do not use it here; export again, or install another onnxruntime",
+                err=True,
+            )
+    if not all(checks):
+        sys.exit(1)
+
+
+def _machine() -> dict[str, object]:
+    import platform
+
+    import numpy as np
+    import onnxruntime
+
+    from mnist_edge import __version__
+    from mnist_edge.runtime.cpu import cpu_features
+
+    return {
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "features": cpu_features(),
+        "versions": {"mnist-edge": __version__, "onnxruntime": onnxruntime.__version__, "numpy": np.__version__},
+    }
+
+
+def _told(machine: dict[str, object]) -> str:
+    features, versions = machine["features"], machine["versions"]
+    assert isinstance(versions, dict)
+    known = "features unknown"
+    if isinstance(features, dict):
+        known = ", ".join(f"{name} {'yes' if has else 'no'}" for name, has in features.items())
+    packages = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return f"{machine['system']} on {machine['architecture']}: {known}\n{packages}\n"
+
+
+def _line(check: "SelfCheck") -> str:
+    return (
+        f"{check.path}: {'passed' if check else 'FAILED'}\n"
+        f"  must give:     largest |Δlogit| {check.max_error:.2g}, allowed {check.bound:g}; "
+        f"same answers {check.same} of {check.images}\n"
+        f"  trained model: largest |Δlogit| {check.trained_error:.2g}; "
+        f"same answers {check.trained_same} of {check.images}"
+    )
