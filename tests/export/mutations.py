@@ -26,7 +26,8 @@ Values = NDArray[Any]
 
 
 def tensor(graph: onnx.ModelProto, name: str) -> onnx.TensorProto:
-    return next(tensor for tensor in graph.graph.initializer if tensor.name == name)
+    found: dict[str, onnx.TensorProto] = {tensor.name: tensor for tensor in graph.graph.initializer}
+    return found[name]
 
 
 def change(name: str, alter: Callable[[Values], Values]) -> Edit:
