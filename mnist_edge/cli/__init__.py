@@ -23,6 +23,7 @@ EXTRA_PACKAGES = {
     "torchvision",
     "onnx",
     "onnxscript",
+    "jinja2",
     "safetensors",
     "sklearn",
     "scipy",

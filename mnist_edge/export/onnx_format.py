@@ -18,6 +18,7 @@ from torch import nn
 
 from mnist_edge.errors import UserError
 from mnist_edge.export.format import ArtefactError, Format, Loaded
+from mnist_edge.export.onnx_layers import open_layers
 from mnist_edge.files import read_bytes
 from mnist_edge.runtime.contract import CONTRACT_KEY, Contract, ContractError
 from mnist_edge.runtime.seal import SEAL_KEY, UNSEALED
@@ -157,4 +158,5 @@ ONNX = Format(
     has_opset=True,
     export=_export,
     load=_load,
+    layers=open_layers,
 )

@@ -61,6 +61,10 @@ class Reference:
         """The trained model's accuracy on the images, in [0, 1]."""
         return _share(self.logits.argmax(axis=1) == self.labels)
 
+    def part(self, chosen: NDArray[np.intp]) -> "Reference":
+        """Return the reference on the images with these indices only."""
+        return Reference(self.checkpoint, self.images[chosen], self.labels[chosen], self.logits[chosen])
+
 
 def make_reference(checkpoint: Checkpoint, test: Split) -> Reference:
     """Answer the test images with the trained model."""
@@ -109,6 +113,7 @@ class Comparison:
         mean_error: mean |Δlogit|; the same.
         agreement: share of images with the same top-1 answer, in [0, 1].
         accuracy: share of images answered rightly, in [0, 1].
+        images: how many images it was compared on.
     """
 
     batch: int
@@ -116,6 +121,7 @@ class Comparison:
     mean_error: float
     agreement: float
     accuracy: float
+    images: int
 
 
 @dataclass(frozen=True)
@@ -182,6 +188,7 @@ def compare(reference: Reference, logits: NDArray[np.float32], batch: int) -> Co
         mean_error=float(errors.mean()),
         agreement=_share(answers == reference.logits.argmax(axis=1)),
         accuracy=_share(answers == reference.labels),
+        images=len(logits),
     )
 
 

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mnist_edge.errors import UserError
-from mnist_edge.export.format import ArtefactError, Format, Loaded
+from mnist_edge.export.format import ArtefactError, Format, Inside, Loaded
+from mnist_edge.export.torchscript_layers import layers_of
 from mnist_edge.files import read_bytes
 from mnist_edge.runtime.contract import CONTRACT_KEY, Contract, ContractError
 from mnist_edge.runtime.seal import UNSEALED
@@ -88,7 +89,7 @@ def _canonical(archive: bytes) -> bytes:
     return result.getvalue()
 
 
-def _load(path: Path) -> Loaded:
+def _open(path: Path) -> tuple[torch.jit.ScriptModule, Contract]:
     extra = {CONTRACT_KEY: ""}
     try:
         with _without_deprecations():
@@ -101,6 +102,11 @@ def _load(path: Path) -> Loaded:
     except (RuntimeError, UnicodeDecodeError) as error:
         raise ArtefactError(f"torch cannot load it ({str(error).splitlines()[0]})") from error
     module.eval()
+    return module, contract
+
+
+def _load(path: Path) -> Loaded:
+    module, contract = _open(path)
     found = "int8" if "quantized::" in str(module.inlined_graph) else "fp32"
     problems = (
         ()
@@ -119,6 +125,10 @@ def _load(path: Path) -> Loaded:
     return Loaded(contract, predict, problems)
 
 
+def _layers(path: Path, names: tuple[str, ...]) -> Inside:
+    return layers_of(_open(path)[0], names)
+
+
 @contextmanager
 def _without_deprecations() -> Iterator[None]:
     with warnings.catch_warnings():
@@ -134,4 +144,5 @@ TORCHSCRIPT = Format(
     has_opset=False,
     export=_export,
     load=_load,
+    layers=_layers,
 )
