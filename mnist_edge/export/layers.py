@@ -7,7 +7,6 @@ it, so an error is charged to the step that makes it and not to those that pass 
 import copy
 import dataclasses
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, fx, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch import Tensor, nn
 
+from mnist_edge.export.chain import Step, chain, unchanged
 from mnist_edge.export.format import ArtefactError, Inside, LayerValues
 from mnist_edge.export.formats import format_of
+from mnist_edge.export.statistics import json_numbers
 
 Array = NDArray[np.float32]
 
@@ -29,21 +29,6 @@ ROUNDING = 1e-5
 The bound of Higham (Accuracy and Stability of Numerical Algorithms, 2002, section 4.2) for the longest sum, of 2,352
 products, is 2,352 · 2⁻²⁴ = 1.4e-4; measured on every format are at most 1e-6.
 """
-
-
-@dataclass(frozen=True)
-class Step:
-    """A part of the trained model.
-
-    Attributes:
-        name: of the layer; or of what is done between two layers, and before which.
-        run: its input → its output.
-        layer: the module with its weights, batch normalisation folded in, or None between layers.
-    """
-
-    name: str
-    run: Callable[[Tensor], Tensor]
-    layer: nn.Module | None = None
 
 
 @dataclass(frozen=True)
@@ -101,16 +86,11 @@ class LayerReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON types; what is infinite is null."""
-        steps = [
-            {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in step}
-            for step in (dataclasses.asdict(step).items() for step in self.steps)
-        ]
         return {
             "images": self.images,
             "culprit": self.culprit,
-            "steps": steps,
-            "logits_error_of_weights": self.weights,
-            "logits_error_of_arithmetic": self.arithmetic,
+            "steps": [json_numbers(dataclasses.asdict(step)) for step in self.steps],
+            **json_numbers({"logits_error_of_weights": self.weights, "logits_error_of_arithmetic": self.arithmetic}),
         }
 
 
@@ -148,65 +128,6 @@ def examine_layers(path: Path, model: nn.Module, images: Array, batch: int) -> L
         return _compare(steps, inside, values, logits, images)
 
 
-def chain(model: nn.Module) -> list[Step]:
-    """Return a model as a chain: what lies before each layer with weights, the layer, …, what lies after the last.
-
-    Raises:
-        ValueError: the model is no chain: a value is used twice.
-    """
-    traced = fx.symbolic_trace(model)
-    modules = dict(traced.named_modules())
-    steps: list[Step] = []
-    between: list[fx.Node] = []
-    for node in traced.graph.nodes:
-        if node.op == "placeholder":
-            continue
-        if len(node.all_input_nodes) != 1 or len(node.all_input_nodes[0].users) != 1:
-            raise ValueError(f"the model is no chain at {node.name}")
-        module = modules.get(str(node.target)) if node.op == "call_module" else None
-        if isinstance(module, nn.Linear | nn.Conv2d):
-            steps.append(_between(between, modules, f"before {node.target}" if steps else "of the input"))
-            steps.append(Step(str(node.target), module, module))
-            between = []
-        elif isinstance(module, nn.BatchNorm2d) and steps and not between and isinstance(steps[-1].layer, nn.Conv2d):
-            fused = fuse_conv_bn_eval(steps[-1].layer, module)
-            steps[-1] = Step(steps[-1].name, fused, fused)
-        elif node.op != "output":
-            between.append(node)
-    return [*steps, _between(between, modules, "of the output")]
-
-
-def _between(nodes: list[fx.Node], modules: dict[str, nn.Module], where: str) -> Step:
-    operations = [_operation(node, modules) for node in nodes]
-
-    def run(value: Tensor) -> Tensor:
-        for operation in operations:
-            value = operation(value)
-        return value
-
-    if not nodes:
-        return Step(f"nothing {where}", _unchanged)
-    return Step(f"{' and '.join(_called(node, modules) for node in nodes)} {where}", run)
-
-
-def _unchanged(value: Tensor) -> Tensor:
-    return value
-
-
-def _operation(node: fx.Node, modules: dict[str, nn.Module]) -> Callable[[Tensor], Tensor]:
-    if node.op == "call_module":
-        return modules[str(node.target)]
-    if node.op == "call_function" and callable(node.target) and node.args == tuple(node.all_input_nodes):
-        return node.target
-    raise ValueError(f"the model is no chain of modules and functions of one value at {node.name}")
-
-
-def _called(node: fx.Node, modules: dict[str, nn.Module]) -> str:
-    if node.op == "call_module":
-        return type(modules[str(node.target)]).__name__.lower()
-    return str(getattr(node.target, "__name__", node.target))
-
-
 def _in_batches(inside: Inside, images: Array, batch: int) -> tuple[dict[str, LayerValues], Array]:
     runs = [inside.run(images[start : start + batch]) for start in range(0, len(images), batch)]
     values = {
@@ -226,14 +147,13 @@ def _compare(
     unknown = {step.name for step in steps if step.layer} - set(inside.weights)
     errors = []
     for index, step in enumerate(steps):
-        with_weights = (
-            step.run if step.layer is None or step.name in unknown else _reweighted(step.layer, inside, step.name)
-        )
+        known = step.layer is not None and step.name not in unknown
+        with_weights = _reweighted(step, inside) if known else step.run
         expected, weighted = step.run(theirs), with_weights(theirs)
         eager, reweighted = step.run(eager), with_weights(reweighted)
         theirs = _as_eager(_found(steps, index, values, logits), eager)
-        error = _step_error(step, eager, theirs, expected, None if with_weights is step.run else weighted)
-        if step.run is not _unchanged or error.departs:
+        error = _step_error(step, eager, theirs, expected, weighted if known else None)
+        if step.run is not unchanged or error.departs:
             errors.append(error)
     return LayerReport(
         images=len(images),
@@ -257,16 +177,20 @@ def _as_eager(found: Array, eager: Tensor) -> Tensor:
     return torch.from_numpy(found).reshape(eager.shape)
 
 
-def _reweighted(layer: nn.Module, inside: Inside, name: str) -> nn.Module:
-    """Return a layer with the file's weights.
+def _reweighted(step: Step, inside: Inside) -> nn.Module:
+    """Return the step's layer with the file's weights.
 
     Raises:
         ArtefactError: they do not fit.
     """
-    weight, bias = (torch.tensor(array) for array in inside.weights[name])
-    if not isinstance(layer.weight, Tensor) or weight.shape != layer.weight.shape:
-        raise ArtefactError(f"the weight of {name} is of shape {list(weight.shape)}, the trained model's is another")
-    other = copy.deepcopy(layer)
+    weight, bias = (torch.tensor(array) for array in inside.weights[step.name])
+    other = copy.deepcopy(step.layer)
+    assert other is not None, "only layers have weights"
+    shape = list(other.get_parameter("weight").shape)
+    if list(weight.shape) != shape:
+        raise ArtefactError(
+            f"the weight of {step.name} is of shape {list(weight.shape)}, the trained model's of {shape}"
+        )
     other.weight, other.bias = nn.Parameter(weight), nn.Parameter(bias)
     return other
 

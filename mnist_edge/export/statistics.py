@@ -98,7 +98,7 @@ class Statistics:
 
     Attributes:
         max_error: largest |Δlogit|; infinite, as are the next two, where a logit is not finite.
-        p999_error: 99.9th percentile of |Δlogit|.
+        p999_error: 99.9th percentile of |Δlogit|: the least value that 99.9 % of them do not exceed.
         mean_error: mean |Δlogit|.
         sqnr: signal-to-quantisation-noise ratio of the logits in dB; infinite where they are identical.
         mean_divergence: mean over the images of KL(trained ‖ exported) in nats; infinite where a logit is not finite.
@@ -135,13 +135,13 @@ class Statistics:
             "max_divergence_nats": self.max_divergence,
         }
         return {
-            **_finite(errors),
+            **json_numbers(errors),
             "agreement": self.agreement.to_json(),
             "reference_accuracy": self.reference_accuracy.to_json(),
             "accuracy": self.accuracy.to_json(),
             "mcnemar": dataclasses.asdict(self.mcnemar),
-            "changed": [_finite(dataclasses.asdict(answer)) for answer in self.changed],
-            "smallest_passing_tolerance": _finite(dataclasses.asdict(self.smallest)),
+            "changed": [json_numbers(dataclasses.asdict(answer)) for answer in self.changed],
+            "smallest_passing_tolerance": json_numbers(dataclasses.asdict(self.smallest)),
         }
 
 
@@ -164,7 +164,7 @@ def statistics(trained: Logits, exported: Logits, labels: NDArray[np.int64], tem
     largest = float(errors.max())
     return Statistics(
         max_error=largest,
-        p999_error=float(np.percentile(errors, 99.9, method="higher")),
+        p999_error=float(np.quantile(errors, 0.999, method="inverted_cdf")),
         mean_error=float(errors.mean()),
         sqnr=sqnr(trained, errors),
         mean_divergence=float(divergences.mean()),
@@ -244,5 +244,9 @@ def _share(hits: NDArray[np.bool_]) -> Share:
     return Share(count, len(hits), wilson_interval(count, len(hits)))
 
 
-def _finite(numbers: dict[str, float]) -> dict[str, float | None]:
-    return {name: number if math.isfinite(number) else None for name, number in numbers.items()}
+def json_numbers(numbers: dict[str, Any]) -> dict[str, Any]:
+    """Return the dictionary with None in place of floats that are not finite, which JSON does not have."""
+    return {
+        name: None if isinstance(number, float) and not math.isfinite(number) else number
+        for name, number in numbers.items()
+    }
