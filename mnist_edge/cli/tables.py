@@ -45,7 +45,8 @@ def report_table(reports: Sequence[Report]) -> Table:
     for name in dict.fromkeys(name for report in reports for name in report.figures()):
         table.add_row(name, *(report.figures().get(name, "–") for report in reports))
     table.add_section()
-    for name in dict.fromkeys(check.name for report in reports for check in report.checks):
+    longest_first = sorted(reports, key=lambda report: -len(report.checks))
+    for name in dict.fromkeys(check.name for report in longest_first for check in report.checks):
         table.add_row(name, *(_check_cell(report, name) for report in reports))
     table.add_section()
     table.add_row("parity", *("passed" if report else "FAILED" for report in reports))
@@ -78,12 +79,12 @@ def layer_table(path: Path, layers: LayerReport) -> Table:
     for step in layers.steps:
         parts = ["" if part is None else f"{part:.1e}" for part in (step.weights, step.arithmetic)]
         departs = "departs" if step.departs else ""
-        table.add_row(step.name, f"{step.max_error:.2g}", f"{step.error:.1e}", f"{step.own:.1e}", *parts, departs)
+        table.add_row(step.name, f"{step.max_error:.3g}", f"{step.error:.1e}", f"{step.own:.1e}", *parts, departs)
     if layers.weights is not None and layers.arithmetic is not None:
         table.add_section()
         logits = layers.steps[-1]
         totals = (
-            f"{logits.max_error:.2g}",
+            f"{logits.max_error:.3g}",
             f"{logits.error:.1e}",
             "",
             f"{layers.weights:.1e}",

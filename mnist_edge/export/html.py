@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import jinja2
 import numpy as np
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -66,15 +67,13 @@ def html_report(reports: Sequence[Report], reference: Reference) -> bytes:
     return (page + "\n").encode()
 
 
-def errors_figure(errors: NDArray[np.float64], allowed: float | None) -> Figure:
-    """Return the histogram of |Δlogit| on a logarithmic axis, with the bound that was allowed, if any.
+def draw_errors(axes: Axes, errors: NDArray[np.float64], allowed: float | None) -> None:
+    """Draw the histogram of |Δlogit| on a logarithmic axis, with the bound that was allowed, if any.
 
     Logits that are the same, or not finite, have no place on that axis and are counted in the title.
     """
     flat = errors.ravel()
     shown = flat[(flat > 0) & np.isfinite(flat)]
-    figure = Figure(figsize=(6.4, 2.6), layout="constrained")
-    axes = figure.subplots()
     if len(shown):
         lowest, highest = np.log10(shown.min()), np.log10(max(shown.max(), allowed or 0))
         axes.hist(shown, bins=np.logspace(lowest, highest + 1e-9, 60).tolist(), color="#4878a8")
@@ -86,7 +85,6 @@ def errors_figure(errors: NDArray[np.float64], allowed: float | None) -> Figure:
     rest = f", {bad:,} are not finite" if bad else ""
     axes.set_title(f"{len(flat):,} logits: {same:,} are the same{rest}", fontsize=9)
     axes.grid(alpha=0.3)
-    return figure
 
 
 def _section(report: Report, reference: Reference) -> _Section:
@@ -98,12 +96,14 @@ def _section(report: Report, reference: Reference) -> _Section:
         report=report,
         digest=sha256(data),
         size=len(data),
-        histogram="" if report.errors is None else _svg(errors_figure(report.errors, allowed)),
+        histogram="" if report.errors is None else _histogram(report.errors, allowed),
         digits=[_Digit(answer, _png(reference.images[answer.image, 0])) for answer in changed],
     )
 
 
-def _svg(figure: Figure) -> str:
+def _histogram(errors: NDArray[np.float64], allowed: float | None) -> str:
+    figure = Figure(figsize=(6.4, 2.6), layout="constrained")
+    draw_errors(figure.subplots(), errors, allowed)
     buffer = io.BytesIO()
     with rc_context({"svg.hashsalt": "mnist-edge", "svg.fonttype": "none"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})

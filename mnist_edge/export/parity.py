@@ -114,6 +114,7 @@ class Comparison:
         agreement: share of images with the same top-1 answer, in [0, 1].
         accuracy: share of images answered rightly, in [0, 1].
         images: how many images it was compared on.
+        part: whether they are a part of the test images only.
     """
 
     batch: int
@@ -122,6 +123,12 @@ class Comparison:
     agreement: float
     accuracy: float
     images: int
+    part: bool = False
+
+    @property
+    def where(self) -> str:
+        """What was compared, in words."""
+        return f"at batch {self.batch}" + (f" on {self.images:,} of the images" if self.part else "")
 
 
 @dataclass(frozen=True)
@@ -195,7 +202,7 @@ def compare(reference: Reference, logits: NDArray[np.float32], batch: int) -> Co
 def shortfalls(comparison: Comparison, tolerance: Tolerance, reference_accuracy: float) -> list[str]:
     """Return a line for each figure outside the tolerance, with the smallest tolerance that would have passed."""
     lines = []
-    at = f"at batch {comparison.batch}"
+    at = comparison.where
     if not math.isfinite(comparison.max_error):
         lines.append(f"some logits are not finite {at}")
     elif tolerance.max_error is not None and comparison.max_error > tolerance.max_error:

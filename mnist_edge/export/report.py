@@ -13,7 +13,7 @@ from mnist_edge.export.evaluate import OpenModel
 from mnist_edge.export.format import ArtefactError
 from mnist_edge.export.layers import LayerReport, examine_layers
 from mnist_edge.export.parity import ParityReport, Reference, shortfalls
-from mnist_edge.export.statistics import Statistics, absolute_errors, statistics
+from mnist_edge.export.statistics import Share, Statistics, absolute_errors, statistics
 from mnist_edge.export.stress import Check, sample_of, stress
 from mnist_edge.export.verify import Judged, verify_closely
 
@@ -70,26 +70,29 @@ class Report:
         found = self.statistics
         if found is None:
             return {}
-        accuracy, trained, smallest = found.accuracy, found.reference_accuracy, found.smallest
+        smallest = found.smallest
         return {
-            "largest |Δlogit|": f"{found.max_error:.2g}",
-            "99.9th percentile of |Δlogit|": f"{found.p999_error:.2g}",
-            "mean |Δlogit|": f"{found.mean_error:.2g}",
+            "largest |Δlogit|": f"{found.max_error:.3g}",
+            "99.9th percentile of |Δlogit|": f"{found.p999_error:.3g}",
+            "mean |Δlogit|": f"{found.mean_error:.3g}",
             "SQNR": "∞" if found.sqnr == math.inf else f"{found.sqnr:.1f} dB",
             "KL divergence, mean": f"{found.mean_divergence:.2g} nats",
             "KL divergence, largest": f"{found.max_divergence:.2g} nats",
             "same answers": f"{found.agreement.value:.2%}",
-            "accuracy": f"{accuracy.value:.2%}  ({accuracy.interval[0]:.2%} – {accuracy.interval[1]:.2%})",
-            "accuracy of the trained model": (
-                f"{trained.value:.2%}  ({trained.interval[0]:.2%} – {trained.interval[1]:.2%})"
-            ),
-            "right answers lost, gained": f"{found.mcnemar.lost}, {found.mcnemar.gained}",
+            "accuracy": f"{found.accuracy.value:.2%}",
+            "accuracy, 95 % interval": _interval(found.accuracy),
+            "trained model": f"{found.reference_accuracy.value:.2%}",
+            "trained model, 95 % interval": _interval(found.reference_accuracy),
+            "right answers lost, gained": f"{found.mcnemar.lost:,}, {found.mcnemar.gained:,}",
             "McNemar's exact test": f"p = {found.mcnemar.p_value:.2g}" if found.mcnemar.p_value else "p < 1e-300",
-            "smallest passing tolerance": (
-                f"|Δlogit| {smallest.max_error:.3g}, same {smallest.min_agreement:.2%}, "
-                f"drop {100 * smallest.max_accuracy_drop:.2f}"
-            ),
+            "would pass: |Δlogit| up to": f"{smallest.max_error:.3g}",
+            "would pass: same answers from": f"{smallest.min_agreement:.2%}",
+            "would pass: accuracy lower by": f"{100 * smallest.max_accuracy_drop:.2f} points",
         }
+
+
+def _interval(share: Share) -> str:
+    return f"{share.interval[0]:.2%} – {share.interval[1]:.2%}"
 
 
 def full_report(path: Path, reference: Reference, *, thorough: bool = False) -> Report:
@@ -140,9 +143,9 @@ def _judged_checks(judged: Judged, sample: Reference) -> list[Check]:
     checks = [Check("file", "cannot be used" if judged.loaded is None else "can be used", judged.defects)]
     for comparison in report.comparisons:
         assert report.tolerance is not None, "what was compared was judged by a tolerance"
-        accuracy = report.reference_accuracy if comparison.images == report.images else sample.accuracy
+        accuracy = sample.accuracy if comparison.part else report.reference_accuracy
         lines = tuple(shortfalls(comparison, report.tolerance, accuracy))
-        found = f"|Δlogit| ≤ {comparison.max_error:.2g}, {comparison.agreement:.2%} of {comparison.images:,} same"
+        found = f"|Δlogit| ≤ {comparison.max_error:.3g}, {comparison.agreement:.2%} of {comparison.images:,} same"
         checks.append(Check(f"batch {comparison.batch:,}", found, lines))
     told = {line for check in checks for line in check.problems}
     rest = tuple(line for line in report.problems if line not in told)

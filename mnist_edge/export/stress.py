@@ -84,7 +84,7 @@ def check_neighbours(predict: Predict, tolerance: Tolerance, images: Images) -> 
         among[order] = in_batches(predict, images[order], batch)
         largest = max(largest, float(absolute_errors(alone, among).max()))
         changed = max(changed, int((alone.argmax(axis=1) != among.argmax(axis=1)).sum()))
-    found = f"|Δlogit| ≤ {largest:.2g}, {changed} of {len(images):,} change"
+    found = f"|Δlogit| ≤ {largest:.3g}, {changed} of {len(images):,} change"
     problems = _excess(largest, tolerance, "between an image alone and in a shuffled batch")
     return Check("shuffled batches", found, problems, judged=tolerance.max_error is not None)
 
@@ -97,7 +97,7 @@ def check_edges(predict: Predict, trained: Predict, tolerance: Tolerance) -> Che
     problems = _excess(largest, tolerance, "on inputs at the edges")
     if not np.isfinite(logits).all():
         problems = ("some logits are not finite on inputs at the edges",)
-    return Check("inputs at the edges", f"|Δlogit| ≤ {largest:.2g} on {len(images)}", problems)
+    return Check("inputs at the edges", f"|Δlogit| ≤ {largest:.3g} on {len(images)}", problems)
 
 
 def edge_inputs() -> dict[str, Images]:

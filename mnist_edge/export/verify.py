@@ -105,7 +105,8 @@ def _judge_answers(loaded: Loaded, reference: Reference, sample: Reference, defe
         for batch in tolerance.batches:
             judged = reference if batch == tolerance.batches[-1] else sample
             logits = in_batches(loaded.predict, judged.images, batch)
-            comparisons.append(compare(judged, logits, batch))
+            part = len(judged.images) < len(reference.images)
+            comparisons.append(dataclasses.replace(compare(judged, logits, batch), part=part))
             problems += shortfalls(comparisons[-1], tolerance, judged.accuracy)
     except ArtefactError as error:
         problems, logits = [*problems, str(error)], None
