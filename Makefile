@@ -39,6 +39,7 @@ test: lint
 
 bench: $(READY)
 	$(BIN)/python benchmarks/training_speed.py
+	$(BIN)/python benchmarks/verify_speed.py
 
 release-model: $(READY)
 	$(BIN)/mnist-edge train --recipe robust --arch mlp --output release/mnist-mlp.safetensors
@@ -50,6 +51,7 @@ release-model: $(READY)
 pictures: $(READY)
 	$(BIN)/python examples/draw_digits.py
 	$(BIN)/python docs/draw_proof.py
+	$(BIN)/python docs/draw_parity.py
 	$(BIN)/mnist-edge plot augmentation --index 3 --output docs/figures/augmentation.png
 	$(BIN)/mnist-edge plot curves release/mnist-mlp.safetensors --output docs/figures/curves.png
 	$(BIN)/mnist-edge plot reliability release/mnist-mlp.safetensors --output docs/figures/reliability.png

@@ -25,6 +25,7 @@ EXTRA_PACKAGES = {
     "torchvision",
     "onnx",
     "onnxscript",
+    "jinja2",
     "safetensors",
     "sklearn",
     "scipy",

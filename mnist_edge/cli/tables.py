@@ -9,12 +9,17 @@ from rich.console import Console
 from rich.table import Table
 
 from mnist_edge.export.export import Artefact
+from mnist_edge.export.layers import LayerReport
 from mnist_edge.export.parity import ParityReport
+from mnist_edge.export.report import Report
 from mnist_edge.training.corrupt import CORRUPTIONS, SEVERITIES
 from mnist_edge.training.metrics import CLASSES, Evaluation
 
 UNBOUNDED = 10_000
 """Columns assumed where stdout is no terminal, so that nothing is cut or folded."""
+
+MOST_CHANGED = 10
+"""Changed answers of a file that a table shows."""
 
 
 def print_table(table: Table) -> None:
@@ -53,11 +58,59 @@ def candidate_table(artefact: Artefact) -> Table:
     return table
 
 
-def parity_table(reports: Mapping[Path, ParityReport]) -> Table:
-    """Return a row for each verified file: the figures and the verdict."""
-    table = _table("file", *_PARITY_COLUMNS)
-    for path, report in reports.items():
-        table.add_row(str(path), *_parity_cells(report))
+def report_table(reports: Sequence[Report]) -> Table:
+    """Return a column for each verified file: its statistics, the outcome of each check, and the verdict."""
+    names = [report.path.name for report in reports]
+    table = _table("", *(names if len(set(names)) == len(names) else [str(report.path) for report in reports]))
+    for name in dict.fromkeys(name for report in reports for name in report.figures()):
+        table.add_row(name, *(report.figures().get(name, "–") for report in reports))
+    table.add_section()
+    longest_first = sorted(reports, key=lambda report: -len(report.checks))
+    for name in dict.fromkeys(check.name for report in longest_first for check in report.checks):
+        table.add_row(name, *(_check_cell(report, name) for report in reports))
+    table.add_section()
+    table.add_row("parity", *("passed" if report else "FAILED" for report in reports))
+    return table
+
+
+def _check_cell(report: Report, name: str) -> str:
+    return next((f"{check.found}: {check.verdict}" for check in report.checks if check.name == name), "–")
+
+
+def changed_table(reports: Sequence[Report]) -> Table:
+    """Return a row for each answer that changed, the surest first, up to `MOST_CHANGED` for each file."""
+    table = _table("changed answers", "image", "label", "trained model", "its margin", "file", "its margin")
+    for report in reports:
+        changed = report.statistics.changed if report.statistics else ()
+        for answer in changed[:MOST_CHANGED]:
+            margins = f"{answer.margin:.3f}", f"{answer.exported_margin:.3f}"
+            numbers = str(answer.image), str(answer.label), str(answer.trained), margins[0], str(answer.exported)
+            table.add_row(str(report.path), *numbers, margins[1])
+        if len(changed) > MOST_CHANGED:
+            table.add_row(f"{report.path}: {len(changed) - MOST_CHANGED:,} more")
+    return table
+
+
+def layer_table(path: Path, layers: LayerReport) -> Table:
+    """Return a row for each step of a file: its error, and how much of it the step makes by itself."""
+    table = _table("step", "largest |Δ|", "relative error", "its own", "of weights", "of arithmetic", "")
+    table.title = f"{path}: {layers.culprit}"
+    table.title_justify = "left"
+    for step in layers.steps:
+        parts = ["" if part is None else f"{part:.1e}" for part in (step.weights, step.arithmetic)]
+        departs = "departs" if step.departs else ""
+        table.add_row(step.name, f"{step.max_error:.3g}", f"{step.error:.1e}", f"{step.own:.1e}", *parts, departs)
+    if layers.weights is not None and layers.arithmetic is not None:
+        table.add_section()
+        logits = layers.steps[-1]
+        totals = (
+            f"{logits.max_error:.3g}",
+            f"{logits.error:.1e}",
+            "",
+            f"{layers.weights:.1e}",
+            f"{layers.arithmetic:.1e}",
+        )
+        table.add_row("logits, all in all", *totals, "")
     return table
 
 

@@ -1,12 +1,18 @@
-"""`mnist-edge verify`: exported files and their checkpoint in, verdicts out."""
+"""`mnist-edge verify`: exported files and their checkpoint in, verdicts and reports out."""
 
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mnist_edge.cli import options
+
+if TYPE_CHECKING:
+    from mnist_edge.export.report import Report
+
+REPORT_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
@@ -18,28 +24,69 @@ from mnist_edge.cli import options
     show_default=True,
     help="The checkpoint that they were exported from.",
 )
+@click.option("--layers", is_flag=True, help="Also compare layer by layer, and name the first that departs.")
+@click.option("--thorough", is_flag=True, help="Give all images, not 500, at each batch size and in shuffled batches.")
+@click.option("--html", type=REPORT_FILE, help="Write the report as one HTML page, with the changed digits.")
+@click.option("--junit", "junit_file", type=REPORT_FILE, help="Write the outcome of each check as JUnit XML.")
 @options.data_dir
 @options.as_json
-def command(artefacts: tuple[Path, ...], reference: Path, data_dir: Path, as_json: bool) -> None:
+def command(
+    artefacts: tuple[Path, ...],
+    reference: Path,
+    layers: bool,
+    thorough: bool,
+    html: Path | None,
+    junit_file: Path | None,
+    data_dir: Path,
+    as_json: bool,
+) -> None:
     """Check each ARTEFACT against the checkpoint it came from, on all 10,000 test images.
 
     A file that was altered, or that answers otherwise than the trained model, fails: the exit code is 1 and stderr
     says why.
     """
-    from mnist_edge.cli.tables import parity_table, print_table
+    from mnist_edge.export.html import html_report
+    from mnist_edge.export.junit import junit
     from mnist_edge.export.parity import make_reference
-    from mnist_edge.export.verify import verify
+    from mnist_edge.export.report import full_report, with_layers
+    from mnist_edge.files import staging
     from mnist_edge.training.checkpoint import load_checkpoint
     from mnist_edge.training.data import load_test_data, load_training_data
 
+    if html and html == junit_file:
+        raise click.UsageError("--html and --junit are to be two files.")
     trained = make_reference(load_checkpoint(reference), load_test_data(data_dir), load_training_data(data_dir))
-    reports = {path: verify(path, trained) for path in artefacts}
+    reports = [full_report(path, trained, thorough=thorough) for path in artefacts]
+    if layers:
+        reports = [with_layers(report, trained) for report in reports]
+    with staging() as stage:
+        if html:
+            stage(html, html_report(reports, trained))
+        if junit_file:
+            stage(junit_file, junit(reports))
     if as_json:
-        click.echo(json.dumps([{"file": str(path), **report.to_json()} for path, report in reports.items()], indent=2))
+        click.echo(json.dumps([{"file": str(report.path), **report.to_json()} for report in reports], indent=2))
     else:
-        print_table(parity_table(reports))
-    for path, report in reports.items():
-        for problem in report.problems:
-            click.echo(f"{path}: {problem}", err=True)
-    if not all(reports.values()):
+        _print(reports)
+    _tell(reports)
+    if not all(reports):
         sys.exit(1)
+
+
+def _print(reports: "list[Report]") -> None:
+    from mnist_edge.cli.tables import changed_table, layer_table, print_table, report_table
+
+    print_table(report_table(reports))
+    if any(report.statistics and report.statistics.changed for report in reports):
+        print_table(changed_table(reports))
+    for report in reports:
+        if report.layers is not None:
+            print_table(layer_table(report.path, report.layers))
+
+
+def _tell(reports: "list[Report]") -> None:
+    for report in reports:
+        for problem in report.problems:
+            click.echo(f"{report.path}: {problem}", err=True)
+        if report.hidden_layers:
+            click.echo(f"{report.path}: its layers cannot be shown: {report.hidden_layers}", err=True)

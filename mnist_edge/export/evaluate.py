@@ -10,7 +10,7 @@ from mnist_edge.errors import UserError
 from mnist_edge.export.format import ArtefactError
 from mnist_edge.export.formats import format_of
 from mnist_edge.export.parity import TOLERANCES, eager_predictor, in_batches
-from mnist_edge.runtime.session import Predict
+from mnist_edge.runtime.session import Predict, check_finite
 from mnist_edge.training.checkpoint import load_checkpoint
 from mnist_edge.training.corrupt import CORRUPTIONS, SEVERITIES, corrupt
 from mnist_edge.training.data import Split
@@ -40,8 +40,9 @@ class OpenModel:
         """Return the logits, float32 `[N, 10]`, of images, float32 `[N, 1, 28, 28]` in [0, 1].
 
         Raises:
-            UserError: the file can't be run.
+            UserError: the file can't be run, or an image holds NaN or infinity.
         """
+        check_finite(images)
         try:
             return in_batches(self.predict, images, self.batch)
         except ArtefactError as error:

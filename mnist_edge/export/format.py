@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from mnist_edge.export.weights import Stored
@@ -51,6 +53,34 @@ class Structure:
 
 
 @dataclass(frozen=True)
+class LayerValues:
+    """What a file computes at one layer with weights, for a batch of images.
+
+    Attributes:
+        given: the layer's input before any quantisation, float32 `[N, …]`.
+        result: its output before the activation function, float32 `[N, …]`; batch normalisation is part of the layer.
+    """
+
+    given: NDArray[np.float32]
+    result: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Inside:
+    """An exported file, open so that the values between its layers can be seen.
+
+    Attributes:
+        run: images → the values at each layer, by the name of the trained model's module, and the logits; raises
+            `ArtefactError` where the file does not take a batch.
+        weights: weight and bias of each layer as the trained model's module has them, float32, dequantised and with
+            batch normalisation folded in; layers whose weights can't be read are missing.
+    """
+
+    run: Callable[[NDArray[np.float32]], tuple[dict[str, LayerValues], NDArray[np.float32]]]
+    weights: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
+
+
+@dataclass(frozen=True)
 class Format:
     """One way out.
 
@@ -64,6 +94,8 @@ class Format:
             file, not sealed yet. The contracts may differ in precision and scheme.
         load: opens a file; raises `ArtefactError` where that can't be done.
         structure: what a file that can be loaded is made of.
+        layers: opens a file so that the layers of these names, in the order of the computation, can be seen; raises
+            `ArtefactError` where they can't be told. None where a format does not show them.
     """
 
     name: str
@@ -74,3 +106,4 @@ class Format:
     export: Callable[[nn.Module, Sequence[Contract], Golden], list[bytes]]
     load: Callable[[Path], Loaded]
     structure: Callable[[Path], Structure]
+    layers: Callable[[Path, tuple[str, ...]], Inside] | None = None

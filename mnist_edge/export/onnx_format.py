@@ -25,6 +25,7 @@ from mnist_edge.export.onnx_int8 import (
     saturating_weights,
     stored_weights,
 )
+from mnist_edge.export.onnx_layers import open_layers
 from mnist_edge.files import read_bytes
 from mnist_edge.runtime.contract import CONTRACT_KEY, UNQUANTIZED, Contract, ContractError
 from mnist_edge.runtime.golden import GOLDEN_KEY, Golden, GoldenError
@@ -168,4 +169,5 @@ ONNX = Format(
     export=_export,
     load=_load,
     structure=_structure,
+    layers=open_layers,
 )

@@ -1,7 +1,7 @@
 """Does an exported file give the trained model's answers? The judgement, and the numbers it was made on."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -98,6 +98,10 @@ class Reference:
         """The trained model's accuracy on the images, in [0, 1]."""
         return _share(self.logits.argmax(axis=1) == self.labels)
 
+    def part(self, chosen: NDArray[np.intp]) -> "Reference":
+        """Return the reference on the images with these indices only."""
+        return replace(self, images=self.images[chosen], labels=self.labels[chosen], logits=self.logits[chosen])
+
 
 def make_reference(checkpoint: Checkpoint, test: Split, data: TrainingData) -> Reference:
     """Answer the test images with the trained model, and choose its golden vectors from the held-back images."""
@@ -152,6 +156,8 @@ class Comparison:
         mean_error: mean |Δlogit|; the same.
         agreement: share of images with the same top-1 answer, in [0, 1].
         accuracy: share of images answered rightly, in [0, 1].
+        images: how many images it was compared on.
+        part: whether they are a part of the test images only.
     """
 
     batch: int
@@ -159,6 +165,13 @@ class Comparison:
     mean_error: float
     agreement: float
     accuracy: float
+    images: int
+    part: bool = False
+
+    @property
+    def where(self) -> str:
+        """What was compared, in words."""
+        return f"at batch {self.batch}" + (f" on {self.images:,} of the images" if self.part else "")
 
 
 @dataclass(frozen=True)
@@ -232,13 +245,14 @@ def compare_logits(
         mean_error=float(errors.mean()),
         agreement=_share(answers == trained.argmax(axis=1)),
         accuracy=_share(answers == labels),
+        images=len(logits),
     )
 
 
 def shortfalls(comparison: Comparison, tolerance: Tolerance, reference_accuracy: float) -> list[str]:
     """Return a line for each figure outside the tolerance, with the smallest tolerance that would have passed."""
     lines = []
-    at = f"at batch {comparison.batch}"
+    at = comparison.where
     if not math.isfinite(comparison.max_error):
         lines.append(f"some logits are not finite {at}")
     elif tolerance.max_error is not None and comparison.max_error > tolerance.max_error:

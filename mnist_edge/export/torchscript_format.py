@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mnist_edge.errors import UserError
-from mnist_edge.export.format import ArtefactError, Format, Loaded, Structure
+from mnist_edge.export.format import ArtefactError, Format, Inside, Loaded, Structure
 from mnist_edge.export.golden import with_expected
+from mnist_edge.export.torchscript_layers import layers_of
 from mnist_edge.export.weights import Stored, as_float
 from mnist_edge.files import read_bytes
 from mnist_edge.runtime.contract import CONTRACT_KEY, UNQUANTIZED, Contract, ContractError
@@ -110,14 +111,12 @@ def _canonical(archive: bytes) -> bytes:
 
 def _load(path: Path) -> Loaded:
     extra = {CONTRACT_KEY: "", GOLDEN_KEY: ""}
+    module = _open(path, extra)
     try:
-        module = _open(path, extra)
         contract = Contract.from_json(_text(extra[CONTRACT_KEY]))
         golden = Golden.from_json(_text(extra[GOLDEN_KEY]))
-    except (ContractError, GoldenError) as error:
+    except (ContractError, GoldenError, UnicodeDecodeError) as error:
         raise ArtefactError(str(error)) from error
-    except (RuntimeError, UnicodeDecodeError) as error:
-        raise ArtefactError(f"torch cannot load it ({str(error).splitlines()[0]})") from error
     found = "int8" if "quantized::" in str(module.inlined_graph) else "fp32"
     problems = (
         ()
@@ -137,13 +136,20 @@ def _load(path: Path) -> Loaded:
 
 
 def _open(path: Path, extra: dict[str, str]) -> torch.jit.ScriptModule:
-    """Return the module, in `eval()`, and fill in the archive's extra files."""
-    with _without_deprecations():
-        # Loading int8 weights warns once a process, in C++, past Python's filters: let it warn here instead.
-        torch.quantize_per_tensor(torch.zeros(1), scale=1.0, zero_point=0, dtype=torch.qint8)
-        module: torch.jit.ScriptModule = torch.jit.load(
-            io.BytesIO(read_bytes(path)), map_location="cpu", _extra_files=extra
-        )
+    """Return the module, in `eval()`, and fill in the archive's extra files.
+
+    Raises:
+        ArtefactError: torch can't load the file.
+    """
+    try:
+        with _without_deprecations():
+            # Loading int8 weights warns once a process, in C++, past Python's filters: let it warn here instead.
+            torch.quantize_per_tensor(torch.zeros(1), scale=1.0, zero_point=0, dtype=torch.qint8)
+            module: torch.jit.ScriptModule = torch.jit.load(
+                io.BytesIO(read_bytes(path)), map_location="cpu", _extra_files=extra
+            )
+    except (RuntimeError, UnicodeDecodeError) as error:
+        raise ArtefactError(f"torch cannot load it ({str(error).splitlines()[0]})") from error
     return module.eval()
 
 
@@ -199,6 +205,10 @@ def _computes(kind: str) -> bool:
     return not kind.startswith("prim::")
 
 
+def _layers(path: Path, names: tuple[str, ...]) -> Inside:
+    return layers_of(_open(path, {}), names)
+
+
 @contextmanager
 def _without_deprecations() -> Iterator[None]:
     with warnings.catch_warnings():
@@ -216,4 +226,5 @@ TORCHSCRIPT = Format(
     export=_export,
     load=_load,
     structure=_structure,
+    layers=_layers,
 )

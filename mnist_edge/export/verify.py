@@ -1,7 +1,11 @@
 """Judge an exported file against the checkpoint that it came from."""
 
 import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mnist_edge.export.format import ArtefactError, Format, Loaded
 from mnist_edge.export.formats import format_of
@@ -24,14 +28,45 @@ from mnist_edge.runtime.manifest import MANIFEST, read_manifest
 from mnist_edge.runtime.seal import SealError, check_seal
 
 
+@dataclass(frozen=True)
+class Judged:
+    """A file after its judgement.
+
+    Attributes:
+        report: the verdict.
+        defects: the problems of the file itself, whatever it answers: seal, manifest, contract, structure.
+        loaded: the open file, None where it could not be run.
+        logits: its answers to all images, float32 `[N, 10]`, at the last of its tolerance's batch sizes, or None.
+    """
+
+    report: ParityReport
+    defects: tuple[str, ...]
+    loaded: Loaded | None = None
+    logits: NDArray[np.float32] | None = None
+
+
 def verify(path: Path, reference: Reference) -> ParityReport:
     """Judge an exported file: as `judge`, and against the manifest in its folder, where that lists it.
 
     Raises:
         UserError: the file can't be read, or its format can't be told.
     """
-    report = judge(path, format_of(path), reference)
-    return dataclasses.replace(report, problems=(*_manifest_problems(path), *report.problems))
+    return verify_closely(path, reference, reference).report
+
+
+def verify_closely(path: Path, reference: Reference, sample: Reference) -> Judged:
+    """Judge an exported file as `verify` does, but at all but the last batch size on the images of `sample` only.
+
+    Raises:
+        UserError: the file can't be read, or its format can't be told.
+    """
+    judged = _judge(path, format_of(path), reference, sample, NO_GOALS)
+    listed = _manifest_problems(path)
+    return dataclasses.replace(
+        judged,
+        report=dataclasses.replace(judged.report, problems=(*listed, *judged.report.problems)),
+        defects=(*listed, *judged.defects),
+    )
 
 
 def judge(path: Path, format: Format, reference: Reference, goals: Goals = NO_GOALS) -> ParityReport:
@@ -46,11 +81,15 @@ def judge(path: Path, format: Format, reference: Reference, goals: Goals = NO_GO
     Raises:
         UserError: the file can't be read.
     """
+    return _judge(path, format, reference, reference, goals).report
+
+
+def _judge(path: Path, format: Format, reference: Reference, sample: Reference, goals: Goals) -> Judged:
     problems = _seal_problems(path) + _size_problems(path, goals)
     try:
         loaded = format.load(path)
     except ArtefactError as error:
-        return _report(reference, [*problems, str(error)])
+        return _not_run(reference, [*problems, str(error)])
     expected = dataclasses.replace(
         expected_contract(reference, loaded.contract.scheme, loaded.contract.opset),
         producer=loaded.contract.producer,
@@ -61,8 +100,9 @@ def judge(path: Path, format: Format, reference: Reference, goals: Goals = NO_GO
     problems += golden_problems(loaded.golden, reference.golden, loaded.contract.scheme)
     if loaded.contract.precision not in format.precisions:
         known = " or ".join(format.precisions)
-        return _report(reference, [*problems, f"its precision is {loaded.contract.precision!r}, expected {known}"])
-    return _judge_answers(loaded, reference, problems, goals.tighten(TOLERANCES[loaded.contract.precision]))
+        return _not_run(reference, [*problems, f"its precision is {loaded.contract.precision!r}, expected {known}"])
+    tolerance = goals.tighten(TOLERANCES[loaded.contract.precision])
+    return _judge_answers(loaded, reference, sample, problems, tolerance)
 
 
 def expected_contract(reference: Reference, scheme: str, opset: int | None) -> Contract:
@@ -85,29 +125,33 @@ def expected_contract(reference: Reference, scheme: str, opset: int | None) -> C
     )
 
 
-def _judge_answers(loaded: Loaded, reference: Reference, problems: list[str], tolerance: Tolerance) -> ParityReport:
-    comparisons = []
+def _judge_answers(
+    loaded: Loaded, reference: Reference, sample: Reference, defects: list[str], tolerance: Tolerance
+) -> Judged:
+    comparisons, problems, logits = [], list(defects), None
     try:
         in_batches(loaded.predict, reference.images[:7], 7)  # takes a batch, whatever batch it is judged at
         for batch in tolerance.batches:
-            logits = in_batches(loaded.predict, reference.images, batch)
-            comparisons.append(compare(reference, logits, batch))
+            judged = reference if batch == tolerance.batches[-1] else sample
+            logits = in_batches(loaded.predict, judged.images, batch)
+            part = len(judged.images) < len(reference.images)
+            comparisons.append(dataclasses.replace(compare(judged, logits, batch), part=part))
+            problems += shortfalls(comparisons[-1], tolerance, judged.accuracy)
     except ArtefactError as error:
-        problems = [*problems, str(error)]
-    for comparison in comparisons:
-        problems = problems + shortfalls(comparison, tolerance, reference.accuracy)
-    return ParityReport(
+        problems, logits = [*problems, str(error)], None
+    report = ParityReport(
         images=len(reference.images),
         tolerance=tolerance,
         reference_accuracy=reference.accuracy,
         comparisons=tuple(comparisons),
         problems=tuple(problems),
     )
+    return Judged(report, tuple(defects), loaded, logits)
 
 
-def _report(reference: Reference, problems: list[str]) -> ParityReport:
-    """Return the report on a file that could not be run."""
-    return ParityReport(len(reference.images), None, reference.accuracy, (), tuple(problems))
+def _not_run(reference: Reference, problems: list[str]) -> Judged:
+    """Return the judgement of a file that could not be run."""
+    return Judged(ParityReport(len(reference.images), None, reference.accuracy, (), tuple(problems)), tuple(problems))
 
 
 def _seal_problems(path: Path) -> list[str]:

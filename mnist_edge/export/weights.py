@@ -1,13 +1,13 @@
 """Are the weights in a file those of the checkpoint? The answers to 10,000 images need not tell one that differs."""
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+from mnist_edge.export.chain import chain
 
 _HALF = 0.502
 """Rounding to the nearest step moves a weight by half a step, and the arithmetic around it by a little more."""
@@ -47,49 +47,18 @@ def weight_problems(stored: Mapping[str, Stored], model: nn.Module) -> list[str]
     """
     plain = {name: tensor.numpy() for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
     folded = _folded(model)
-    unfolded = {f"{name}.{part}" for name in _normalised(model).values() for part in _NORMALISATION}
-    needed = [name for name in plain if name not in unfolded] + [name for name in folded if name not in plain]
-    is_folded = any(name in stored for name in folded if name not in plain) or not unfolded & set(stored)
-    expected = {**plain, **folded} if is_folded else plain
-    names = needed if is_folded else list(plain)
-    return [line for name in names for line in _problem(name, stored.get(name), expected[name])]
-
-
-_NORMALISATION = ("weight", "bias", "running_mean", "running_var")
-
-
-def _normalised(model: nn.Module) -> dict[str, str]:
-    """Return the name of each convolution that batch normalisation follows → the name of that normalisation."""
-    modules = [(name, module) for name, module in model.named_modules() if not list(module.children())]
-    pairs = itertools.pairwise(modules)
-    return {
-        first: second
-        for (first, convolution), (second, normalisation) in pairs
-        if isinstance(convolution, nn.Conv2d) and isinstance(normalisation, nn.BatchNorm2d)
-    }
+    expected = plain if (set(plain) - set(folded)) & set(stored) else folded
+    return [line for name, values in expected.items() for line in _problem(name, stored.get(name), values)]
 
 
 def _folded(model: nn.Module) -> dict[str, NDArray[np.float32]]:
-    """Return weight and bias of each convolution with the batch normalisation after it folded in."""
-    result: dict[str, NDArray[np.float32]] = {}
-    for name, normalisation_name in _normalised(model).items():
-        convolution, normalisation = model.get_submodule(name), model.get_submodule(normalisation_name)
-        assert isinstance(convolution, nn.Conv2d)
-        assert isinstance(normalisation, nn.BatchNorm2d)
-        mean, variance = normalisation.running_mean, normalisation.running_var
-        assert mean is not None
-        assert variance is not None
-        weight, bias = fuse_conv_bn_weights(
-            convolution.weight,
-            convolution.bias,
-            mean,
-            variance,
-            normalisation.eps,
-            normalisation.weight,
-            normalisation.bias,
-        )
-        result |= {f"{name}.weight": weight.detach().numpy(), f"{name}.bias": bias.detach().numpy()}
-    return result
+    """Return weight and bias of each layer, with the batch normalisation that follows it folded in."""
+    layers = {step.name: step.layer for step in chain(model) if step.layer is not None}
+    return {
+        f"{name}.{part}": parameter.detach().numpy()
+        for name, layer in layers.items()
+        for part, parameter in layer.named_parameters()
+    }
 
 
 def _problem(name: str, stored: Stored | None, expected: NDArray[np.float32]) -> list[str]:

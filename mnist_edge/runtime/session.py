@@ -68,6 +68,33 @@ def predictor(session: ort.InferenceSession) -> Predict:
     return predict
 
 
+def every_output(session: ort.InferenceSession, images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """Return all outputs of the graph by their names, for graphs that have more of them than the contract knows.
+
+    Raises:
+        SessionError: the graph does not take the batch.
+    """
+    names = [output.name for output in session.get_outputs()]
+    try:
+        return dict(zip(names, session.run(names, {session.get_inputs()[0].name: images}), strict=True))
+    except _ORT_ERRORS as error:
+        raise SessionError(f"onnxruntime cannot run a batch of {len(images)} ({_first_line(error)})") from error
+
+
+def check_finite(images: NDArray[np.float32]) -> None:
+    """Return if all values of the images, float32 `[N, 1, 28, 28]`, are finite numbers.
+
+    It is for where arrays come in from outside, not for the inner loop: a picture file always gives finite values. A
+    quantised model would turn NaN into an answer like any other.
+
+    Raises:
+        UserError: some are NaN or infinite.
+    """
+    finite = np.isfinite(images).reshape(len(images), -1).all(axis=1)
+    if not finite.all():
+        raise UserError(f"image {int(finite.argmin())} holds NaN or infinity: expected numbers in [0, 1]")
+
+
 def session_contract(session: ort.InferenceSession) -> Contract:
     """Return the contract that the session's file carries.
 

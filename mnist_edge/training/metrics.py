@@ -59,19 +59,25 @@ def evaluate_logits(logits: NDArray[np.float32], labels: NDArray[np.int64], temp
 
     Confidences are those at `temperature`.
 
-    The interval is Wilson's (1927) as `scipy.stats` computes it; it holds near 0 and 1, where the normal
-    approximation does not.
     """
     answers = logits.argmax(axis=1)
     correct = int((answers == labels).sum())
-    interval = binomtest(correct, len(labels)).proportion_ci(0.95, method="wilson")
     precision, recall, _, _ = precision_recall_fscore_support(labels, answers, labels=CLASSES, zero_division=0)
     return Evaluation(
         images=len(labels),
         correct=correct,
-        interval=(float(interval.low), float(interval.high)),
+        interval=wilson_interval(correct, len(labels)),
         precision=tuple(precision.tolist()),
         recall=tuple(recall.tolist()),
         confusion=tuple(tuple(row) for row in confusion_matrix(labels, answers, labels=CLASSES).tolist()),
         calibration_error=reliability(logits, labels, temperature).error,
     )
+
+
+def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
+    """Return the 95 % score interval (Wilson 1927) of a share, in [0, 1], with `trials` > 0.
+
+    It holds near 0 and 1, where the normal approximation does not.
+    """
+    interval = binomtest(hits, trials).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)

@@ -140,13 +140,13 @@ def test_the_tolerance_that_would_have_passed_would_have_passed(error: float) ->
 
 
 def test_shortfalls_give_figures_and_the_tolerance_that_would_have_passed() -> None:
-    comparison = Comparison(batch=1, max_error=0.01234, mean_error=0.001, agreement=0.9971, accuracy=0.9701)
+    comparison = Comparison(batch=1, max_error=0.01234, mean_error=0.001, agreement=0.9971, accuracy=0.9701, images=9)
     lines = shortfalls(comparison, TOLERANCES["fp32"], reference_accuracy=0.9785)
     assert lines == [
         "largest |Δlogit| is 0.0123 at batch 1, allowed 0.0001 (0.0124 would have passed)",
         "99.71% of the answers are the same at batch 1, required 100.00% (99.71% would have passed)",
         "accuracy is 0.84 points lower at batch 1, allowed 0.00 (0.84 would have passed)",
     ]
-    within = Comparison(batch=1, max_error=9.0, mean_error=1.0, agreement=0.998, accuracy=0.9775)
+    within = Comparison(batch=1, max_error=9.0, mean_error=1.0, agreement=0.998, accuracy=0.9775, images=9)
     assert shortfalls(within, TOLERANCES["int8"], reference_accuracy=0.9785) == []
     assert len(shortfalls(dataclasses.replace(within, agreement=0.9979), TOLERANCES["int8"], 0.9786)) == 2

@@ -1,0 +1,67 @@
+"""Measure what the full report costs: at most 3 times the time of evaluating the same file once.
+
+Both are whole calls in one process: the file is opened, sealed bytes and contract are checked, all 10,000 test images
+are answered at the batch size of deployment. The trained model's logits, which are the same for every file, are at
+hand. Measured are all formats and precisions of both released checkpoints, alternating, and the medians compared.
+
+    python benchmarks/verify_speed.py [--repeats 5]
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from mnist_edge.export.evaluate import evaluate, open_model
+from mnist_edge.export.export import export
+from mnist_edge.export.formats import FORMATS
+from mnist_edge.export.parity import make_reference
+from mnist_edge.export.report import full_report
+from mnist_edge.training.checkpoint import load_checkpoint
+from mnist_edge.training.data import load_test_data, load_training_data
+
+ROOT = Path(__file__).parent.parent
+BAR = 3.0
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return how long `work` takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def measure(architecture: str, repeats: int) -> dict[str, float]:
+    """Return the median ratio of `repeats` alternating runs for each file exported from a released checkpoint."""
+    test = load_test_data(ROOT / "data")
+    checkpoint = load_checkpoint(ROOT / "release" / f"mnist-{architecture}.safetensors")
+    reference = make_reference(checkpoint, test, load_training_data(ROOT / "data"))
+    ratios: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for artefact in export(reference, list(FORMATS.values()), ["fp32", "int8"], Path(folder)):
+            path = artefact.path
+            runs = [
+                seconds(lambda path=path: full_report(path, reference))  # type: ignore[misc]
+                / seconds(lambda path=path: evaluate(open_model(path), test))  # type: ignore[misc]
+                for _ in range(repeats)
+            ]
+            ratios[path.name] = statistics.median(runs)
+    return ratios
+
+
+def main() -> int:
+    """Print the medians; return 1 where the bar is missed."""
+    parser = argparse.ArgumentParser(description="Measure what the full report costs.")
+    parser.add_argument("--repeats", type=int, default=5)
+    repeats = parser.parse_args().repeats
+    ratios = measure("mlp", repeats) | measure("cnn", repeats)
+    for name, ratio in ratios.items():
+        print(f"report on {name + ',':<20} against evaluating it:   {ratio:.2f}   bar {BAR:.2f}")
+    return int(max(ratios.values()) > BAR)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""Reports as JUnit XML, which continuous integration shows: a test suite for each file, a test case for each check.
+
+The layout is that of the Apache Ant JUnit task, as Jenkins and GitLab read it.
+"""
+
+import re
+from collections.abc import Sequence
+from xml.etree import ElementTree
+
+from mnist_edge.export.report import Report
+
+_ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 (section 2.2) has no place for, and a damaged file may bring into a message."""
+
+
+def junit(reports: Sequence[Report]) -> bytes:
+    """Return the reports as a JUnit XML file."""
+    root = ElementTree.Element("testsuites", _counts(reports) | {"name": "mnist-edge verify"})
+    for report in reports:
+        suite = ElementTree.SubElement(root, "testsuite", _counts([report]) | {"name": _legal(str(report.path))})
+        properties = ElementTree.SubElement(suite, "properties")
+        for name, value in report.figures().items():
+            ElementTree.SubElement(properties, "property", name=name, value=value)
+        for check in report.checks:
+            case = ElementTree.SubElement(suite, "testcase", classname=_legal(report.path.name), name=check.name)
+            if check.problems:
+                failure = ElementTree.SubElement(case, "failure", message=_legal(check.problems[0]))
+                failure.text = _legal("\n".join(check.problems))
+            ElementTree.SubElement(case, "system-out").text = _legal(f"{check.verdict}: {check.found}")
+    ElementTree.indent(root)
+    page: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return page + b"\n"
+
+
+def _counts(reports: Sequence[Report]) -> dict[str, str]:
+    checks = [check for report in reports for check in report.checks]
+    failures = sum(not check for check in checks)
+    return {"tests": str(len(checks)), "failures": str(failures), "errors": "0", "skipped": "0"}
+
+
+def _legal(text: str) -> str:
+    return _ILLEGAL.sub("\ufffd", text)

@@ -1,0 +1,252 @@
+"""How far two sets of logits for the same images differ. docs/parity.md defines each statistic and names its source."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax
+from scipy.stats import binomtest
+
+from mnist_edge.export.parity import round_up
+from mnist_edge.training.metrics import wilson_interval
+
+Logits = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Share:
+    """A part of the images, with its 95 % Wilson interval.
+
+    Attributes:
+        hits: how many images.
+        images: of how many, more than 0.
+        interval: lower and upper end, in [0, 1].
+    """
+
+    hits: int
+    images: int
+    interval: tuple[float, float]
+
+    @property
+    def value(self) -> float:
+        """The share, in [0, 1]."""
+        return self.hits / self.images
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the share as JSON types."""
+        return {"value": self.value, "hits": self.hits, "images": self.images, "interval_95": list(self.interval)}
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """McNemar's exact test: are right answers lost as often as they are gained?
+
+    Attributes:
+        lost: images that only the trained model answers rightly.
+        gained: images that only the exported file answers rightly.
+        p_value: probability of a split at least as uneven if both were equally likely, in [0, 1]: a double
+            holds none below 1e-308.
+    """
+
+    lost: int
+    gained: int
+    p_value: float
+
+
+@dataclass(frozen=True)
+class ChangedAnswer:
+    """An image that the exported file answers otherwise than the trained model.
+
+    Attributes:
+        image: its index among the images compared.
+        label: what it shows.
+        trained: the trained model's answer.
+        exported: the exported file's answer.
+        margin: by how much the trained model's greatest logit exceeds its second.
+        exported_margin: the same of the exported file.
+    """
+
+    image: int
+    label: int
+    trained: int
+    exported: int
+    margin: float
+    exported_margin: float
+
+
+@dataclass(frozen=True)
+class Smallest:
+    """The tightest tolerance that these logits keep.
+
+    Attributes:
+        max_error: bound on |Δlogit|, rounded up to three digits; infinite where a logit is not finite.
+        min_agreement: share of answers that are the same, in [0, 1].
+        max_accuracy_drop: loss of accuracy, in [0, 1].
+    """
+
+    max_error: float
+    min_agreement: float
+    max_accuracy_drop: float
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What is left of the trained model's logits in those of an exported file.
+
+    Attributes:
+        max_error: largest |Δlogit|; infinite, as are the next two, where a logit is not finite.
+        p999_error: 99.9th percentile of |Δlogit|: the least value that 99.9 % of them do not exceed.
+        mean_error: mean |Δlogit|.
+        sqnr: signal-to-quantisation-noise ratio of the logits in dB; infinite where they are identical.
+        mean_divergence: mean over the images of KL(trained ‖ exported) in nats; infinite where a logit is not finite.
+        max_divergence: the largest of them.
+        agreement: images with the same answer.
+        reference_accuracy: images that the trained model answers rightly.
+        accuracy: images that the exported file answers rightly.
+        mcnemar: the test on the answers that became right or wrong.
+        changed: each answer that changed, the trained model's surest first.
+        smallest: the tightest tolerance that would have passed.
+    """
+
+    max_error: float
+    p999_error: float
+    mean_error: float
+    sqnr: float
+    mean_divergence: float
+    max_divergence: float
+    agreement: Share
+    reference_accuracy: Share
+    accuracy: Share
+    mcnemar: McNemar
+    changed: tuple[ChangedAnswer, ...]
+    smallest: Smallest
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the statistics as JSON types; what is infinite is null."""
+        errors = {
+            "max_error": self.max_error,
+            "p999_error": self.p999_error,
+            "mean_error": self.mean_error,
+            "sqnr_db": self.sqnr,
+            "mean_divergence_nats": self.mean_divergence,
+            "max_divergence_nats": self.max_divergence,
+        }
+        return {
+            **json_numbers(errors),
+            "agreement": self.agreement.to_json(),
+            "reference_accuracy": self.reference_accuracy.to_json(),
+            "accuracy": self.accuracy.to_json(),
+            "mcnemar": dataclasses.asdict(self.mcnemar),
+            "changed": [json_numbers(dataclasses.asdict(answer)) for answer in self.changed],
+            "smallest_passing_tolerance": json_numbers(dataclasses.asdict(self.smallest)),
+        }
+
+
+def statistics(trained: Logits, exported: Logits, labels: NDArray[np.int64], temperature: float) -> Statistics:
+    """Compare an exported file's logits with the trained model's.
+
+    Args:
+        trained: float32 `[N, 10]`, N > 0, finite.
+        exported: float32 `[N, 10]`.
+        labels: int64 `[N]` in 0..9.
+        temperature: logits are divided by it before the softmax.
+    """
+    errors = absolute_errors(trained, exported)
+    answers, reference_answers = exported.argmax(axis=1), trained.argmax(axis=1)
+    right, reference_right = answers == labels, reference_answers == labels
+    divergences = divergence(trained, exported, temperature)
+    agreement, accuracy, reference_accuracy = (
+        _share(hits) for hits in (answers == reference_answers, right, reference_right)
+    )
+    largest = float(errors.max())
+    return Statistics(
+        max_error=largest,
+        p999_error=float(np.quantile(errors, 0.999, method="inverted_cdf")),
+        mean_error=float(errors.mean()),
+        sqnr=sqnr(trained, errors),
+        mean_divergence=float(divergences.mean()),
+        max_divergence=float(divergences.max()),
+        agreement=agreement,
+        reference_accuracy=reference_accuracy,
+        accuracy=accuracy,
+        mcnemar=mcnemar(reference_right, right),
+        changed=changed_answers(trained, exported, labels),
+        smallest=Smallest(
+            max_error=float(f"{round_up(largest):.3g}") if 0 < largest < math.inf else largest,
+            min_agreement=agreement.value,
+            max_accuracy_drop=max(0, reference_accuracy.hits - accuracy.hits) / len(labels),
+        ),
+    )
+
+
+def absolute_errors(trained: Logits, exported: Logits) -> NDArray[np.float64]:
+    """Return |Δlogit|, `[N, 10]`, infinite where a logit is not a finite number."""
+    errors = np.abs(exported.astype(np.float64) - trained)
+    errors[~np.isfinite(errors)] = np.inf
+    return errors
+
+
+def sqnr(trained: NDArray[np.float32], errors: NDArray[np.float64]) -> float:
+    """Return 10 · log10(Σ trained² / Σ error²) in dB: infinite without errors, minus infinity with an infinite one."""
+    noise = float(np.square(errors).sum())
+    signal = float(np.square(trained, dtype=np.float64).sum())
+    if noise == 0:
+        return math.inf
+    return 10 * math.log10(signal / noise) if signal > 0 and noise < math.inf else -math.inf
+
+
+def divergence(trained: Logits, exported: Logits, temperature: float) -> NDArray[np.float64]:
+    """Return KL(trained ‖ exported) of each image's probabilities, in nats, `[N]`; infinite without finite logits."""
+    finite = np.isfinite(exported).all(axis=1)
+    result = np.full(len(trained), np.inf)
+    p = log_softmax(trained[finite].astype(np.float64) / temperature, axis=1)
+    q = log_softmax(exported[finite].astype(np.float64) / temperature, axis=1)
+    result[finite] = np.maximum((np.exp(p) * (p - q)).sum(axis=1), 0)  # rounding may leave -1e-17
+    return result
+
+
+def mcnemar(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> McNemar:
+    """Test two sets of answers to the same images; each array, `[N]`, says which are right."""
+    lost, gained = int((before & ~after).sum()), int((after & ~before).sum())
+    p_value = float(binomtest(lost, lost + gained).pvalue) if lost + gained else 1.0
+    return McNemar(lost, gained, p_value)
+
+
+def changed_answers(trained: Logits, exported: Logits, labels: NDArray[np.int64]) -> tuple[ChangedAnswer, ...]:
+    """Return the answers that differ, the trained model's surest first."""
+    before, after = trained.argmax(axis=1), exported.argmax(axis=1)
+    indices = np.flatnonzero(before != after)
+    margins, exported_margins = margin(trained[indices]), margin(exported[indices])
+    return tuple(
+        ChangedAnswer(
+            image=int(indices[i]),
+            label=int(labels[indices[i]]),
+            trained=int(before[indices[i]]),
+            exported=int(after[indices[i]]),
+            margin=float(margins[i]),
+            exported_margin=float(exported_margins[i]),
+        )
+        for i in np.argsort(-margins, kind="stable")
+    )
+
+
+def margin(logits: Logits) -> NDArray[np.float32]:
+    """Return by how much the greatest of each image's logits exceeds the second, `[N]`."""
+    two = np.partition(logits, -2, axis=1)[:, -2:]
+    return two[:, 1] - two[:, 0]
+
+
+def _share(hits: NDArray[np.bool_]) -> Share:
+    count = int(hits.sum())
+    return Share(count, len(hits), wilson_interval(count, len(hits)))
+
+
+def json_numbers(numbers: dict[str, Any]) -> dict[str, Any]:
+    """Return the dictionary with None in place of floats that are not finite, which JSON does not have."""
+    return {
+        name: None if isinstance(number, float) and not math.isfinite(number) else number
+        for name, number in numbers.items()
+    }

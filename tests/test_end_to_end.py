@@ -1,0 +1,74 @@
+"""The proof covers the picture: test images as PNG files give the runner the tensors and labels of the training side.
+
+`training/data.py` reads the published files through torchvision and scales as `ToTensor` does; the runner reads PNG
+files through Pillow and prepares them. Neither knows the other.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from mnist_edge.export.parity import in_batches
+from mnist_edge.runtime import image
+from mnist_edge.runtime.choice import BUILT_INS
+from mnist_edge.runtime.recognizer import Recognizer, Status
+from mnist_edge.training.data import Split
+
+PREPARED_ANEW = {4530, 9300, 9302}
+"""Test images that the runner does not pass unchanged.
+
+Placed by their centre of mass, these reach over the lower edge: 19 of the box's 20 rows are left, in rows 9 to 27. The
+runner takes them for digits that were not scaled yet.
+"""
+
+
+@pytest.fixture(scope="module")
+def pictures(test_data: Split, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The 10,000 test images as PNG files, their pixels as published."""
+    folder = tmp_path_factory.mktemp("pictures")
+    paths = []
+    for index, pixels in enumerate(test_data.images[:, 0].mul(255).round().byte().numpy()):
+        paths.append(folder / f"{index:05}.png")
+        Image.fromarray(pixels).save(paths[-1])
+    return paths
+
+
+@pytest.fixture(scope="module")
+def prepared(pictures: list[Path]) -> NDArray[np.float32]:
+    """What the runner makes of them, `[10000, 1, 28, 28]`."""
+    return np.concatenate([image.prepare(image.load(path)) for path in pictures])
+
+
+def test_the_pictures_hold_the_training_sides_numbers(pictures: list[Path], test_data: Split) -> None:
+    for index in (0, 4530, 9_999):
+        pixels = np.asarray(Image.open(pictures[index]), dtype=np.float32) / np.float32(255)
+        assert (pixels == test_data.images[index, 0].numpy()).all()
+
+
+@pytest.mark.slow
+def test_the_runner_makes_the_same_tensors_bit_for_bit(prepared: NDArray[np.float32], test_data: Split) -> None:
+    expected = test_data.images.numpy()
+    assert prepared.dtype == expected.dtype
+    assert prepared.shape == expected.shape
+    differing = np.flatnonzero((prepared != expected).any(axis=(1, 2, 3)))
+    assert set(differing.tolist()) == PREPARED_ANEW
+
+
+def test_those_that_differ_were_cut_off_at_the_lower_edge(test_data: Split) -> None:
+    for index in PREPARED_ANEW:
+        rows = np.flatnonzero(test_data.images[index, 0].numpy().any(axis=1))
+        assert (rows[0], rows[-1]) == (9, image.FIELD - 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BUILT_INS)
+def test_the_runner_gives_the_same_labels(name: str, pictures: list[Path], test_data: Split) -> None:
+    """All 10,000, those that are prepared anew among them."""
+    recognizer = Recognizer(BUILT_INS[name])
+    answers = recognizer.predict(pictures)
+    assert {answer.status for answer in answers} == {Status.OK}
+    expected = in_batches(recognizer.model.predict, test_data.images.numpy(), 1).argmax(axis=1)
+    assert [answer.digit for answer in answers] == expected.tolist()
