@@ -24,9 +24,7 @@ _PRODUCTS = {"Gemm", "MatMul", "Conv", *_INTEGER_PRODUCTS}
 _PREPARES_WEIGHTS = {"DequantizeLinear", "Transpose", "Reshape", "Cast", "Identity"}
 """What may lie between a stored weight and its product."""
 
-_QUANTISES = {"DynamicQuantizeLinear", "QuantizeLinear", "DequantizeLinear"}
-
-_COMPLETES = {"Cast", "Mul", "Add", "BatchNormalization", "QuantizeLinear", "DequantizeLinear"}
+_COMPLETES = {"Cast", "Mul", "Add", "BatchNormalization"}
 """What may lie between a product and the layer's output: scales, bias, normalisation."""
 
 
@@ -83,10 +81,13 @@ class _Graph:
         return None
 
     def _before_quantisation(self, name: str) -> str:
+        """Return the float tensor that is quantised to the integers of this name, or the name of a float tensor.
+
+        Values that are rounded and dequantised again are left as they are: a ReLU may be folded into the rounding.
+        """
         maker = self.makers.get(name)
-        if maker is None or maker.op_type not in _QUANTISES:
-            return name
-        return self._before_quantisation(maker.input[0])
+        quantised = maker is not None and maker.op_type in ("DynamicQuantizeLinear", "QuantizeLinear")
+        return maker.input[0] if maker is not None and quantised else name
 
 
 def open_layers(path: Path, names: tuple[str, ...]) -> Inside:
