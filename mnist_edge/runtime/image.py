@@ -5,11 +5,10 @@ centre of mass. Each step here is a function of its own.
 """
 
 import struct
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 FIELD = 28
 """Side of the model's input in pixels."""
@@ -45,26 +44,6 @@ def prepare(picture: Image.Image) -> NDArray[np.float32]:
     if not is_prepared(picture, grey):
         grey = place(fit(crop(lift_ink(light_ink(grey)))))
     return grey[np.newaxis, np.newaxis]
-
-
-def load(path: Path) -> Image.Image:
-    """Read and decode a picture file.
-
-    Raises:
-        PictureError: the file is missing, is no picture, is damaged, or would unpack to an absurd size.
-    """
-    try:
-        with Image.open(path) as picture:
-            picture.load()
-            return picture
-    except UnidentifiedImageError as error:
-        raise PictureError("not a picture in a format that Pillow knows") from error
-    except Image.DecompressionBombError as error:
-        raise PictureError("the picture is too large") from error
-    except OSError as error:
-        raise PictureError(error.strerror or str(error)) from error
-    except (SyntaxError, ValueError, EOFError) as error:
-        raise PictureError(f"the picture is damaged: {error}") from error
 
 
 def upright(picture: Image.Image) -> Image.Image:

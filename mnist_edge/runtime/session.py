@@ -45,6 +45,8 @@ def open_session(data: bytes) -> ort.InferenceSession:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_cpu_mem_arena = False  # for what a digit needs, keeping memory back costs more than it saves
+    options.enable_mem_pattern = False
     options.log_severity_level = 4  # what goes wrong is raised; the log would only repeat it
     try:
         # Its fallback is for other processors than the CPU, and talks on stdout.
@@ -55,11 +57,11 @@ def open_session(data: bytes) -> ort.InferenceSession:
 
 def predictor(session: ort.InferenceSession) -> Predict:
     """Return the function that runs the session; it raises `SessionError` where the graph does not take a batch."""
-    name = session.get_inputs()[0].name
+    name, names = session.get_inputs()[0].name, [session.get_outputs()[0].name]
 
     def predict(images: NDArray[np.float32]) -> NDArray[np.float32]:
         try:
-            logits: NDArray[np.float32] = session.run(None, {name: images})[0]
+            logits: NDArray[np.float32] = session.run(names, {name: images})[0]
         except _ORT_ERRORS as error:
             raise SessionError(f"onnxruntime cannot run a batch of {len(images)} ({_first_line(error)})") from error
         return logits
@@ -102,9 +104,10 @@ def contradictions(session: ort.InferenceSession, contract: Contract) -> list[st
 
 @dataclass(frozen=True)
 class Model:
-    """A file that can be run."""
+    """A file that can be run: where it was, its bytes, and what they say."""
 
     path: Path
+    data: bytes
     predict: Predict
     contract: Contract
 
@@ -116,7 +119,15 @@ def open_model(path: Path) -> Model:
         UserError: the file is missing, no ONNX file of mnist-edge, altered since its export, or wants what this
             runner does not do.
     """
-    data = read_bytes(path)
+    return load_model(path, read_bytes(path))
+
+
+def load_model(path: Path, data: bytes) -> Model:
+    """Make the bytes of an exported ONNX file run; `path` only names them.
+
+    Raises:
+        UserError: they are no ONNX file of mnist-edge, altered since its export, or want what this runner does not do.
+    """
     try:
         session = open_session(data)
         contract = session_contract(session)
@@ -126,7 +137,7 @@ def open_model(path: Path) -> Model:
             raise ContractError(problems[0])
     except (SessionError, ContractError, SealError) as error:
         raise UserError(f"cannot use {path}: {error}; expected an ONNX file made by `mnist-edge export`") from error
-    return Model(path, predictor(session), contract)
+    return Model(path, data, predictor(session), contract)
 
 
 def _unknown_wishes(contract: Contract) -> list[str]:
