@@ -102,8 +102,17 @@ def csv_rows(answers: Iterable[Prediction], top: int, _: int) -> Iterator[str]:
 
     yield written(["path", "status", "digit", "confidence", "model", *more])
     for answer in answers:
-        further = [value for pair in answer.top(top)[1:] for value in pair] or [None] * len(more)
-        yield written([_name(answer), answer.status.value, answer.digit, answer.confidence, answer.model, *further])
+        further: list[object] = [value for pair in answer.top(top)[1:] for value in pair]
+        yield written(
+            [
+                _name(answer),
+                answer.status.value,
+                answer.digit,
+                answer.confidence,
+                answer.model,
+                *(further or [None] * len(more)),
+            ]
+        )
 
 
 def digits(answers: Iterable[Prediction], _top: int, _: int) -> Iterator[str]:

@@ -89,7 +89,7 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         PictureError: it is missing, unreadable, too large, or a folder, pipe, socket or device.
     """
     try:
-        _check_kind(os.stat(path))
+        _check_kind(os.stat(path))  # noqa: PTH116 - names are no Path here, which costs more than the call
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         try:
             size = _check_kind(os.fstat(descriptor))  # again: the name may stand for another file by now

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Self, overload
+from typing import Any, BinaryIO, Self, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ __all__ = ["Prediction", "Recognizer", "Source", "Status"]
 Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | NDArray[Any]
 """A picture: path, content of a file, file object, Pillow image, or array (see `mnist_edge.runtime.arrays`)."""
 
+AnySource = TypeVar("AnySource", bound=Source)
 
 _OK = Status.OK  # an attribute of an enumeration costs more than a global name
 
@@ -70,8 +71,8 @@ class Recognizer:
     @overload
     def predict(self, pictures: Source) -> Prediction: ...
     @overload
-    def predict(self, pictures: Iterable[Source]) -> list[Prediction]: ...
-    def predict(self, pictures: Source | Iterable[Source]) -> Prediction | list[Prediction]:
+    def predict(self, pictures: list[AnySource] | tuple[AnySource, ...]) -> list[Prediction]: ...
+    def predict(self, pictures: Source | list[AnySource] | tuple[AnySource, ...]) -> Prediction | list[Prediction]:
         """Return the answer to a picture, or a list with the answer to each of a list or tuple of pictures, in order.
 
         A picture that can't be read costs only its own answer, whose status says so.
@@ -82,7 +83,7 @@ class Recognizer:
         """
         if isinstance(pictures, (list, tuple)):
             return [self._answer(picture) for picture in pictures]
-        return self._answer(pictures)  # type: ignore[arg-type] # another iterable ends in TypeError
+        return self._answer(pictures)
 
     def stream(self, pictures: Iterable[Source]) -> Iterator[Prediction]:
         """Yield the answer to each picture as soon as it is known, in order; otherwise as `predict`."""

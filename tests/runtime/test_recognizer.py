@@ -11,7 +11,8 @@ from mnist_edge.errors import UserError
 from mnist_edge.export.export import Artefact
 from mnist_edge.export.parity import Reference
 from mnist_edge.runtime.choice import BUILT_IN, default_model
-from mnist_edge.runtime.recognizer import Recognizer, Status, softmax
+from mnist_edge.runtime.prediction import softmax
+from mnist_edge.runtime.recognizer import Recognizer, Status
 from mnist_edge.runtime.session import open_model
 from tests.conftest import ROOT
 from tests.export import damage
@@ -112,7 +113,8 @@ def test_the_temperature_softens_the_confidence(tmp_path: Path) -> None:
 
 
 def test_softmax_of_large_logits() -> None:
-    assert softmax(np.array([1000, 999, -1000], dtype=np.float32)) == pytest.approx([0.731, 0.269, 0], abs=1e-3)
+    assert softmax([1000.0, 999.0, -1000.0]) == pytest.approx([0.731, 0.269, 0], abs=1e-3)
+    assert softmax([2000.0, 1998.0], temperature=2.0) == pytest.approx([0.731, 0.269], abs=1e-3)
 
 
 def test_the_default_is_the_latest_onnx_export_else_the_built_in_model(exports: Path, tmp_path: Path) -> None:
