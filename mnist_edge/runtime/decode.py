@@ -14,7 +14,7 @@ import threading
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from importlib import import_module
 
 from PIL import Image, ImageFile
@@ -42,7 +42,7 @@ MAX_SCANS = 30
 MAX_WEBP_PIXELS = 12 << 20
 """Most pixels of a WebP picture, whose decoder takes 16 bytes for each."""
 
-MAX_READS = 500_000
+MAX_READS = 150_000
 """Most pieces in which a file is read. Pillow's parsers are loops in Python over chunks, which may be tiny."""
 
 MAX_SLOW_SAMPLES = 1 << 20
@@ -150,7 +150,7 @@ def decode(data: bytes) -> Image.Image:
         with _quiet():
             picture = loader()(_Pieces(data))
             _check_picture(picture, data)
-        with _quiet() if b"acTL" in data else nullcontext():  # the only warning of a decoder: a bad animated PNG
+        with _hushed(name, data):
             picture.load()
         with _quiet():
             picture.getexif()  # kept by the picture: whoever asks for the orientation gets no warnings
@@ -187,6 +187,29 @@ def _quiet() -> Iterator[None]:
     """Keep Pillow's warnings from the user. The filters belong to the process: one thread at a time changes them."""
     with _quiet_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def _hushed(name: str, data: bytes) -> Iterator[None]:
+    """Keep from the user what decoders say of damage: Pillow's warnings, and libtiff's lines on the process's stderr.
+
+    Most decoders say nothing, and then threads decode side by side.
+    """
+    if name == "TIFF":
+        with _quiet():
+            kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+            try:
+                os.dup2(nothing, 2)
+                yield
+            finally:
+                os.dup2(kept, 2)
+                os.close(kept)
+                os.close(nothing)
+    elif b"acTL" in data:  # an animated PNG
+        with _quiet():
+            yield
+    else:
         yield
 
 
