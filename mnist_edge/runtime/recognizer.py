@@ -13,7 +13,7 @@ from mnist_edge.runtime import image
 from mnist_edge.runtime.arrays import as_input, from_array
 from mnist_edge.runtime.choice import BUILT_IN, BUILT_INS
 from mnist_edge.runtime.decode import MAX_FILE, decode, load
-from mnist_edge.runtime.prediction import Prediction, Status, softmax
+from mnist_edge.runtime.prediction import Prediction, Status, score
 from mnist_edge.runtime.session import Model, load_model, open_model
 
 __all__ = ["Prediction", "Recognizer", "Source", "Status"]
@@ -54,8 +54,8 @@ class Recognizer:
             raise ValueError(f"min_confidence is {min_confidence}, expected a number in [0, 1]")
         self.model = model
         self.min_confidence = min_confidence
-        self._least = min_confidence or 0.0
-        self._run, self._temperature, self._name = model.predict, model.contract.temperature, model.path.name
+        self._run, self._name = model.predict, model.path.name
+        self._temperature, self._certainty = model.contract.temperature, model.contract.certainty
         self._digits = [int(label) for label in model.contract.labels]
 
     @classmethod
@@ -91,17 +91,21 @@ class Recognizer:
 
     def _answer(self, picture: Source) -> Prediction:
         try:
-            images = _input(picture)
+            images, rivals = _input(picture)
         except image.PictureError as error:
             return self._failure(picture, Status.UNREADABLE, error)
         except image.NoDigitError as error:
             return self._failure(picture, Status.NO_DIGIT, error)
-        probabilities = softmax(self._run(images)[0].tolist(), self._temperature)
-        confidence = max(probabilities)
+        best, probabilities, evidence = score(self._run(images)[0].tolist(), self._temperature)
+        confidence = probabilities[best]
+        if self.min_confidence is None:
+            sure = evidence >= self._certainty and not rivals
+        else:
+            sure = confidence >= self.min_confidence
         return Prediction(
             _path(picture),
-            _OK if confidence >= self._least else Status.UNCERTAIN,
-            self._digits[probabilities.index(confidence)],
+            _OK if sure else Status.UNCERTAIN,
+            self._digits[best],
             confidence,
             probabilities,
             self._name,
@@ -111,12 +115,12 @@ class Recognizer:
         return Prediction(_path(picture), status, None, None, (), self._name, str(error))
 
 
-def _input(picture: Source) -> NDArray[np.float32]:
-    """Return a picture as the model's input, float32 `[1, 1, 28, 28]`."""
-    if isinstance(picture, np.ndarray):
-        images = as_input(picture)
-        return image.prepare(from_array(picture)) if images is None else images
-    return image.prepare(open_picture(picture))
+def _input(picture: Source) -> tuple[NDArray[np.float32], int]:
+    """Return a picture as the model's input, float32 `[1, 1, 28, 28]`, and what rivals its digit has."""
+    if isinstance(picture, np.ndarray) and (images := as_input(picture)) is not None:
+        return images, 0
+    seen = image.see(open_picture(picture))
+    return seen.tensor, seen.rivals
 
 
 def open_picture(picture: Source) -> Image.Image:
