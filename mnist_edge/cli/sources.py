@@ -1,6 +1,5 @@
 """Which pictures a command line means: files, folders, patterns, lists of names, standard input."""
 
-import glob
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -23,8 +22,8 @@ def expand(arguments: Iterable[str], recursive: bool) -> Iterator[str]:
             yield argument
         elif os.path.isdir(argument):  # noqa: PTH112
             yield from _or(_folder(argument, recursive), argument)
-        elif glob.has_magic(argument):
-            yield from _or(sorted(glob.iglob(argument, recursive=True)), argument)  # noqa: PTH207
+        elif any(wildcard in argument for wildcard in "*?["):
+            yield from _or(_matching(argument), argument)
         else:
             yield argument
 
@@ -37,6 +36,12 @@ def _or(names: Iterable[str], alternative: str) -> Iterator[str]:
         yield name
     if not found:
         yield alternative
+
+
+def _matching(pattern: str) -> list[str]:
+    import glob
+
+    return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
 
 
 def _folder(folder: str, recursive: bool) -> Iterator[str]:

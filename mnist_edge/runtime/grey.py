@@ -10,7 +10,9 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
+
+from mnist_edge.runtime.median import median
 
 Grey = NDArray[np.float32]
 """Brightness or ink, `[height, width]` in [0, 1]."""
@@ -36,6 +38,8 @@ def upright(picture: Image.Image) -> Image.Image:
     try:
         if picture.getexif().get(0x0112, 1) == 1:
             return picture
+        from PIL import ImageOps  # most pictures do without it
+
         return ImageOps.exif_transpose(picture)
     except (SyntaxError, ValueError, OSError, struct.error):
         return picture
@@ -81,7 +85,7 @@ def stretch(values: Grey) -> Grey:
         return np.zeros_like(values)
     low, high = float(finite.min()), float(finite.max())
     if len(finite) < values.size:
-        values = np.where(np.isfinite(values), values, np.median(finite))
+        values = np.where(np.isfinite(values), values, median(finite))
     with np.errstate(over="ignore"):
         return np.clip((values.astype(np.float64) - low) / max(high - low, 1e-30), 0, 1).astype(np.float32)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mnist_edge.runtime.grey import Grey
+from mnist_edge.runtime.median import median
 
 GRID = 256
 """The ground is estimated on a picture whose longer side is at most this many pixels."""
@@ -45,7 +46,7 @@ def ink_is_light(grey: Grey) -> bool:
     coarse = _reduced(grey, VOTING_GRID)
     side = max(coarse.shape)
     edge = _border(coarse)
-    outside = float(np.median(edge))
+    outside = float(median(edge))
     quarter, half = max(1, side // 8), max(1, side // 4)
     wide = np.pad(coarse, half, constant_values=outside)
     votes = (
@@ -84,13 +85,13 @@ def lift_ink(grey: Grey) -> Grey:
         NoDigitError: nothing stands out from the ground and its grain.
     """
     raised = local_ground(grey) - grey
-    usual = np.median(raised)
-    grain = 1.4826 * np.median(np.abs(raised - usual))  # the standard deviation, where the deviations are normal
+    usual = median(raised.ravel())
+    grain = 1.4826 * median(np.abs(raised - usual).ravel())  # the standard deviation, where the deviations are normal
     raised -= usual
     strong = raised[raised > max(NOISE * float(grain), MIN_CONTRAST)]
     if not len(strong):
         raise NoDigitError("no ink in the picture")
-    level = np.median(strong[strong >= otsu(strong)])
+    level = median(strong[strong >= otsu(strong)])
     lifted: Grey = np.clip(raised / level, 0, 1)
     return lifted
 
@@ -164,7 +165,7 @@ def _window_sums(padded: Grey, reach: int) -> NDArray[np.float64]:
 def _band(grey: Grey, limit: int) -> int:
     """Return how many of the first rows, at most `limit`, are the side of a frame; 0 where there is none."""
     rows = grey[: limit + 2]
-    levels = np.median(rows, axis=1)
+    levels = median(rows)
     flat = (np.abs(rows - levels[0]) < FLAT).mean(axis=1) >= 0.95
     height = int(flat.argmin()) if not flat.all() else len(rows)
     if not 0 < height <= limit:
