@@ -45,16 +45,19 @@ def command(
     none is written and what was there stays.
     """
     from mnist_edge.cli.tables import artefact_table, print_table
+    from mnist_edge.export.certainty import calibrated_certainty
     from mnist_edge.export.export import OPSET, export
     from mnist_edge.export.formats import FORMATS
     from mnist_edge.export.parity import make_reference
     from mnist_edge.training.checkpoint import load_checkpoint
-    from mnist_edge.training.data import load_test_data
+    from mnist_edge.training.data import load_test_data, load_training_data
 
-    reference = make_reference(load_checkpoint(checkpoint), load_test_data(data_dir))
+    trained = load_checkpoint(checkpoint)
+    reference = make_reference(trained, load_test_data(data_dir))
+    certainty = calibrated_certainty(trained, load_training_data(data_dir).validation)
     formats = [format for name, format in FORMATS.items() if name in names or "all" in names]
     precisions = ["fp32", "int8"] if quantize else ["fp32"]
-    artefacts = export(reference, formats, precisions, output, opset or OPSET)
+    artefacts = export(reference, formats, precisions, output, opset or OPSET, certainty)
     if as_json:
         click.echo(json.dumps([artefact.to_json() for artefact in artefacts], indent=2))
     else:

@@ -63,12 +63,18 @@ class Artefact:
 
 
 def export(
-    reference: Reference, formats: list[Format], precisions: list[str], output: Path, opset: int = OPSET
+    reference: Reference,
+    formats: list[Format],
+    precisions: list[str],
+    output: Path,
+    opset: int = OPSET,
+    certainty: float = 0.0,
 ) -> list[Artefact]:
     """Export the reference's checkpoint in each format and precision into the folder `output`, all or nothing.
 
     Each file is written under a temporary name, judged in its own runtime on all images of the reference, and gets
-    its own name only when every one of them has passed. The same checkpoint gives the same bytes.
+    its own name only when every one of them has passed. The same checkpoint gives the same bytes. `certainty` goes into
+    their contracts; `calibrated_certainty` finds it.
 
     Raises:
         ParityError: a file does not match; `output` is as it was.
@@ -76,7 +82,7 @@ def export(
     """
     with staging() as stage:
         artefacts = [
-            _export_one(reference, format, precision, output, opset, stage)
+            _export_one(reference, format, precision, output, opset, certainty, stage)
             for format in formats
             for precision in precisions
             if precision in format.precisions
@@ -86,10 +92,12 @@ def export(
 
 
 def _export_one(
-    reference: Reference, format: Format, precision: str, output: Path, opset: int, stage: Stage
+    reference: Reference, format: Format, precision: str, output: Path, opset: int, certainty: float, stage: Stage
 ) -> Artefact:
     contract = dataclasses.replace(
-        expected_contract(reference, precision, opset if format.has_opset else None), producer=_producer()
+        expected_contract(reference, precision, opset if format.has_opset else None),
+        producer=_producer(),
+        certainty=certainty,
     )
     target = output / artefact_name(reference.checkpoint.architecture, format, precision)
     data = seal(format.export(reference.checkpoint.build(), contract))

@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+from mnist_edge.export.certainty import certainty_problems
 from mnist_edge.export.format import ArtefactError, Format, Loaded
 from mnist_edge.export.formats import format_of
 from mnist_edge.export.parity import TOLERANCES, ParityReport, Reference, compare, in_batches, shortfalls
@@ -36,8 +37,10 @@ def judge(path: Path, format: Format, reference: Reference) -> ParityReport:
     expected = dataclasses.replace(
         expected_contract(reference, loaded.contract.precision, loaded.contract.opset),
         producer=loaded.contract.producer,
+        certainty=loaded.contract.certainty,
     )
     problems += [f"its contract differs: {line}" for line in expected.differences(loaded.contract)]
+    problems += certainty_problems(loaded.contract, reference)
     problems += loaded.problems
     if loaded.contract.precision not in format.precisions:
         known = " or ".join(format.precisions)
@@ -46,7 +49,7 @@ def judge(path: Path, format: Format, reference: Reference) -> ParityReport:
 
 
 def expected_contract(reference: Reference, precision: str, opset: int | None) -> Contract:
-    """Return the contract that a file from the reference's checkpoint carries, without its producer."""
+    """Return the contract that a file from the reference's checkpoint carries, without producer and certainty."""
     checkpoint = reference.checkpoint
     return Contract(
         checkpoint=checkpoint.digest,

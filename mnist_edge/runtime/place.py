@@ -22,8 +22,11 @@ FINE = 4
 FAINT = np.float32(0.05)
 """Ink weaker than this is none."""
 
-PEN = (2.0, 4.5)
-"""Width of the pen in the 28×28 field, in pixels."""
+PEN = (2.3, 3.5)
+"""Thinner and thicker pens are brought to this width in the 28×28 field, in pixels.
+
+They are the median and the 95 % quantile of `pen_width` over MNIST's training images.
+"""
 
 
 def pen_width(ink: Grey) -> float:

@@ -159,6 +159,8 @@ def _unknown_wishes(contract: Contract) -> list[str]:
     ]
     if not isinstance(contract.temperature, float) or not 0 < contract.temperature < math.inf:
         wishes.append(f"its contract asks for temperature {contract.temperature!r}, expected a number above 0")
+    if not isinstance(contract.certainty, float) or not 0 <= contract.certainty < math.inf:
+        wishes.append(f"its contract asks for certainty {contract.certainty!r}, expected a number from 0")
     return wishes
 
 
