@@ -1,5 +1,6 @@
 """`mnist-edge predict`: pictures in, digits out."""
 
+import gc
 import os
 import sys
 import time
@@ -69,17 +70,25 @@ def command(
     Exit codes: 0, all are answered; 1, a picture has no answer, or nothing could be done; 2, the command line is wrong;
     3, all are answered, but an answer is uncertain.
     """
-    from mnist_edge.runtime.choice import BUILT_INS, default_model
-    from mnist_edge.runtime.recognizer import Recognizer
-
     names = _names(pictures, recursive, files_from, null)
-    chosen = BUILT_INS.get(model, Path(model)) if model else default_model()
-    recognizer = Recognizer(chosen, min_confidence=min_confidence)
-    if form != "quiet":
-        click.echo(f"model: {'built-in ' + chosen.name if chosen in BUILT_INS.values() else chosen}", err=True)
+    recognizer = _open(model, min_confidence, quiet=form == "quiet")
     if explain or preview:
         names = _explained(recognizer, list(names), explain, preview)
     sys.exit(_tell(recognizer, names, form or "table", top_k or 0, jobs))
+
+
+def _open(model: str | None, min_confidence: float | None, quiet: bool) -> "Recognizer":
+    """Open the model and name it on stderr."""
+    gc.disable()  # all that the imports make stays: looking for garbage in it takes a twentieth of a cold start
+    from mnist_edge.runtime.choice import BUILT_INS, default_model
+    from mnist_edge.runtime.recognizer import Recognizer
+
+    gc.enable()
+    chosen = BUILT_INS.get(model, Path(model)) if model else default_model()
+    recognizer = Recognizer(chosen, min_confidence=min_confidence)
+    if not quiet:
+        click.echo(f"model: {'built-in ' + chosen.name if chosen in BUILT_INS.values() else chosen}", err=True)
+    return recognizer
 
 
 def _names(pictures: tuple[str, ...], recursive: bool, files_from: str | None, null: bool) -> "Iterator[Item]":
