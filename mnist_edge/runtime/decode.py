@@ -14,7 +14,7 @@ import threading
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from importlib import import_module
 
 from PIL import Image, ImageFile
@@ -69,6 +69,11 @@ _DAMAGE = (  # what Pillow's parsers raise over damaged files
     struct.error,
     zlib.error,
 )
+
+_EXIF = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}
+"""Where a picture's `info` has EXIF data, or may have the orientation that belongs there."""
+
+_LOUD = nullcontext()
 
 _quiet_lock = threading.Lock()
 
@@ -147,20 +152,27 @@ def decode(data: bytes) -> Image.Image:
     try:
         if precheck:
             precheck(data)
-        with _quiet():
+        animated = b"acTL" in data  # by which a PNG says so
+        with _quiet() if animated or name in {"JPEG", "TIFF"} else _LOUD:  # the others never warn
             picture = loader()(_Pieces(data))
             _check_picture(picture, data)
-        with _hushed(name, data):
+        with _hushed() if name == "TIFF" else _quiet() if animated else _LOUD:
             picture.load()
-        with _quiet():
-            picture.getexif()  # kept by the picture: whoever asks for the orientation gets no warnings
     except PictureError:
         raise
     except (Image.DecompressionBombError, MemoryError) as error:
         raise PictureError("it needs too much memory") from error
     except _DAMAGE as error:
         raise PictureError(f"the picture is damaged ({_reason(error)})") from error
+    if name == "TIFF" or not _EXIF.isdisjoint(picture.info):
+        _keep_exif(picture)
     return picture
+
+
+def _keep_exif(picture: ImageFile.ImageFile) -> None:
+    """Let the picture read its EXIF data and keep it, so that whoever asks for its orientation gets no warnings."""
+    with _quiet(), suppress(*_DAMAGE):  # what is damaged only there is a picture all the same
+        picture.getexif()
 
 
 def _reason(error: BaseException) -> str:
@@ -191,26 +203,17 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _hushed(name: str, data: bytes) -> Iterator[None]:
-    """Keep from the user what decoders say of damage: Pillow's warnings, and libtiff's lines on the process's stderr.
-
-    Most decoders say nothing, and then threads decode side by side.
-    """
-    if name == "TIFF":
-        with _quiet():
-            kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-            try:
-                os.dup2(nothing, 2)
-                yield
-            finally:
-                os.dup2(kept, 2)
-                os.close(kept)
-                os.close(nothing)
-    elif b"acTL" in data:  # an animated PNG
-        with _quiet():
+def _hushed() -> Iterator[None]:
+    """Keep from the user what libtiff writes of damage, on the process's stderr, and Pillow's warnings."""
+    with _quiet():
+        kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nothing, 2)
             yield
-    else:
-        yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nothing)
 
 
 def _check_picture(picture: ImageFile.ImageFile, data: bytes) -> None:

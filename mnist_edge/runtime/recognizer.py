@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mnist_edge.runtime import image
-from mnist_edge.runtime.arrays import as_input, from_array
+from mnist_edge.runtime.arrays import FIELD, as_input, from_array
 from mnist_edge.runtime.choice import BUILT_IN, BUILT_INS
 from mnist_edge.runtime.decode import MAX_FILE, decode, load
 from mnist_edge.runtime.prediction import Prediction, Status, score
@@ -117,10 +117,20 @@ class Recognizer:
 
 def _input(picture: Source) -> tuple[NDArray[np.float32], int]:
     """Return a picture as the model's input, float32 `[1, 1, 28, 28]`, and what rivals its digit has."""
-    if isinstance(picture, np.ndarray) and (images := as_input(picture)) is not None:
+    if isinstance(picture, np.ndarray):
+        images = as_input(picture)
+    else:
+        picture = open_picture(picture)
+        images = as_input(np.asarray(picture)) if _like_mnist(picture) else None
+    if images is not None:
         return images, 0
     seen = image.see(open_picture(picture))
     return seen.tensor, seen.rivals
+
+
+def _like_mnist(picture: Image.Image) -> bool:
+    """Say whether a picture may be one of MNIST's, which need no preparation."""
+    return picture.size == (FIELD, FIELD) and picture.mode == "L" and not picture.info
 
 
 def open_picture(picture: Source) -> Image.Image:
