@@ -40,6 +40,7 @@ test: lint
 bench: $(READY)
 	$(BIN)/python benchmarks/training_speed.py
 	$(BIN)/python benchmarks/verify_speed.py
+	$(BIN)/python benchmarks/runner_speed.py
 
 release-model: $(READY)
 	$(BIN)/mnist-edge train --recipe robust --arch mlp --output release/mnist-mlp.safetensors

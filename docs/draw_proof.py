@@ -12,7 +12,7 @@ from PIL import ImageOps
 from mnist_edge.export.export import Artefact, export
 from mnist_edge.export.formats import FORMATS
 from mnist_edge.export.parity import make_reference
-from mnist_edge.runtime import image
+from mnist_edge.runtime import decode, image
 from mnist_edge.runtime.recognizer import Prediction, Recognizer
 from mnist_edge.training.checkpoint import load_checkpoint
 from mnist_edge.training.data import load_test_data, load_training_data
@@ -44,7 +44,7 @@ def draw() -> None:
 
 def draw_example(given: Axes, seen: Axes, path: Path, answer: Prediction) -> None:
     """Draw a picture as it was given, and below it the 28×28 pixels the model saw, with its answer."""
-    picture = image.load(path)
+    picture = decode.load(path)
     given.imshow(ImageOps.exif_transpose(picture))
     given.set_title(path.name, fontsize=10)
     seen.imshow(image.prepare(picture)[0, 0], cmap="gray", vmin=0, vmax=1)

@@ -1,8 +1,6 @@
 """Atomic writes: a reader sees the old file or the new one, never a part of one."""
 
-import hashlib
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +12,8 @@ Stage = Callable[[Path, bytes], Path]
 
 def sha256(data: bytes) -> str:
     """Return the SHA-256 of `data` as 64 lower-case hexadecimal digits."""
+    import hashlib  # brings OpenSSL, 4 MB that reading a digit does without
+
     return hashlib.sha256(data).hexdigest()
 
 
@@ -44,7 +44,7 @@ def staging() -> Iterator[Stage]:
     staged: dict[Path, Path] = {}
 
     def stage(target: Path, data: bytes) -> Path:
-        temporary = target.parent / f".{target.name}.{secrets.token_hex(4)}.tmp"
+        temporary = target.parent / f".{target.name}.{os.urandom(4).hex()}.tmp"
         with _blaming(target):
             if target.is_dir():
                 raise IsADirectoryError(0, "it is a folder")
@@ -86,7 +86,7 @@ def _restore(target: Path, content: bytes | None) -> None:
     if content is None:
         target.unlink(missing_ok=True)
     else:
-        temporary = target.parent / f".{target.name}.{secrets.token_hex(4)}.tmp"
+        temporary = target.parent / f".{target.name}.{os.urandom(4).hex()}.tmp"
         temporary.write_bytes(content)
         os.replace(temporary, target)
 

@@ -35,17 +35,15 @@ def bound_of(scheme: str) -> float:
     return BOUNDS.get(scheme, DYNAMIC_BOUND)
 
 
-def choose_golden(model: nn.Module, images: Split, first: int) -> Golden:
-    """Return the golden vectors of a model in `eval()`, chosen from `images`.
-
-    Double precision makes the choice and the logits the same on every machine.
+def choose_golden(images: Split, logits: NDArray[np.float64], first: int) -> Golden:
+    """Return the golden vectors of a model, chosen from images that it was not tested on.
 
     Args:
-        model: the trained model; it is left as it is.
-        images: labelled images that it was not tested on.
+        images: the images with their labels.
+        logits: `exact_logits` of the model for them, `[N, 10]`: double precision makes the choice and the logits the
+            same on every machine.
         first: index of the first of them in MNIST's training set.
     """
-    logits = exact_logits(model, images.images)
     labels = images.labels.numpy()
     margins = margin(logits, labels)
     chosen = [

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mnist_edge.export.certainty import calibrated_certainty
 from mnist_edge.export.format import ArtefactError
-from mnist_edge.export.golden import choose_golden
+from mnist_edge.export.golden import choose_golden, exact_logits
 from mnist_edge.runtime.golden import Golden
 from mnist_edge.runtime.session import Predict
 from mnist_edge.training.checkpoint import Checkpoint
@@ -84,6 +85,7 @@ class Reference:
         logits: float32 `[N, 10]`, by eager PyTorch in batches of 1,000.
         held_back: images that were neither trained nor tested on: ways to quantise are weighed on them.
         golden: the golden vectors, chosen from the held-back images.
+        certainty: how much evidence an answer must have, calibrated on the held-back images.
     """
 
     checkpoint: Checkpoint
@@ -92,6 +94,7 @@ class Reference:
     logits: NDArray[np.float32]
     held_back: Split
     golden: Golden
+    certainty: float
 
     @property
     def accuracy(self) -> float:
@@ -104,14 +107,16 @@ class Reference:
 
 
 def make_reference(checkpoint: Checkpoint, test: Split, data: TrainingData) -> Reference:
-    """Answer the test images with the trained model, and choose its golden vectors from the held-back images."""
+    """Answer the test images with the trained model; from the held-back images, take what travels in its files."""
+    exact = exact_logits(checkpoint.build(), data.validation.images)
     return Reference(
         checkpoint=checkpoint,
         images=test.images.numpy(),
         labels=test.labels.numpy(),
         logits=in_batches(eager_predictor(checkpoint), test.images.numpy(), 1_000),
         held_back=data.validation,
-        golden=choose_golden(checkpoint.build(), data.validation, first=len(data.train)),
+        golden=choose_golden(data.validation, exact, first=len(data.train)),
+        certainty=calibrated_certainty(exact, checkpoint.temperature),
     )
 
 

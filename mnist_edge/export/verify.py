@@ -122,6 +122,7 @@ def expected_contract(reference: Reference, scheme: str, opset: int | None) -> C
         opset=opset,
         producer={},
         temperature=checkpoint.temperature,
+        certainty=reference.certainty,
     )
 
 

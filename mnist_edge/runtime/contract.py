@@ -8,7 +8,7 @@ from typing import Any
 VERSION = 2
 """Version of the contract's layout."""
 
-PREPROCESSING = 1
+PREPROCESSING = 2
 """Version of `mnist_edge.runtime.image`: how a picture becomes the input."""
 
 CONTRACT_KEY = "mnist_edge.contract"
@@ -44,6 +44,7 @@ class Contract:
         output_shape: its shape.
         labels: what each output stands for.
         temperature: logits are divided by it before the softmax.
+        certainty: an answer with less evidence (`mnist_edge.runtime.doubt`) is uncertain; 0 where none is.
         preprocessing: version of the picture preprocessing that the model was made for.
         licence: SPDX name of the weights' licence.
     """
@@ -64,6 +65,7 @@ class Contract:
     output_shape: tuple[int | str, ...] = ("batch", 10)
     labels: tuple[str, ...] = tuple("0123456789")
     temperature: float = 1.0
+    certainty: float = 0.0
     preprocessing: int = PREPROCESSING
     licence: str = "Apache-2.0"
 

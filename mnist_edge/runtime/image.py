@@ -1,35 +1,61 @@
-"""Any picture of one digit → the tensor of the contract, as MNIST's authors made theirs.
+"""Any picture of one digit → the tensor of the contract, in steps that can be looked at one by one.
 
-LeCun et al. (1998) scaled each digit into a 20×20 box, keeping its proportions, and placed it in a 28×28 field by its
-centre of mass. Each step here is a function of its own.
+The picture is set upright and made grey (`grey`), its ink is lifted off the ground whatever the light (`ground`), the
+digit is told from specks, lines and frames (`digit`), and drawn as MNIST's authors drew theirs (`place`).
 """
 
-import struct
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-FIELD = 28
-"""Side of the model's input in pixels."""
+from mnist_edge.runtime.digit import Found, find_digit
+from mnist_edge.runtime.grey import Box, Grey, PictureError, brightness, upright
+from mnist_edge.runtime.ground import NoDigitError, frame_inside, ink_is_light, lift_ink
+from mnist_edge.runtime.place import BOX, FIELD, centre_of_mass, draw, place
 
-BOX = 20
-"""Side of the box into which the digit is scaled, in pixels."""
+__all__ = ["NoDigitError", "PictureError", "Seen", "Step", "prepare", "see", "steps"]
 
-MIN_CONTRAST = 0.02
-"""A picture whose brightness, in [0, 1], spans less than this is blank."""
+LOOK = 800
+"""A picture whose longer side has more pixels is first looked at reduced to at most this many."""
 
-Grey = NDArray[np.float32]
-"""A picture as brightness, `[height, width]` in [0, 1]."""
+SHARP = 100
+"""A digit whose longer side has fewer pixels then is looked at again, from nearer."""
 
-
-class PictureError(ValueError):
-    """A picture can't be read."""
+MARGIN = 0.5
+"""So much ground is taken around it, as a share of its longer side."""
 
 
-class NoDigitError(ValueError):
-    """A picture holds no ink."""
+@dataclass(frozen=True)
+class Step:
+    """What one step made of a picture.
+
+    Attributes:
+        name: of the step, for people.
+        image: `[height, width]` in [0, 1].
+    """
+
+    name: str
+    image: Grey
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen in a picture.
+
+    Attributes:
+        steps: in their order; the last one is what the model is given, 28×28.
+        rivals: other parts of the ink as tall as a digit beside this one would be; 0 for a picture of one digit.
+    """
+
+    steps: tuple[Step, ...]
+    rivals: int = 0
+
+    @property
+    def tensor(self) -> NDArray[np.float32]:
+        """The model's input, float32 `[1, 1, 28, 28]` in [0, 1], white ink on black."""
+        return self.steps[-1].image[np.newaxis, np.newaxis]
 
 
 def prepare(picture: Image.Image) -> NDArray[np.float32]:
@@ -38,155 +64,60 @@ def prepare(picture: Image.Image) -> NDArray[np.float32]:
     A picture that already is as MNIST's are passes unchanged, bit for bit.
 
     Raises:
-        NoDigitError: the picture is blank.
+        NoDigitError: the picture holds no ink.
         PictureError: its colours can't be understood.
     """
-    grey = to_grey(upright(picture))
-    if not is_prepared(picture, grey):
-        grey = place(fit(crop(lift_ink(light_ink(grey)))))
-    return grey[np.newaxis, np.newaxis]
+    return see(picture).tensor
 
 
-def load(path: Path) -> Image.Image:
-    """Read and decode a picture file.
-
-    Raises:
-        PictureError: the file is missing, is no picture, is damaged, or would unpack to an absurd size.
-    """
-    try:
-        with Image.open(path) as picture:
-            picture.load()
-            return picture
-    except UnidentifiedImageError as error:
-        raise PictureError("not a picture in a format that Pillow knows") from error
-    except Image.DecompressionBombError as error:
-        raise PictureError("the picture is too large") from error
-    except OSError as error:
-        raise PictureError(error.strerror or str(error)) from error
-    except (SyntaxError, ValueError, EOFError) as error:
-        raise PictureError(f"the picture is damaged: {error}") from error
+def steps(picture: Image.Image) -> tuple[Step, ...]:
+    """Return what each step makes of a picture; raises what `prepare` raises."""
+    return see(picture).steps
 
 
-def upright(picture: Image.Image) -> Image.Image:
-    """Turn the picture as its EXIF orientation says; where that can't be read, leave it as it is."""
-    try:
-        return ImageOps.exif_transpose(picture)
-    except (SyntaxError, ValueError, OSError, struct.error):
-        return picture
+def see(picture: Image.Image) -> Seen:
+    """Return what each step makes of a picture, and what is known of its ink; raises what `prepare` raises."""
+    picture = upright(picture)
+    grey = brightness(picture, limit=LOOK)
+    given = Step("brightness", grey)
+    for prepared in (grey, 1 - grey):
+        if is_prepared(prepared):
+            return Seen((given, Step("model input", prepared)))
+    rows, columns = frame_inside(grey)
+    inside = grey[rows, columns]
+    light = ink_is_light(inside)
+    lifted, found = _look(inside, light)
+    looks = [given, *lifted]
+    factor = -(-max(picture.size) // LOOK)
+    if factor > 1 and max(found.box[2] - found.box[0], found.box[3] - found.box[1]) < SHARP:
+        offset = (columns.start, rows.start) * 2
+        near = _around(found.box, offset, factor, picture.size)
+        closer = brightness(picture, near, limit=2 * SHARP)
+        lifted, found = _look(closer, light)
+        looks += [Step("from nearer", closer), *lifted]
+    drawn = draw(found.ink)
+    return Seen((*looks, Step("pen", drawn), Step("model input", place(drawn))), found.rivals)
 
 
-def to_grey(picture: Image.Image) -> Grey:
-    """Return the brightness, with transparent parts laid over white, or over black where the ink itself is light.
-
-    Raises:
-        PictureError: Pillow can't convert the picture's mode.
-    """
-    if picture.mode in ("I;16", "I;16B", "I", "F"):
-        return _stretch(np.asarray(picture, dtype=np.float32))
-    if not picture.has_transparency_data:
-        try:
-            return _unit(picture.convert("L"))
-        except ValueError as error:
-            raise PictureError(f"the picture's mode {picture.mode} has no brightness") from error
-    coloured = picture.convert("RGBA")
-    grey = _unit(coloured.convert("RGB").convert("L"))
-    alpha = _unit(coloured.getchannel("A"))
-    ink_brightness = float((grey * alpha).sum() / max(float(alpha.sum()), 1.0))
-    ground = 1.0 if ink_brightness < 0.5 else 0.0
-    return grey * alpha + ground * (1 - alpha)
-
-
-def is_prepared(picture: Image.Image, grey: Grey) -> bool:
-    """Say whether a picture already is as MNIST's are: 28×28, grey, light ink in a centred 20×20 box on pure black."""
-    if picture.mode != "L" or grey.shape != (FIELD, FIELD) or not grey.any():
+def is_prepared(grey: Grey) -> bool:
+    """Say whether a picture already is as MNIST's are: 28×28, light ink in a centred 20×20 box on pure black."""
+    if grey.shape != (FIELD, FIELD) or grey[0].any() or not grey.any():
         return False
     rows, columns = (np.flatnonzero(grey.any(axis=axis)) for axis in (1, 0))
-    height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
-    return bool(max(height, width) == BOX and np.abs(_centre_of_mass(grey) - FIELD / 2).max() <= 1)
+    side = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
+    return bool(side == BOX and np.abs(centre_of_mass(grey) - FIELD / 2).max() <= 1)
 
 
-def light_ink(grey: Grey) -> Grey:
-    """Invert where the border is light, so that ink is bright on a dark ground.
-
-    Raises:
-        NoDigitError: all is of one brightness.
-    """
-    low, high = float(grey.min()), float(grey.max())
-    if high - low < MIN_CONTRAST:
-        raise NoDigitError("no ink in the picture")
-    return 1 - grey if np.median(_border(grey)) > (low + high) / 2 else grey
+def _look(grey: Grey, light: bool) -> tuple[list[Step], Found]:
+    dark = 1 - grey if light else grey
+    ink = lift_ink(dark)
+    found = find_digit(ink)
+    return [Step("light ink" if light else "dark ink", ink), Step("digit", found.ink)], found
 
 
-def lift_ink(grey: Grey) -> Grey:
-    """Set the ground to 0 and the brightest ink to 1, cutting off what is nearer to the ground than to the ink."""
-    ground = float(np.median(_border(grey)))
-    ink = np.clip(grey - ground, 0, None)
-    peak = float(np.quantile(ink[ink > _otsu(ink)], 0.5)) if ink.any() else 0.0
-    if peak < MIN_CONTRAST:
-        raise NoDigitError("no ink in the picture")
-    lifted = np.clip(ink / peak, 0, 1)
-    return np.where(lifted < 0.3, 0, lifted).astype(np.float32)
-
-
-def crop(grey: Grey) -> Grey:
-    """Return the smallest rectangle that holds all ink; some ink there must be."""
-    rows, columns = (np.flatnonzero(grey.any(axis=axis)) for axis in (1, 0))
-    return grey[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-
-
-def fit(grey: Grey) -> Grey:
-    """Scale to a longer side of 20 pixels, with antialiasing, keeping the proportions."""
-    height, width = grey.shape
-    scale = BOX / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    scaled = Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC)
-    return np.clip(np.asarray(scaled, dtype=np.float32), 0, 1)
-
-
-def place(grey: Grey) -> Grey:
-    """Put a digit of at most 20×20 into a black 28×28 field, its centre of mass in the middle as near as it fits."""
-    shift = np.rint(FIELD / 2 - _centre_of_mass(grey)).astype(int)
-    top, left = np.clip(shift, 0, FIELD - np.array(grey.shape))
-    field = np.zeros((FIELD, FIELD), dtype=np.float32)
-    field[top : top + grey.shape[0], left : left + grey.shape[1]] = grey
-    return field
-
-
-def _unit(picture: Image.Image) -> Grey:
-    """Return the values of an 8-bit picture, divided by 255."""
-    return np.asarray(picture, dtype=np.float32) / np.float32(255)
-
-
-def _stretch(values: Grey) -> Grey:
-    """Map the values of a deep picture to [0, 1] by their own range; one that is not finite counts as the least."""
-    finite = np.isfinite(values)
-    if not finite.any():
-        return np.zeros_like(values)
-    low, high = float(values[finite].min()), float(values[finite].max())
-    return np.where(finite, (values - low) / max(high - low, 1e-12), 0).astype(np.float32)
-
-
-def _border(grey: Grey) -> Grey:
-    """Return the pixels of the outermost rows and columns, one-dimensional."""
-    return np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-
-
-def _centre_of_mass(grey: Grey) -> NDArray[np.float64]:
-    """Return (row, column) of the centre of mass, in pixels from the upper left corner of the picture."""
-    weights = grey.astype(np.float64)
-    mass = weights.sum()
-    rows = weights.sum(axis=1) @ (np.arange(grey.shape[0]) + 0.5)
-    columns = weights.sum(axis=0) @ (np.arange(grey.shape[1]) + 0.5)
-    return np.array([rows / mass, columns / mass])
-
-
-def _otsu(ink: Grey) -> float:
-    """Return the threshold that parts two kinds of brightness best (Otsu 1979), in [0, 1)."""
-    counts, edges = np.histogram(ink, bins=256, range=(0, 1))
-    centres = (edges[:-1] + edges[1:]) / 2
-    below = np.cumsum(counts)
-    above = below[-1] - below
-    sums = np.cumsum(counts * centres)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    return float(edges[1:][np.nanargmax(np.where(np.isfinite(between), between, -1))])
+def _around(box: Box, offset: Box, factor: int, size: tuple[int, int]) -> Box:
+    """Return the box of a digit that was seen at one `factor`-th of a picture's size, with some ground around it."""
+    left, top, right, bottom = ((edge + by) * factor for edge, by in zip(box, offset, strict=True))
+    margin = round(MARGIN * max(right - left, bottom - top))
+    width, height = size
+    return max(0, left - margin), max(0, top - margin), min(width, right + margin), min(height, bottom + margin)

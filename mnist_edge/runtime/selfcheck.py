@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.errors import UserError
+from mnist_edge.files import read_bytes
 from mnist_edge.runtime.contract import Contract, ContractError
 from mnist_edge.runtime.golden import Golden, GoldenError
 from mnist_edge.runtime.session import Predict, SessionError, open_checked, predictor, session_golden
@@ -64,7 +65,7 @@ def selfcheck(path: Path) -> SelfCheck:
     Raises:
         UserError: the file can't be used, or carries no golden vectors.
     """
-    session, contract = open_checked(path)
+    session, contract = open_checked(path, read_bytes(path))
     try:
         golden = session_golden(session)
         return check_golden(path, predictor(session), contract, golden)

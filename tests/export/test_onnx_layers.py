@@ -16,7 +16,7 @@ from mnist_edge.export.parity import Reference, make_reference
 from mnist_edge.export.stress import sample_of
 from mnist_edge.runtime.contract import Contract
 from mnist_edge.training.checkpoint import load_checkpoint
-from mnist_edge.training.data import Split
+from mnist_edge.training.data import Split, TrainingData
 from tests.conftest import RELEASES
 
 LAYERS = {"mlp": ["fc1", "fc2", "fc3"], "cnn": [*(f"features.{number}.0" for number in range(4)), "fc"]}
@@ -64,8 +64,8 @@ def weights_only(source: Path, target: Path, _: NDArray[np.float32]) -> None:
 
 
 @pytest.fixture(scope="module", params=LAYERS)
-def trained(request: pytest.FixtureRequest, test_data: Split) -> Reference:
-    reference = make_reference(load_checkpoint(RELEASES[request.param]), test_data)
+def trained(request: pytest.FixtureRequest, test_data: Split, training_data: TrainingData) -> Reference:
+    reference = make_reference(load_checkpoint(RELEASES[request.param]), test_data, training_data)
     return sample_of(reference).part(np.arange(100))
 
 
@@ -76,7 +76,7 @@ def test_the_weights_and_the_rest_are_parted(
     architecture = trained.checkpoint.architecture
     source, target = tmp_path / "fp32.onnx", tmp_path / "int8.onnx"
     contract = Contract("0" * 64, architecture, "fp32", 18, {})
-    source.write_bytes(ONNX.export(trained.checkpoint.build(), contract))
+    source.write_bytes(ONNX.export(trained.checkpoint.build(), [contract], trained.golden)[0])
     quantise(source, target, trained.images)
     report = examine_layers(target, trained.checkpoint.build(), trained.images, batch=1)
     assert report is not None

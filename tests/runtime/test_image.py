@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +7,6 @@ from PIL import Image, ImageDraw
 
 from mnist_edge.runtime import image
 from mnist_edge.training.data import Split
-from tests.conftest import ROOT
 
 Points = list[tuple[float, float]]
 SEVEN: Points = [(0.1, 0.05), (0.9, 0.05), (0.35, 0.95)]
@@ -122,26 +119,3 @@ def test_nan_in_a_float_picture_is_ground() -> None:
     assert_like_mnist(image.prepare(Image.fromarray(values)))
     with pytest.raises(image.NoDigitError):
         image.prepare(Image.fromarray(np.full((9, 9), np.nan, dtype=np.float32)))
-
-
-@given(st.binary(max_size=300))
-def test_bytes_that_are_no_picture_are_one_error(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
-    path = tmp_path_factory.getbasetemp() / "noise.png"
-    path.write_bytes(data)
-    with pytest.raises(image.PictureError):
-        image.load(path)
-
-
-@given(st.integers(0, 6000))
-def test_a_truncated_picture_is_one_error(tmp_path_factory: pytest.TempPathFactory, length: int) -> None:
-    path = tmp_path_factory.getbasetemp() / "cut.png"
-    path.write_bytes((ROOT / "examples" / "two.png").read_bytes()[:length])
-    with pytest.raises(image.PictureError):
-        image.load(path)
-
-
-def test_missing_files_and_folders_are_one_error(tmp_path: Path) -> None:
-    with pytest.raises(image.PictureError, match="No such file"):
-        image.load(tmp_path / "missing.png")
-    with pytest.raises(image.PictureError, match="Is a directory"):
-        image.load(tmp_path)

@@ -5,13 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from mnist_edge.errors import UserError
 from mnist_edge.export.export import Artefact
 from mnist_edge.export.parity import Reference
+from mnist_edge.runtime import doubt
 from mnist_edge.runtime.choice import BUILT_IN, default_model
-from mnist_edge.runtime.recognizer import Recognizer, Status, softmax
+from mnist_edge.runtime.prediction import score
+from mnist_edge.runtime.recognizer import Recognizer, Status
 from mnist_edge.runtime.session import open_model
 from tests.conftest import ROOT
 from tests.export import damage
@@ -111,8 +115,20 @@ def test_the_temperature_softens_the_confidence(tmp_path: Path) -> None:
     assert soft.confidence < usual.confidence
 
 
-def test_softmax_of_large_logits() -> None:
-    assert softmax(np.array([1000, 999, -1000], dtype=np.float32)) == pytest.approx([0.731, 0.269, 0], abs=1e-3)
+def test_the_score_of_large_logits() -> None:
+    best, probabilities, evidence = score([999.0, 1000.0, -1000.0], temperature=1.0)
+    assert best == 1
+    assert probabilities == pytest.approx([0.269, 0.731, 0], abs=1e-3)
+    assert evidence == pytest.approx(1000.313, abs=1e-3)
+
+
+@given(st.lists(st.floats(-50, 50, width=32), min_size=10, max_size=10), st.floats(0.1, 10))
+def test_the_score_is_the_softmax_and_the_evidence_that_is_calibrated(logits: list[float], temperature: float) -> None:
+    best, probabilities, evidence = score(logits, temperature)
+    scaled = np.array(logits) / temperature
+    assert logits[best] == max(logits)
+    assert probabilities == pytest.approx(np.exp(scaled - scaled.max()) / np.exp(scaled - scaled.max()).sum(), abs=1e-9)
+    assert evidence == pytest.approx(doubt.evidence(np.array(logits, dtype=np.float32), temperature))
 
 
 def test_the_default_is_the_latest_onnx_export_else_the_built_in_model(exports: Path, tmp_path: Path) -> None:

@@ -1,0 +1,24 @@
+"""What `--version` prints."""
+
+import click
+
+from mnist_edge import __version__
+
+
+def show(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    """Print the version and the built-in models with the SHA-256 of their files, and end."""
+    if not value or ctx.resilient_parsing:
+        return
+    from mnist_edge.files import read_bytes, sha256
+    from mnist_edge.runtime.choice import BUILT_IN, BUILT_INS
+
+    click.echo(f"mnist-edge {__version__}")
+    for name, path in BUILT_INS.items():
+        default = " (default)" if path == BUILT_IN else ""
+        click.echo(f"model {name}{default}: {path.name} sha256:{sha256(read_bytes(path))}")
+    ctx.exit()
+
+
+option = click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=show, help="Show the version and the models."
+)

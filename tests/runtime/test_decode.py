@@ -1,0 +1,250 @@
+import io
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from mnist_edge.runtime import decode
+from mnist_edge.runtime.image import NoDigitError, PictureError, prepare
+from tests.runtime import hostile
+
+FORMATS: dict[str, dict[str, object]] = {
+    "PNG": {},
+    "JPEG": {},
+    "GIF": {},
+    "BMP": {},
+    "TIFF": {"compression": "tiff_lzw"},
+    "WEBP": {"lossless": True},
+    "PPM": {},
+}
+"""Pillow's names of the formats that are read, and options of saving."""
+
+SAVED = {name: hostile.saved(hostile.seven(), name, **options) for name, options in FORMATS.items()}
+WHOLE_PICTURES = hostile.odd()
+BROKEN = hostile.broken()
+BOMBS = hostile.bombs()
+SECONDS, MEGABYTES = 2.0, 300
+
+
+def answered_or_refused(data: bytes) -> None:
+    """Read a picture to the end, or fail in one clear line."""
+    message = ""
+    try:
+        assert np.isfinite(prepare(decode.decode(data))).all()
+    except (PictureError, NoDigitError) as error:
+        message = str(error)
+    assert message.isprintable()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_each_format_gives_the_picture_that_was_saved(name: str) -> None:
+    grey = np.asarray(decode.decode(SAVED[name]).convert("L"), dtype=int)
+    assert np.abs(grey - np.asarray(hostile.seven(), dtype=int)).max() <= (40 if name == "JPEG" else 0)
+
+
+@pytest.mark.parametrize("name", WHOLE_PICTURES)
+def test_an_unusual_file_is_read(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(WHOLE_PICTURES[name])
+    picture = decode.load(path)
+    assert picture.size in {(60, 60), (4_500, 4_500)}
+    usual = prepare(hostile.seven())
+    assert np.corrcoef(prepare(picture).ravel(), usual.ravel())[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_file_is_one_line(name: str) -> None:
+    with pytest.raises(PictureError) as caught:
+        decode.decode(BROKEN[name])
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_takes_neither_time_nor_a_warning(name: str) -> None:
+    start = time.process_time()
+    answered_or_refused(BOMBS[name])
+    assert time.process_time() - start < SECONDS
+
+
+def test_all_bombs_together_take_little_memory(tmp_path: Path) -> None:
+    for name, data in BOMBS.items():
+        (tmp_path / name).write_bytes(data)
+    program = (
+        "import resource, sys\n"
+        "from mnist_edge import Recognizer\n"
+        "print(len(Recognizer().predict(sys.argv[1:])), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    paths = sorted(map(str, tmp_path.iterdir()))
+    done = subprocess.run([sys.executable, "-c", program, *paths], capture_output=True, text=True, check=True)
+    answers, megabytes = map(int, done.stdout.split())
+    assert (answers, done.stderr) == (len(BOMBS), "")
+    assert megabytes <= MEGABYTES
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("13300.png", "13,300 × 13,300"), ("60000.png", "60,000 × 60,000"), ("16383.webp", "16,383 ×")]
+)
+def test_a_picture_that_is_too_large_is_told_by_its_size(name: str, size: str) -> None:
+    with pytest.raises(PictureError, match=f"too large to decode: {size}"):
+        decode.decode(BOMBS[name])
+
+
+def test_a_large_jpeg_is_decoded_at_a_fraction_of_its_size() -> None:
+    assert decode.decode(BOMBS["13300.jpg"]).size == (3_325, 3_325)
+
+
+def test_a_large_file_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.png"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(PictureError, match="too large: more than 32 MB"):
+        decode.load(path)
+
+
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "dangling.png").symlink_to(tmp_path / "missing.png")
+    (tmp_path / "circle.png").symlink_to(tmp_path / "circle.png")
+    (tmp_path / "folder.png").mkdir()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket.png"))
+    expected: dict[str | Path, str] = {
+        tmp_path / "pipe.png": "it is a pipe",
+        tmp_path / "socket.png": "a device or a socket",
+        tmp_path / "folder.png": "Is a directory",
+        tmp_path / "dangling.png": "No such file",
+        tmp_path / "circle.png": "symbolic links",
+        "/dev/zero": "a device or a socket",
+        "/dev/null": "a device or a socket",
+        "nul\0.png": "impossible file name",
+        "x" * 5000: "File name too long",
+    }
+    start = time.monotonic()
+    for path, message in expected.items():
+        with pytest.raises(PictureError, match=message):
+            decode.load(path)
+    assert time.monotonic() - start < SECONDS
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "secret.png"
+    path.write_bytes(SAVED["PNG"])
+    path.chmod(0)
+    with pytest.raises(PictureError, match="Permission denied"):
+        decode.load(path)
+
+
+def test_a_name_of_any_bytes_is_read(tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/\xff\xfe.png"
+    Path(os.fsdecode(path)).write_bytes(SAVED["PNG"])
+    assert decode.load(os.fsdecode(path)).size == (60, 60)
+
+
+def test_a_file_that_the_system_makes_up_is_read_to_its_end() -> None:
+    assert decode.read_file("/proc/self/status").startswith(b"Name:")
+
+
+def test_only_the_formats_that_are_needed_are_decoded() -> None:
+    for name in ("TGA", "PCX", "ICO", "SGI", "DDS", "JPEG2000", "AVIF", "EPS", "PDF"):
+        data = hostile.saved(hostile.seven("RGB"), name)
+        with pytest.raises(PictureError, match="not a picture in a format that is read"):
+            decode.decode(data)
+
+
+def test_only_the_plugin_that_is_needed_is_imported() -> None:
+    program = (
+        "import sys\n"
+        "from mnist_edge.runtime.decode import decode\n"
+        "decode(sys.stdin.buffer.read())\n"
+        "print(sorted(name for name in sys.modules if name.endswith('ImagePlugin')))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], input=SAVED["PNG"], capture_output=True, check=True)
+    assert done.stdout == b"['PIL.PngImagePlugin']\n"
+
+
+def test_threads_decode_side_by_side_and_leave_the_warnings_as_they_were() -> None:
+    before = list(warnings.filters)
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            for _ in range(5):
+                for data in (*BROKEN.values(), *SAVED.values()):
+                    answered_or_refused(data)
+        except BaseException as error:  # told by the test
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert list(warnings.filters) == before
+
+
+@given(st.binary(max_size=300))
+def test_noise_is_answered_or_refused(data: bytes) -> None:
+    answered_or_refused(data)
+
+
+@given(st.sampled_from(sorted(SAVED)), st.binary(min_size=1, max_size=300))
+def test_noise_behind_the_first_bytes_of_each_format(name: str, data: bytes) -> None:
+    answered_or_refused(SAVED[name][:12] + data)
+
+
+@given(st.sampled_from(sorted(SAVED)), st.integers(0, 4000))
+def test_truncated_files_are_answered_or_refused(name: str, length: int) -> None:
+    answered_or_refused(SAVED[name][:length])
+
+
+@given(
+    st.sampled_from(sorted(SAVED)),
+    st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), min_size=1, max_size=8),
+    st.booleans(),
+)
+def test_changed_bytes_are_answered_or_refused(name: str, changes: list[tuple[int, int]], early: bool) -> None:
+    """Half of them in the first hundred bytes, where formats keep what matters."""
+    data = bytearray(SAVED[name])
+    for position, value in changes:
+        data[position % (100 if early else len(data)) % len(data)] = value
+    answered_or_refused(bytes(data))
+
+
+@given(st.data())
+def test_pictures_of_any_mode_size_and_content_are_answered_or_refused(data: st.DataObject) -> None:
+    mode = data.draw(st.sampled_from(["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I", "I;16", "F"]))
+    size = data.draw(st.tuples(st.integers(1, 40), st.integers(1, 40)))
+    length = len(Image.new(mode, size).tobytes())
+    seed = data.draw(st.integers(0, 1000))
+    picture = Image.frombytes(mode, size, np.random.default_rng(seed).bytes(length))
+    format = data.draw(st.sampled_from(["PNG", "JPEG", "TIFF", "GIF", "BMP", "WEBP", "PPM"]))
+    try:
+        content = hostile.saved(picture, format)
+    except OSError:  # a format that can't hold the mode
+        return
+    answered_or_refused(content)
+
+
+@pytest.mark.parametrize("size", [(1, 10_000), (10_000, 1), (1, 1), (2, 2)])
+def test_pictures_of_extreme_proportions(size: tuple[int, int]) -> None:
+    ramp = np.arange(size[0] * size[1], dtype=np.uint32).astype(np.uint8).reshape(size[1], size[0])
+    answered_or_refused(hostile.saved(Image.fromarray(ramp), "PNG"))
+
+
+def test_an_open_picture_keeps_nothing_of_its_file() -> None:
+    data = io.BytesIO(SAVED["GIF"])
+    picture = decode.decode(data.getvalue())
+    data.close()
+    assert picture.convert("L").getpixel((0, 0)) == 255
