@@ -45,11 +45,11 @@ def choose_golden(images: Split, logits: NDArray[np.float64], first: int) -> Gol
         first: index of the first of them in MNIST's training set.
     """
     labels = images.labels.numpy()
-    margins = margin(logits, labels)
+    margins = margin(logits, labels).round(6)
     chosen = [
         index
         for digit in range(10)
-        for index in _nearest(margins, np.flatnonzero(labels == digit), float(np.median(margins[labels == digit])))
+        for index in _typical(margins, np.flatnonzero(labels == digit))
     ]
     others = np.setdiff1d(np.arange(len(labels)), chosen)
     chosen += others[np.argsort(np.abs(margins[others]), kind="stable")[:HARD]].tolist()
@@ -83,8 +83,10 @@ def margin(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> NDArray[n
     return result
 
 
-def _nearest(margins: NDArray[np.float64], of: NDArray[np.intp], to: float) -> list[int]:
-    order = np.argsort(np.abs(margins[of] - to), kind="stable")
+def _typical(margins: NDArray[np.float64], of: NDArray[np.intp]) -> list[int]:
+    """Return the images whose margin is the median of these, and the nearest to it."""
+    middle = np.sort(margins[of])[len(of) // 2]
+    order = np.argsort(np.abs(margins[of] - middle), kind="stable")
     return [int(index) for index in of[order[:TYPICAL]]]
 
 
