@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from mnist_edge.export.evaluate import evaluate, open_model
@@ -21,7 +22,8 @@ from mnist_edge.export.formats import FORMATS
 from mnist_edge.export.parity import make_reference
 from mnist_edge.export.report import full_report
 from mnist_edge.training.checkpoint import load_checkpoint
-from mnist_edge.training.data import load_test_data
+from mnist_edge.training.data import Split, load_test_data
+from mnist_edge.training.metrics import Evaluation
 
 ROOT = Path(__file__).parent.parent
 BAR = 3.0
@@ -43,12 +45,15 @@ def measure(architecture: str, repeats: int) -> dict[str, float]:
         for artefact in export(reference, list(FORMATS.values()), ["fp32", "int8"], Path(folder)):
             path = artefact.path
             runs = [
-                seconds(lambda path=path: full_report(path, reference))  # type: ignore[misc]
-                / seconds(lambda path=path: evaluate(open_model(path), test))  # type: ignore[misc]
+                seconds(partial(full_report, path, reference)) / seconds(partial(_evaluate, path, test))
                 for _ in range(repeats)
             ]
             ratios[path.name] = statistics.median(runs)
     return ratios
+
+
+def _evaluate(path: Path, test: Split) -> Evaluation:
+    return evaluate(open_model(path), test)
 
 
 def main() -> int:
