@@ -22,8 +22,7 @@ from mnist_edge.export.formats import FORMATS
 from mnist_edge.export.parity import make_reference
 from mnist_edge.export.report import full_report
 from mnist_edge.training.checkpoint import load_checkpoint
-from mnist_edge.training.data import Split, load_test_data
-from mnist_edge.training.metrics import Evaluation
+from mnist_edge.training.data import load_test_data
 
 ROOT = Path(__file__).parent.parent
 BAR = 3.0
@@ -41,19 +40,19 @@ def measure(architecture: str, repeats: int) -> dict[str, float]:
     test = load_test_data(ROOT / "data")
     reference = make_reference(load_checkpoint(ROOT / "release" / f"mnist-{architecture}.safetensors"), test)
     ratios: dict[str, float] = {}
+
+    def report(path: Path) -> object:
+        return full_report(path, reference)
+
+    def once(path: Path) -> object:
+        return evaluate(open_model(path), test)
+
     with tempfile.TemporaryDirectory() as folder:
         for artefact in export(reference, list(FORMATS.values()), ["fp32", "int8"], Path(folder)):
             path = artefact.path
-            runs = [
-                seconds(partial(full_report, path, reference)) / seconds(partial(_evaluate, path, test))
-                for _ in range(repeats)
-            ]
+            runs = [seconds(partial(report, path)) / seconds(partial(once, path)) for _ in range(repeats)]
             ratios[path.name] = statistics.median(runs)
     return ratios
-
-
-def _evaluate(path: Path, test: Split) -> Evaluation:
-    return evaluate(open_model(path), test)
 
 
 def main() -> int:
