@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from mnist_edge.export.evaluate import evaluate, open_model
@@ -40,14 +41,17 @@ def measure(architecture: str, repeats: int) -> dict[str, float]:
     checkpoint = load_checkpoint(ROOT / "release" / f"mnist-{architecture}.safetensors")
     reference = make_reference(checkpoint, test, load_training_data(ROOT / "data"))
     ratios: dict[str, float] = {}
+
+    def report(path: Path) -> object:
+        return full_report(path, reference)
+
+    def once(path: Path) -> object:
+        return evaluate(open_model(path), test)
+
     with tempfile.TemporaryDirectory() as folder:
         for artefact in export(reference, list(FORMATS.values()), ["fp32", "int8"], Path(folder)):
             path = artefact.path
-            runs = [
-                seconds(lambda path=path: full_report(path, reference))  # type: ignore[misc]
-                / seconds(lambda path=path: evaluate(open_model(path), test))  # type: ignore[misc]
-                for _ in range(repeats)
-            ]
+            runs = [seconds(partial(report, path)) / seconds(partial(once, path)) for _ in range(repeats)]
             ratios[path.name] = statistics.median(runs)
     return ratios
 

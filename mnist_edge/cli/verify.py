@@ -45,7 +45,6 @@ def command(
     A file that was altered, or that answers otherwise than the trained model, fails: the exit code is 1 and stderr
     says why.
     """
-    from mnist_edge.export.html import html_report
     from mnist_edge.export.junit import junit
     from mnist_edge.export.parity import make_reference
     from mnist_edge.export.report import full_report, with_layers
@@ -61,6 +60,8 @@ def command(
         reports = [with_layers(report, trained) for report in reports]
     with staging() as stage:
         if html:
+            from mnist_edge.export.html import html_report
+
             stage(html, html_report(reports, trained))
         if junit_file:
             stage(junit_file, junit(reports))

@@ -140,7 +140,8 @@ def with_layers(report: Report, reference: Reference) -> Report:
 def _judged_checks(judged: Judged, sample: Reference) -> list[Check]:
     """Return the verdict's problems sorted by what they are about."""
     report = judged.report
-    checks = [Check("file", "cannot be used" if judged.loaded is None else "can be used", judged.defects)]
+    outcome = "cannot be run" if judged.loaded is None else "not as expected" if judged.defects else "as expected"
+    checks = [Check("file", outcome, judged.defects)]
     for comparison in report.comparisons:
         assert report.tolerance is not None, "what was compared was judged by a tolerance"
         accuracy = sample.accuracy if comparison.part else report.reference_accuracy
