@@ -48,6 +48,7 @@ STDIN = "-"
     "--explain", type=click.Path(dir_okay=False, path_type=Path), metavar="OUT.png", help="Draw how a picture was read."
 )
 @click.option("--preview", is_flag=True, help="Show on stderr the 28×28 pixels that the model saw.")
+@click.option("--selfcheck", is_flag=True, help="First check that the model gives here what it must; else stop.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Processes that read.")
 @version.option
 def command(
@@ -61,6 +62,7 @@ def command(
     top_k: int | None,
     explain: Path | None,
     preview: bool,
+    selfcheck: bool,
     jobs: int,
 ) -> None:
     """Read the digit in each PICTURE: a file, a folder, a 'pattern*', or - for a picture on standard input.
@@ -72,6 +74,8 @@ def command(
     """
     names = _names(pictures, recursive, files_from, null)
     recognizer = _open(model, min_confidence, quiet=form == "quiet")
+    if selfcheck:
+        _check(recognizer)
     if explain or preview:
         names = _explained(recognizer, list(names), explain, preview)
     sys.exit(_tell(recognizer, names, form or "table", top_k or 0, jobs))
@@ -89,6 +93,23 @@ def _open(model: str | None, min_confidence: float | None, quiet: bool) -> "Reco
     if not quiet:
         click.echo(f"model: {'built-in ' + chosen.name if chosen in BUILT_INS.values() else chosen}", err=True)
     return recognizer
+
+
+def _check(recognizer: "Recognizer") -> None:
+    """Run the model's golden vectors.
+
+    Raises:
+        UserError: it gives other numbers here than it must.
+    """
+    from mnist_edge.errors import UserError
+    from mnist_edge.runtime.selfcheck import selfcheck
+
+    check = selfcheck(recognizer.model.path)
+    if not check:
+        raise UserError(
+            f"{check.path} gives other numbers here than it must (|Δlogit| {check.max_error:.3g}, allowed "
+            f"{check.bound:g}): see `mnist-edge selfcheck`, and do not use it on this device"
+        )
 
 
 def _names(pictures: tuple[str, ...], recursive: bool, files_from: str | None, null: bool) -> "Iterator[Item]":

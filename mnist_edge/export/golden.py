@@ -46,11 +46,7 @@ def choose_golden(images: Split, logits: NDArray[np.float64], first: int) -> Gol
     """
     labels = images.labels.numpy()
     margins = margin(logits, labels).round(6)
-    chosen = [
-        index
-        for digit in range(10)
-        for index in _typical(margins, np.flatnonzero(labels == digit))
-    ]
+    chosen = [index for digit in range(10) for index in _typical(margins, np.flatnonzero(labels == digit))]
     others = np.setdiff1d(np.arange(len(labels)), chosen)
     chosen += others[np.argsort(np.abs(margins[others]), kind="stable")[:HARD]].tolist()
     rounded = logits[chosen].round(6).astype(np.float32)

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from mnist_edge.cli import main
 from mnist_edge.export.export import Artefact
-from tests.conftest import RELEASED
+from tests.conftest import RELEASED, ROOT
 from tests.export import damage
 
 
@@ -82,3 +82,15 @@ def test_info_of_what_is_neither_is_one_line(tmp_path: Path, exports: Path) -> N
         result = run("info", path)
         assert result.exit_code == 1
         assert len(result.stderr.splitlines()) == 1
+
+
+def test_predict_checks_first_if_asked(exports: Path, tmp_path: Path) -> None:
+    picture = ROOT / "examples" / "two.png"
+    result = run("predict", "--selfcheck", "--quiet", picture)
+    assert (result.exit_code, result.stdout) == (0, "2\n")
+    bad = Path(shutil.copy(exports / "mnist-mlp.onnx", tmp_path))
+    bad.write_bytes(damage.resealed(bad.read_bytes(), damage.drop_relu))
+    result = run("predict", "--selfcheck", "--quiet", "--model", bad, picture)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "gives other numbers here than it must" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
