@@ -80,9 +80,11 @@ def test_all_bombs_together_take_little_memory(tmp_path: Path) -> None:
     for name, data in BOMBS.items():
         (tmp_path / name).write_bytes(data)
     program = (
-        "import resource, sys\n"
+        "import re, sys\n"
         "from mnist_edge import Recognizer\n"
-        "print(len(Recognizer().predict(sys.argv[1:])), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+        "answers = Recognizer().predict(sys.argv[1:])\n"
+        "with open('/proc/self/status') as status:\n"
+        "    print(len(answers), int(re.search(r'VmHWM:\\s+(\\d+)', status.read())[1]) // 1024)"
     )
     paths = sorted(map(str, tmp_path.iterdir()))
     done = subprocess.run([sys.executable, "-c", program, *paths], capture_output=True, text=True, check=True)
@@ -232,7 +234,7 @@ def test_pictures_of_any_mode_size_and_content_are_answered_or_refused(data: st.
     format = data.draw(st.sampled_from(["PNG", "JPEG", "TIFF", "GIF", "BMP", "WEBP", "PPM"]))
     try:
         content = hostile.saved(picture, format)
-    except OSError:  # a format that can't hold the mode
+    except (OSError, ValueError):  # a format that can't hold the mode
         return
     answered_or_refused(content)
 
