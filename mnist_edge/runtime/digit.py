@@ -67,18 +67,18 @@ def from_outside(parts: Parts) -> Mask:
 
 
 def around_others(parts: Parts) -> Mask:
-    """Return which parts are frames, `[count]`: the largest, where it has corners and encloses a part of some size."""
-    largest = int(parts.area.argmax())
+    """Return which parts are frames, `[count]`: the widest, where it has corners and encloses a part of some size."""
+    widest = int((parts.height * parts.width).argmax())
     enclosed = (
-        (parts.left > parts.left[largest])
-        & (parts.right < parts.right[largest])
-        & (parts.top > parts.top[largest])
-        & (parts.bottom < parts.bottom[largest])
+        (parts.left > parts.left[widest])
+        & (parts.right < parts.right[widest])
+        & (parts.top > parts.top[widest])
+        & (parts.bottom < parts.bottom[widest])
     )
-    frames = np.arange(len(parts)) == largest
-    if not (enclosed & (5 * parts.height >= parts.height[largest])).any():
+    frames = np.arange(len(parts)) == widest
+    if not (enclosed & (5 * parts.height >= parts.height[widest])).any():
         return np.zeros_like(frames)
-    rows, columns = slice(parts.top[largest], parts.bottom[largest]), slice(parts.left[largest], parts.right[largest])
+    rows, columns = slice(parts.top[widest], parts.bottom[widest]), slice(parts.left[widest], parts.right[widest])
     shape = parts.paint(frames)[rows, columns]
     high, wide = (max(1, side // 6) for side in shape.shape)
     corners = (shape[:high, :wide], shape[:high, -wide:], shape[-high:, :wide], shape[-high:, -wide:])
@@ -134,12 +134,15 @@ def without_lines(mask: Mask) -> Mask:
 
 
 def ruled_lines(mask: Mask) -> Mask:
-    """Return the pixels of thin lines that run from the left edge to the right one, level or a few degrees off it."""
+    """Return the pixels of thin lines that run from the left edge to the right one, level or a few degrees off it.
+
+    The mask is first widened by a pixel, which joins the steps that a tilted line has, and closes its gaps.
+    """
     height, width = mask.shape
-    parts = find_parts(long_runs(mask, max(8, width // 40)))
-    thin = parts.area <= max(1.5, THIN * height) * parts.width
+    parts = find_parts(long_runs(widened(mask), max(8, width // 12)))
+    thin = parts.area <= (THIN * height + 2) * parts.width
     across = (parts.left <= AT_EDGE * width) & (parts.right >= (1 - AT_EDGE) * width)
-    return parts.paint(across & thin)
+    return parts.paint(across & thin) & mask
 
 
 def mended(rest: Mask, lines: Mask) -> Mask:

@@ -27,8 +27,8 @@ MIN_CONTRAST = 0.02
 FLAT = 0.1
 """The side of a frame varies by less than this brightness, in [0, 1]."""
 
-NOISE = 4.0
-"""What lies within so many standard deviations of the paper's grain is no ink."""
+NOISE = 5.0
+"""What lies within so many standard deviations of the paper's grain is no ink, counted from the lower quartile."""
 
 
 class NoDigitError(ValueError):
@@ -85,8 +85,8 @@ def lift_ink(grey: Grey) -> Grey:
         NoDigitError: nothing stands out from the ground and its grain.
     """
     raised = local_ground(grey) - grey
-    usual = median(raised.ravel())
-    grain = 1.4826 * median(np.abs(raised - usual).ravel())  # the standard deviation, where the deviations are normal
+    low, usual = np.quantile(raised, (0.05, 0.25))  # of the ground even where half of the picture is ink
+    grain = (usual - low) / 0.9704  # the distance of these quantiles of a normal distribution
     raised -= usual
     strong = raised[raised > max(NOISE * float(grain), MIN_CONTRAST)]
     if not len(strong):
