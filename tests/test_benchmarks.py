@@ -17,7 +17,9 @@ def test_training_keeps_its_budgets() -> None:
 
 @pytest.mark.slow
 def test_a_cold_answer_keeps_its_budgets() -> None:
-    ratios, megabytes = zip(*(runner_speed.cold(ROOT / "examples" / "seven.png", repeats=5) for _ in range(3)), strict=True)
+    ratios, megabytes = zip(
+        *(runner_speed.cold(ROOT / "examples" / "seven.png", repeats=5) for _ in range(3)), strict=True
+    )
     assert min(ratios) <= 1.5 * runner_speed.COLD_BAR
     assert min(megabytes) <= 1.5 * runner_speed.MEMORY_BAR
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mnist_edge.runtime.grey import Grey
-from mnist_edge.runtime.median import median
+from mnist_edge.runtime.ranks import median, quantiles
 
 GRID = 256
 """The ground is estimated on a picture whose longer side is at most this many pixels."""
@@ -85,7 +85,7 @@ def lift_ink(grey: Grey) -> Grey:
         NoDigitError: nothing stands out from the ground and its grain.
     """
     raised = local_ground(grey) - grey
-    low, usual = np.quantile(raised, (0.05, 0.25))  # of the ground even where half of the picture is ink
+    low, usual = quantiles(raised, 0.05, 0.25)  # of the ground even where half of the picture is ink
     grain = (usual - low) / 0.9704  # the distance of these quantiles of a normal distribution
     raised -= usual
     strong = raised[raised > max(NOISE * float(grain), MIN_CONTRAST)]
