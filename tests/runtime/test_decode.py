@@ -16,6 +16,7 @@ from PIL import Image
 
 from mnist_edge.runtime import decode
 from mnist_edge.runtime.image import NoDigitError, PictureError, prepare
+from tests.conftest import ROOT
 from tests.runtime import hostile
 
 FORMATS: dict[str, dict[str, object]] = {
@@ -250,3 +251,29 @@ def test_an_open_picture_keeps_nothing_of_its_file() -> None:
     picture = decode.decode(data.getvalue())
     data.close()
     assert picture.convert("L").getpixel((0, 0)) == 255
+
+
+@pytest.mark.slow
+def test_a_fuzzer_that_follows_the_code_finds_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("atheris", reason="atheris is for Linux and macOS")
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    for name, data in {**SAVED, **BROKEN, **WHOLE_PICTURES}.items():
+        if len(data) < 10_000:
+            (corpus / name.encode().hex()).write_bytes(data)
+    limits = [
+        "-max_total_time=30",
+        "-timeout=5",
+        "-rss_limit_mb=600",
+        "-max_len=20000",
+        f"-artifact_prefix={tmp_path}/",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.runtime.fuzz_decode", str(corpus), *limits],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Done " in done.stderr
