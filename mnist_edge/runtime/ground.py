@@ -62,9 +62,32 @@ def frame_inside(grey: Grey) -> tuple[slice, slice]:
     """Return the rows and columns inside a frame: a border of one brightness around what is mostly of another."""
     height, width = grey.shape
     limit = min(height, width) // 4
-    bands = [_band(side, limit) for side in (grey, grey[::-1], grey.T, grey.T[::-1])]
-    top, bottom, left, right = bands if all(bands) else (0, 0, 0, 0)
+    bands = []
+    for side in (grey, grey[::-1], grey.T, grey.T[::-1]):
+        bands.append(_band(side, limit))
+        if not bands[-1]:
+            return slice(0, height), slice(0, width)
+    top, bottom, left, right = bands
     return slice(top, height - bottom), slice(left, width - right)
+
+
+def levelled(grey: Grey) -> Grey:
+    """Take away a slope of the light: the plane by which the medians of opposite sides of the picture differ.
+
+    The brightness stays as it is in the middle. Where the plane explains little, as at the edge of a shadow, there is
+    no slope. What is left of uneven light is for `local_ground`, which is exact on a slope, but not at the picture's
+    edge.
+    """
+    height, width = grey.shape
+    deep, wide = max(1, height // 16), max(1, width // 16)
+    down = float(median(grey[-deep:].ravel()) - median(grey[:deep].ravel()))
+    right = float(median(grey[:, -wide:].ravel()) - median(grey[:, :wide].ravel()))
+    if max(abs(down), abs(right)) < MIN_CONTRAST:
+        return grey
+    rows, columns = np.linspace(-0.5, 0.5, height, dtype=np.float32), np.linspace(-0.5, 0.5, width, dtype=np.float32)
+    even: Grey = grey - np.float32(down) * rows[:, np.newaxis] - np.float32(right) * columns
+    before, after = (float(np.abs(values - median(values.ravel())).mean()) for values in (grey, even))
+    return even if after < 0.4 * before else grey
 
 
 def local_ground(grey: Grey) -> Grey:

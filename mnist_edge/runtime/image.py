@@ -12,7 +12,7 @@ from PIL import Image
 
 from mnist_edge.runtime.digit import Found, find_digit
 from mnist_edge.runtime.grey import Box, Grey, PictureError, brightness, upright
-from mnist_edge.runtime.ground import NoDigitError, frame_inside, ink_is_light, lift_ink
+from mnist_edge.runtime.ground import NoDigitError, frame_inside, ink_is_light, levelled, lift_ink
 from mnist_edge.runtime.place import BOX, FIELD, centre_of_mass, draw, place
 
 __all__ = ["NoDigitError", "PictureError", "Seen", "Step", "prepare", "see", "steps"]
@@ -84,7 +84,7 @@ def see(picture: Image.Image) -> Seen:
         if is_prepared(prepared):
             return Seen((given, Step("model input", prepared)))
     rows, columns = frame_inside(grey)
-    inside = grey[rows, columns]
+    inside = levelled(grey[rows, columns])
     light = ink_is_light(inside)
     lifted, found = _look(inside, light)
     looks = [given, *lifted]
@@ -93,7 +93,7 @@ def see(picture: Image.Image) -> Seen:
         offset = (columns.start, rows.start) * 2
         near = _around(found.box, offset, factor, picture.size)
         closer = brightness(picture, near, limit=2 * SHARP)
-        lifted, found = _look(closer, light)
+        lifted, found = _look(levelled(closer), light)
         looks += [Step("from nearer", closer), *lifted]
     drawn = draw(found.ink)
     return Seen((*looks, Step("pen", drawn), Step("model input", place(drawn))), found.rivals)

@@ -16,7 +16,7 @@ def median(values: NDArray[np.floating[Any]]) -> Any:  # noqa: ANN401 - a number
     return (ordered[..., (count - 1) // 2] + ordered[..., count // 2]) / 2
 
 
-def quantiles(values: NDArray[np.floating[Any]], *shares: float) -> tuple[float, ...]:
+def quantiles(values: NDArray[np.number[Any]], *shares: float) -> tuple[float, ...]:
     """Return for each share, in [0, 1], the value that so many of all values are below, by the nearest rank."""
     ordered = np.sort(values, axis=None)
     return tuple(float(ordered[round(share * (len(ordered) - 1))]) for share in shares)
