@@ -16,6 +16,7 @@ from PIL import Image
 
 from mnist_edge.runtime import decode
 from mnist_edge.runtime.image import NoDigitError, PictureError, prepare
+from mnist_edge.runtime.regular import read_file
 from tests.conftest import ROOT
 from tests.runtime import hostile
 
@@ -155,7 +156,7 @@ def test_a_name_of_any_bytes_is_read(tmp_path: Path) -> None:
 
 
 def test_a_file_that_the_system_makes_up_is_read_to_its_end() -> None:
-    assert decode.read_file("/proc/self/status").startswith(b"Name:")
+    assert read_file("/proc/self/status").startswith(b"Name:")
 
 
 def test_only_the_formats_that_are_needed_are_decoded() -> None:
