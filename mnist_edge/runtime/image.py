@@ -13,7 +13,7 @@ from PIL import Image
 from mnist_edge.runtime.digit import Found, find_digit
 from mnist_edge.runtime.grey import Box, Grey, PictureError, brightness, upright
 from mnist_edge.runtime.ground import NoDigitError, frame_inside, ink_is_light, levelled, lift_ink
-from mnist_edge.runtime.place import BOX, FIELD, centre_of_mass, draw, place
+from mnist_edge.runtime.place import BOX, CENTRE, FIELD, centre_of_mass, draw, place
 
 __all__ = ["NoDigitError", "PictureError", "Seen", "Step", "prepare", "see", "steps"]
 
@@ -22,6 +22,9 @@ LOOK = 800
 
 SHARP = 100
 """A digit whose longer side has fewer pixels then is looked at again, from nearer."""
+
+STRONG = 0.9
+"""The ink of every digit of MNIST is this strong somewhere."""
 
 MARGIN = 0.5
 """So much ground is taken around it, as a share of its longer side."""
@@ -100,12 +103,12 @@ def see(picture: Image.Image) -> Seen:
 
 
 def is_prepared(grey: Grey) -> bool:
-    """Say whether a picture already is as MNIST's are: 28×28, light ink in a centred 20×20 box on pure black."""
-    if grey.shape != (FIELD, FIELD) or grey[0].any() or not grey.any():
+    """Say whether a picture already is as MNIST's are: 28×28, strong light ink in a centred 20×20 box on pure black."""
+    if grey.shape != (FIELD, FIELD) or grey[0].any() or grey.max() < STRONG:
         return False
     rows, columns = (np.flatnonzero(grey.any(axis=axis)) for axis in (1, 0))
     side = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
-    return bool(side == BOX and np.abs(centre_of_mass(grey) - FIELD / 2).max() <= 1)
+    return bool(side == BOX and np.abs(centre_of_mass(grey) - CENTRE).max() <= 1)
 
 
 def _look(grey: Grey, light: bool) -> tuple[list[Step], Found]:

@@ -86,6 +86,14 @@ def test_prepared_digits_in_black_on_white_are_only_inverted(test_data: Split) -
         assert np.abs(tensor[0] - test_data.images[index].numpy()).max() <= 1e-6
 
 
+def test_faint_digits_are_made_strong(test_data: Split) -> None:
+    for index in range(20):
+        faint = (test_data.images[index, 0] * 90).round().byte().numpy()
+        tensor = image.prepare(Image.fromarray(faint))
+        assert tensor.max() >= 0.9
+        assert np.corrcoef(tensor.ravel(), test_data.images[index].ravel())[0, 1] > 0.85
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BUILT_INS)
 def test_the_test_images_as_png_lose_at_most_a_twentieth_of_a_point(name: str, test_data: Split) -> None:

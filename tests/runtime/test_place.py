@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_edge.runtime.place import BOX, FINE, PEN, centre_of_mass, crop, draw, grown, pen_width, place, scale
+from mnist_edge.runtime.place import BOX, CENTRE, FINE, PEN, centre_of_mass, crop, draw, grown, pen_width, place, scale
 from mnist_edge.training.data import Split
 from tests.runtime.strokes import ink
 
@@ -48,4 +48,4 @@ def test_scaling_keeps_the_proportions(height: int, width: int) -> None:
 def test_the_centre_of_mass_is_in_the_middle_where_it_fits(height: int, width: int, seed: int) -> None:
     field = place(np.random.default_rng(seed).random((height, width), dtype=np.float32) + 0.01)
     assert field.shape == (28, 28)
-    assert np.abs(centre_of_mass(field) - 14).max() <= 0.51 + 6 * (max(height, width) == 20) * 0.2
+    assert np.abs(centre_of_mass(field) - CENTRE).max() <= 0.51 + 6 * (max(height, width) == 20) * 0.2

@@ -29,7 +29,7 @@ from mnist_edge.training.data import Split
 from tests.conftest import ROOT
 from tests.export import damage
 
-EXAMPLES = {"five.png": 5, "seven.png": 7, "two.png": 2, "three.jpg": 3}
+EXAMPLES = {"five.png": 5, "four.jpg": 4, "nine.jpg": 9, "seven.png": 7, "two.png": 2, "three.jpg": 3}
 
 
 def test_the_examples_are_read() -> None:
