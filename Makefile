@@ -53,6 +53,7 @@ pictures: $(READY)
 	$(BIN)/python examples/draw_digits.py
 	$(BIN)/python docs/draw_proof.py
 	$(BIN)/python docs/draw_parity.py
+	$(BIN)/python docs/draw_steps.py
 	$(BIN)/mnist-edge plot augmentation --index 3 --output docs/figures/augmentation.png
 	$(BIN)/mnist-edge plot curves release/mnist-mlp.safetensors --output docs/figures/curves.png
 	$(BIN)/mnist-edge plot reliability release/mnist-mlp.safetensors --output docs/figures/reliability.png

@@ -1,7 +1,8 @@
 """Draw the pictures of this folder: digits of MNIST's test set as they reach a device, made with no two alike.
 
-`seven.png` is dark ink on grey paper, `five.png` chalk on a board, `two.png` ink on a transparent ground, and
-`three.jpg` a photograph taken with the camera on its side, which only its EXIF orientation tells.
+`seven.png` is dark ink on grey paper, `five.png` chalk on a board, `two.png` ink on a transparent ground,
+`three.jpg` a photograph taken with the camera on its side, which only its EXIF orientation tells, `nine.jpg` is on
+ruled paper with a shadow across it, and `four.jpg` small on a large sheet.
 """
 
 from pathlib import Path
@@ -16,7 +17,7 @@ Colour = tuple[int, int, int]
 
 
 def draw() -> None:
-    """Write the four pictures."""
+    """Write the six pictures."""
     digits = MNIST(HERE.parent / "data", train=False, download=True).data.numpy()
     noise = np.random.default_rng(0)
 
@@ -31,6 +32,32 @@ def draw() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # Orientation: turn by 90° clockwise to see it upright
     photograph.transpose(Image.Transpose.ROTATE_90).save(HERE / "three.jpg", quality=85, exif=exif)
+
+    on_ruled_paper(digits[12], (640, 480), 240, (250, 130), 40, noise).save(HERE / "nine.jpg", quality=85)
+    on_ruled_paper(digits[4], (2400, 1800), 130, (1500, 420), 0, noise).save(HERE / "four.jpg", quality=60)
+
+
+def on_ruled_paper(
+    digit: NDArray[np.uint8],
+    size: tuple[int, int],
+    side: int,
+    place: tuple[int, int],
+    spacing: int,
+    noise: np.random.Generator,
+) -> Image.Image:
+    """Return a photograph of a digit with sides of `side` pixels at `place`, in the soft shadow of who took it.
+
+    The paper's lines are `spacing` pixels apart; it has none where that is 0.
+    """
+    rows, columns = np.mgrid[: size[1], : size[0]]
+    ink = np.zeros((size[1], size[0]))
+    ink[place[1] : place[1] + side, place[0] : place[0] + side] = np.asarray(enlarged(digit, side)) / 255
+    lines = (rows + 0.02 * columns) % spacing < 2 if spacing else np.zeros_like(ink)
+    shadow = 1 / (1 + np.exp((columns + 0.6 * rows - 0.6 * size[0]) / (0.04 * size[0])))
+    light = (0.9 - 0.3 * shadow) * (1 - np.maximum(0.75 * ink, 0.45 * lines))
+    grain = noise.normal(0, 0.012, ink.shape)
+    colours = (light + grain)[..., np.newaxis] * np.array([1.0, 0.97, 0.9])
+    return Image.fromarray((np.clip(colours, 0, 1) * 255).astype(np.uint8))
 
 
 def enlarged(digit: NDArray[np.uint8], side: int) -> Image.Image:

@@ -19,8 +19,10 @@ __version__ = "0.1.0"
 __all__ = ["Prediction", "Recognizer", "Status", "__version__"]
 
 
-def __getattr__(name: str) -> object:
-    """Import what reads digits when it is first asked for (PEP 562)."""
-    if name in __all__:
-        return getattr(importlib.import_module("mnist_edge.runtime.recognizer"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker would take any name for one of the module's
+
+    def __getattr__(name: str) -> object:
+        """Import what reads digits when it is first asked for (PEP 562)."""
+        if name in __all__:
+            return getattr(importlib.import_module("mnist_edge.runtime.recognizer"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

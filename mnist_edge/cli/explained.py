@@ -13,17 +13,17 @@ from mnist_edge.runtime.recognizer import Recognizer, open_picture
 
 
 def draw(recognizer: Recognizer, picture: Item, target: Path) -> None:
-    """Draw the steps of reading a picture to a PNG file; none where it can't be opened.
+    """Draw the steps of reading a picture to a PNG file; none where there is no answer.
 
     Raises:
         UserError: the file can't be written.
     """
+    data = io.BytesIO()
     try:
         opened = open_picture(picture)
-    except PictureError:
+        explain(opened, recognizer.predict(opened)).save(data, "PNG")
+    except (PictureError, NoDigitError):
         return  # its answer says why
-    data = io.BytesIO()
-    explain(opened, recognizer.predict(opened)).save(data, "PNG")
     atomic_write(target, data.getvalue())
 
 

@@ -78,7 +78,8 @@ def command(
         _check(recognizer)
     if explain or preview:
         names = _explained(recognizer, list(names), explain, preview)
-    sys.exit(_tell(recognizer, names, form or "table", top_k or 0, jobs))
+    if code := _tell(recognizer, names, form or "table", top_k or 0, jobs):
+        sys.exit(code)
 
 
 def _open(model: str | None, min_confidence: float | None, quiet: bool) -> "Recognizer":

@@ -89,7 +89,7 @@ def standard_input() -> bytes:
     Raises:
         click.UsageError: it is a terminal, or closed.
     """
-    from mnist_edge.runtime.decode import MAX_FILE
+    from mnist_edge.runtime.regular import MAX_FILE
 
     return _stdin().read(MAX_FILE + 1)
 

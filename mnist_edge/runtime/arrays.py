@@ -10,11 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-FIELD = 28
-"""Side of the model's input in pixels."""
-
-BOX = 20
-"""Side of the box into which MNIST's authors scaled each digit, in pixels."""
+from mnist_edge.runtime.image import STRONG
+from mnist_edge.runtime.place import BOX, CENTRE, FIELD
 
 _MOMENTS = np.ascontiguousarray(
     np.stack([np.ones((FIELD, FIELD)), *(np.indices((FIELD, FIELD)) + 0.5)]).reshape(3, -1), dtype=np.float32
@@ -81,11 +78,12 @@ def is_placed(field: NDArray[np.float32]) -> bool:
         field: C-contiguous float32 `[28, 28]` in [0, 1].
     """
     mass, row, column = _MOMENTS.dot(field.ravel()).tolist()
-    middle = FIELD / 2 * mass
-    if not (abs(row - middle) <= mass > 0 and abs(column - middle) <= mass):
+    middle = CENTRE * mass
+    if not (abs(row - middle) <= mass and abs(column - middle) <= mass and field.item(field.argmax()) >= STRONG):
         return False
     inked = field.astype(np.bool_)
     by_row, by_column = inked.tobytes(), inked.tobytes("F")
-    height = by_row.rfind(1) // FIELD - by_row.find(1) // FIELD + 1
+    top = by_row.find(1) // FIELD
+    height = by_row.rfind(1) // FIELD - top + 1
     width = by_column.rfind(1) // FIELD - by_column.find(1) // FIELD + 1
-    return max(height, width) == BOX
+    return max(height, width) == BOX and top > 0

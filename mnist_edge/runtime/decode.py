@@ -5,10 +5,8 @@ class for it, imported when the first such file comes. Sizes that a header claim
 allocated for them, so that a few bytes can't ask for gigabytes. Of a file with several pictures, the first is read.
 """
 
-import errno
 import io
 import os
-import stat
 import struct
 import threading
 import warnings
@@ -20,9 +18,7 @@ from importlib import import_module
 from PIL import Image, ImageFile
 
 from mnist_edge.runtime.image import PictureError
-
-MAX_FILE = 32 << 20
-"""Most bytes of a file."""
+from mnist_edge.runtime.regular import check_length, read_file
 
 MAX_DECODED = 85 << 20
 """Most bytes that Pillow may need for the decoded picture: 89 million grey pixels, or 22 million of colour.
@@ -87,57 +83,6 @@ def load(path: str | os.PathLike[str]) -> Image.Image:
     return decode(read_file(path))
 
 
-def read_file(path: str | os.PathLike[str]) -> bytes:
-    """Return the content of a regular file of at most `MAX_FILE` bytes, without ever waiting for one to be written.
-
-    Raises:
-        PictureError: it is missing, unreadable, too large, or a folder, pipe, socket or device.
-    """
-    try:
-        _check_kind(os.stat(path))  # noqa: PTH116 - names are no Path here, which costs more than the call
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        try:
-            size = _check_kind(os.fstat(descriptor))  # again: the name may stand for another file by now
-            return _read_all(descriptor, size)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise PictureError(error.strerror or str(error)) from error
-    except ValueError as error:  # a NUL in the name
-        raise PictureError(f"impossible file name: {error}") from error
-
-
-def _check_kind(status: os.stat_result) -> int:
-    """Return the size of a regular file that is not too large."""
-    mode = status.st_mode
-    if not stat.S_ISREG(mode):
-        if stat.S_ISDIR(mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if stat.S_ISFIFO(mode):
-            raise PictureError("it is a pipe, which may never end: give its bytes on standard input instead, as `-`")
-        raise PictureError("it is a device or a socket, expected a file")
-    _check_length(status.st_size)
-    return status.st_size
-
-
-def _check_length(length: int) -> None:
-    if length > MAX_FILE:
-        raise PictureError(f"it is too large: more than {MAX_FILE >> 20} MB")
-
-
-def _read_all(descriptor: int, size: int) -> bytes:
-    """Read to the end; the size is a hint, which is 0 for files that the system makes up while they are read."""
-    data = os.read(descriptor, size + 1)
-    if len(data) == size:
-        return data
-    parts = [data]
-    while parts[-1] and sum(map(len, parts)) <= MAX_FILE:
-        parts.append(os.read(descriptor, 1 << 20))
-    data = b"".join(parts)
-    _check_length(len(data))
-    return data
-
-
 def decode(data: bytes) -> Image.Image:
     """Return the first picture in a file's bytes, decoded.
 
@@ -146,7 +91,7 @@ def decode(data: bytes) -> Image.Image:
     Raises:
         PictureError: it is no picture in a format of `FORMATS`, is damaged, or needs too much memory or time.
     """
-    _check_length(len(data))
+    check_length(len(data))
     name = _format_of(data)
     precheck, loader = FORMATS[name]
     try:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mnist_edge.runtime.grey import Grey
-from mnist_edge.runtime.median import median
+from mnist_edge.runtime.ranks import median, quantiles
 
 GRID = 256
 """The ground is estimated on a picture whose longer side is at most this many pixels."""
@@ -27,8 +27,8 @@ MIN_CONTRAST = 0.02
 FLAT = 0.1
 """The side of a frame varies by less than this brightness, in [0, 1]."""
 
-NOISE = 4.0
-"""What lies within so many standard deviations of the paper's grain is no ink."""
+NOISE = 5.0
+"""What lies within so many standard deviations of the paper's grain is no ink, counted from the lower quartile."""
 
 
 class NoDigitError(ValueError):
@@ -62,9 +62,32 @@ def frame_inside(grey: Grey) -> tuple[slice, slice]:
     """Return the rows and columns inside a frame: a border of one brightness around what is mostly of another."""
     height, width = grey.shape
     limit = min(height, width) // 4
-    bands = [_band(side, limit) for side in (grey, grey[::-1], grey.T, grey.T[::-1])]
-    top, bottom, left, right = bands if all(bands) else (0, 0, 0, 0)
+    bands = []
+    for side in (grey, grey[::-1], grey.T, grey.T[::-1]):
+        bands.append(_band(side, limit))
+        if not bands[-1]:
+            return slice(0, height), slice(0, width)
+    top, bottom, left, right = bands
     return slice(top, height - bottom), slice(left, width - right)
+
+
+def levelled(grey: Grey) -> Grey:
+    """Take away a slope of the light: the plane by which the medians of opposite sides of the picture differ.
+
+    The brightness stays as it is in the middle. Where the plane explains little, as at the edge of a shadow, there is
+    no slope. What is left of uneven light is for `local_ground`, which is exact on a slope, but not at the picture's
+    edge.
+    """
+    height, width = grey.shape
+    deep, wide = max(1, height // 16), max(1, width // 16)
+    down = float(median(grey[-deep:].ravel()) - median(grey[:deep].ravel()))
+    right = float(median(grey[:, -wide:].ravel()) - median(grey[:, :wide].ravel()))
+    if max(abs(down), abs(right)) < MIN_CONTRAST:
+        return grey
+    rows, columns = np.linspace(-0.5, 0.5, height, dtype=np.float32), np.linspace(-0.5, 0.5, width, dtype=np.float32)
+    even: Grey = grey - np.float32(down) * rows[:, np.newaxis] - np.float32(right) * columns
+    before, after = (float(np.abs(values - median(values.ravel())).mean()) for values in (grey, even))
+    return even if after < 0.4 * before else grey
 
 
 def local_ground(grey: Grey) -> Grey:
@@ -85,8 +108,8 @@ def lift_ink(grey: Grey) -> Grey:
         NoDigitError: nothing stands out from the ground and its grain.
     """
     raised = local_ground(grey) - grey
-    usual = median(raised.ravel())
-    grain = 1.4826 * median(np.abs(raised - usual).ravel())  # the standard deviation, where the deviations are normal
+    low, usual = quantiles(raised, 0.05, 0.25)  # of the ground even where half of the picture is ink
+    grain = (usual - low) / 0.9704  # the distance of these quantiles of a normal distribution
     raised -= usual
     strong = raised[raised > max(NOISE * float(grain), MIN_CONTRAST)]
     if not len(strong):

@@ -12,8 +12,8 @@ from PIL import Image
 
 from mnist_edge.runtime.digit import Found, find_digit
 from mnist_edge.runtime.grey import Box, Grey, PictureError, brightness, upright
-from mnist_edge.runtime.ground import NoDigitError, frame_inside, ink_is_light, lift_ink
-from mnist_edge.runtime.place import BOX, FIELD, centre_of_mass, draw, place
+from mnist_edge.runtime.ground import NoDigitError, frame_inside, ink_is_light, levelled, lift_ink
+from mnist_edge.runtime.place import BOX, CENTRE, FIELD, centre_of_mass, draw, place
 
 __all__ = ["NoDigitError", "PictureError", "Seen", "Step", "prepare", "see", "steps"]
 
@@ -22,6 +22,9 @@ LOOK = 800
 
 SHARP = 100
 """A digit whose longer side has fewer pixels then is looked at again, from nearer."""
+
+STRONG = 0.9
+"""The ink of every digit of MNIST is this strong somewhere."""
 
 MARGIN = 0.5
 """So much ground is taken around it, as a share of its longer side."""
@@ -84,7 +87,7 @@ def see(picture: Image.Image) -> Seen:
         if is_prepared(prepared):
             return Seen((given, Step("model input", prepared)))
     rows, columns = frame_inside(grey)
-    inside = grey[rows, columns]
+    inside = levelled(grey[rows, columns])
     light = ink_is_light(inside)
     lifted, found = _look(inside, light)
     looks = [given, *lifted]
@@ -93,19 +96,19 @@ def see(picture: Image.Image) -> Seen:
         offset = (columns.start, rows.start) * 2
         near = _around(found.box, offset, factor, picture.size)
         closer = brightness(picture, near, limit=2 * SHARP)
-        lifted, found = _look(closer, light)
+        lifted, found = _look(levelled(closer), light)
         looks += [Step("from nearer", closer), *lifted]
     drawn = draw(found.ink)
     return Seen((*looks, Step("pen", drawn), Step("model input", place(drawn))), found.rivals)
 
 
 def is_prepared(grey: Grey) -> bool:
-    """Say whether a picture already is as MNIST's are: 28×28, light ink in a centred 20×20 box on pure black."""
-    if grey.shape != (FIELD, FIELD) or grey[0].any() or not grey.any():
+    """Say whether a picture already is as MNIST's are: 28×28, strong light ink in a centred 20×20 box on pure black."""
+    if grey.shape != (FIELD, FIELD) or grey[0].any() or grey.max() < STRONG:
         return False
     rows, columns = (np.flatnonzero(grey.any(axis=axis)) for axis in (1, 0))
     side = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
-    return bool(side == BOX and np.abs(centre_of_mass(grey) - FIELD / 2).max() <= 1)
+    return bool(side == BOX and np.abs(centre_of_mass(grey) - CENTRE).max() <= 1)
 
 
 def _look(grey: Grey, light: bool) -> tuple[list[Step], Found]:

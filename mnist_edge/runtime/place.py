@@ -16,6 +16,9 @@ FIELD = 28
 BOX = 20
 """Side of the box into which the digit is scaled, in pixels."""
 
+CENTRE = 14.5
+"""Row and column of the centre of mass in the field, in pixels from its corner, as MNIST has it within half a pixel."""
+
 FINE = 4
 """The pen is changed on a digit so many times as large as it will be."""
 
@@ -91,7 +94,7 @@ def crop(ink: Grey) -> Grey:
 
 def place(ink: Grey) -> Grey:
     """Put a digit of at most 20×20 into a black 28×28 field, its centre of mass in the middle as near as it fits."""
-    shift = np.rint(FIELD / 2 - centre_of_mass(ink)).astype(int)
+    shift = np.rint(CENTRE - centre_of_mass(ink)).astype(int)
     top, left = np.clip(shift, 0, FIELD - np.array(ink.shape))
     field = np.zeros((FIELD, FIELD), dtype=np.float32)
     field[top : top + ink.shape[0], left : left + ink.shape[1]] = ink

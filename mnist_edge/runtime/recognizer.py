@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mnist_edge.runtime import image
-from mnist_edge.runtime.arrays import FIELD, as_input, from_array
+from mnist_edge.runtime.arrays import as_input, from_array
 from mnist_edge.runtime.choice import BUILT_IN, BUILT_INS
-from mnist_edge.runtime.decode import MAX_FILE, decode, load
+from mnist_edge.runtime.decode import decode, load
+from mnist_edge.runtime.place import FIELD
 from mnist_edge.runtime.prediction import Prediction, Status, score
+from mnist_edge.runtime.regular import MAX_FILE
 from mnist_edge.runtime.session import Model, load_model, open_model
 
 __all__ = ["Prediction", "Recognizer", "Source", "Status"]

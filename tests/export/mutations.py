@@ -226,6 +226,7 @@ ON_FLOATS: dict[str, Edit] = {
     "another range in the contract": damage.set_contract(input_range=[0, 255]),
     "another layout in the contract": damage.set_contract(input_layout="NHWC"),
     "another temperature": damage.set_contract(temperature=3.0),
+    "another certainty": damage.set_contract(certainty=9.0),
     "another preprocessing": damage.set_contract(preprocessing=99),
     "another precision": damage.set_contract(precision="int8"),
     "another scheme": damage.set_contract(scheme="dynamic-u8"),

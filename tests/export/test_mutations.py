@@ -31,6 +31,7 @@ NOT_ON_THE_DEVICE = {
     "another precision",
     "another scheme",
     "another temperature",
+    "another certainty",
     # What the golden vectors themselves say can only be told with the checkpoint at hand:
     "stale golden vectors",
     "golden vectors with a wider bound",

@@ -16,6 +16,8 @@ from PIL import Image
 
 from mnist_edge.runtime import decode
 from mnist_edge.runtime.image import NoDigitError, PictureError, prepare
+from mnist_edge.runtime.regular import read_file
+from tests.conftest import ROOT
 from tests.runtime import hostile
 
 FORMATS: dict[str, dict[str, object]] = {
@@ -80,9 +82,11 @@ def test_all_bombs_together_take_little_memory(tmp_path: Path) -> None:
     for name, data in BOMBS.items():
         (tmp_path / name).write_bytes(data)
     program = (
-        "import resource, sys\n"
+        "import re, sys\n"
         "from mnist_edge import Recognizer\n"
-        "print(len(Recognizer().predict(sys.argv[1:])), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+        "answers = Recognizer().predict(sys.argv[1:])\n"
+        "with open('/proc/self/status') as status:\n"
+        "    print(len(answers), int(re.search(r'VmHWM:\\s+(\\d+)', status.read())[1]) // 1024)"
     )
     paths = sorted(map(str, tmp_path.iterdir()))
     done = subprocess.run([sys.executable, "-c", program, *paths], capture_output=True, text=True, check=True)
@@ -152,7 +156,7 @@ def test_a_name_of_any_bytes_is_read(tmp_path: Path) -> None:
 
 
 def test_a_file_that_the_system_makes_up_is_read_to_its_end() -> None:
-    assert decode.read_file("/proc/self/status").startswith(b"Name:")
+    assert read_file("/proc/self/status").startswith(b"Name:")
 
 
 def test_only_the_formats_that_are_needed_are_decoded() -> None:
@@ -232,7 +236,7 @@ def test_pictures_of_any_mode_size_and_content_are_answered_or_refused(data: st.
     format = data.draw(st.sampled_from(["PNG", "JPEG", "TIFF", "GIF", "BMP", "WEBP", "PPM"]))
     try:
         content = hostile.saved(picture, format)
-    except OSError:  # a format that can't hold the mode
+    except (OSError, ValueError):  # a format that can't hold the mode
         return
     answered_or_refused(content)
 
@@ -248,3 +252,29 @@ def test_an_open_picture_keeps_nothing_of_its_file() -> None:
     picture = decode.decode(data.getvalue())
     data.close()
     assert picture.convert("L").getpixel((0, 0)) == 255
+
+
+@pytest.mark.slow
+def test_a_fuzzer_that_follows_the_code_finds_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("atheris", reason="atheris is for Linux and macOS")
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    for name, data in {**SAVED, **BROKEN, **WHOLE_PICTURES}.items():
+        if len(data) < 10_000:
+            (corpus / name.encode().hex()).write_bytes(data)
+    limits = [
+        "-max_total_time=30",
+        "-timeout=5",
+        "-rss_limit_mb=0",
+        "-max_len=20000",
+        f"-artifact_prefix={tmp_path}/",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.runtime.fuzz_decode", str(corpus), *limits],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Done " in done.stderr

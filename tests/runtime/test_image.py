@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -6,7 +8,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from mnist_edge.runtime import image
+from mnist_edge.runtime.choice import BUILT_INS
+from mnist_edge.runtime.session import open_model
 from mnist_edge.training.data import Split
+from tests.runtime.strokes import ink, picture_of
+
+READER = open_model(BUILT_INS["cnn"])
 
 Points = list[tuple[float, float]]
 SEVEN: Points = [(0.1, 0.05), (0.9, 0.05), (0.35, 0.95)]
@@ -36,23 +43,68 @@ def assert_like_mnist(tensor: NDArray[np.float32]) -> None:
 
 
 @given(
-    side=st.integers(60, 300),
-    left=st.floats(0.1, 0.4),
-    top=st.floats(0.1, 0.4),
-    size=st.floats(0.3, 0.5),
-    ground=st.integers(0, 255),
-    contrast=st.integers(60, 255),
+    number=st.integers(0, 9),
+    size=st.integers(40, 300),
+    place=st.tuples(st.floats(0.05, 0.95), st.floats(0.05, 0.95)),
+    pen=st.floats(0.06, 0.14),
+    strength=st.floats(0.15, 1),
+    light=st.booleans(),
 )
-def test_place_size_and_colours_do_not_matter(
-    side: int, left: float, top: float, size: float, ground: int, contrast: int
+def test_place_size_pen_and_colours_do_not_matter(
+    number: int, size: int, place: tuple[float, float], pen: float, strength: float, light: bool
 ) -> None:
-    ink = ground + contrast if ground + contrast <= 255 else max(0, ground - contrast)
-    if abs(ink - ground) < 60:
-        ink = 255 - ground if abs(255 - 2 * ground) >= 60 else 255
-    tensor = image.prepare(drawn(side, (left, top, 0.7 * size, size), ground, ink))
+    width, height = 400, 360
+    left, top = ((by - 0.7 * size * share) * at for by, at, share in zip((width, height), place, (1, 1.4), strict=True))
+    box = (left, top, 0.6 * size, size) if top + size < height else (left, 10, 0.6 * size, size)
+    picture = picture_of(0.9, ink(number, (width, height), box, max(2, pen * size)), strength, light=light)
+    tensor = image.prepare(picture)
     assert_like_mnist(tensor)
-    usual = image.prepare(drawn(200, (0.3, 0.3, 0.35, 0.5), 0, 255))
-    assert np.corrcoef(tensor.ravel(), usual.ravel())[0, 1] > 0.8
+    assert READER.predict(tensor)[0].argmax() == number
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_a_small_digit_in_a_large_picture_is_seen_from_nearer(number: int) -> None:
+    small = ink(number, (60, 60), (12, 5, 30, 50), 5)
+    drawn = np.zeros((2400, 3000), dtype=np.float32)
+    drawn[1700:1760, 2100:2160] = small
+    seen = image.see(picture_of(0.8, drawn, 0.6, noise=0.02))
+    assert "from nearer" in [step.name for step in seen.steps]
+    assert READER.predict(seen.tensor)[0].argmax() == number
+
+
+def test_the_steps_end_with_what_prepare_gives() -> None:
+    picture = picture_of(0.9, ink(4, (100, 100), (30, 20, 40, 60), 6))
+    steps = image.steps(picture)
+    assert [step.name for step in steps] == ["brightness", "dark ink", "digit", "pen", "model input"]
+    assert np.array_equal(steps[-1].image, image.prepare(picture)[0, 0])
+
+
+def test_prepared_digits_in_black_on_white_are_only_inverted(test_data: Split) -> None:
+    pixels = (test_data.images[:200] * 255).round().byte().numpy()
+    for index in range(200):
+        tensor = image.prepare(Image.fromarray(255 - pixels[index, 0]))
+        assert np.abs(tensor[0] - test_data.images[index].numpy()).max() <= 1e-6
+
+
+def test_faint_digits_are_made_strong(test_data: Split) -> None:
+    for index in range(20):
+        faint = (test_data.images[index, 0] * 90).round().byte().numpy()
+        tensor = image.prepare(Image.fromarray(faint))
+        assert tensor.max() >= 0.9
+        assert np.corrcoef(tensor.ravel(), test_data.images[index].ravel())[0, 1] > 0.85
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BUILT_INS)
+def test_the_test_images_as_png_lose_at_most_a_twentieth_of_a_point(name: str, test_data: Split) -> None:
+    model = open_model(BUILT_INS[name])
+    right = {"tensors": 0, "files": 0}
+    for image_, label in zip(test_data.images.numpy(), test_data.labels.tolist(), strict=True):
+        file = io.BytesIO()
+        Image.fromarray((image_[0] * 255).round().astype(np.uint8)).save(file, "PNG")
+        for kind, tensor in (("tensors", image_[np.newaxis]), ("files", image.prepare(Image.open(file)))):
+            right[kind] += int(model.predict(tensor)[0].argmax() == label)
+    assert right["files"] >= right["tensors"] - 5
 
 
 def test_mnist_pictures_pass_unchanged(test_data: Split) -> None:

@@ -1,0 +1,78 @@
+"""Digits drawn as strokes, at any size, with any pen, on any ground: pictures for the tests that no one has to own."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+Grey = NDArray[np.float32]
+Points = list[tuple[float, float]]
+
+
+def _arc(x: float, y: float, rx: float, ry: float, start: float, stop: float) -> Points:
+    """Return points of an ellipse's arc; angles in degrees, clockwise from the right, as on a screen."""
+    angles = np.radians(np.linspace(start, stop, 25))
+    return [(x + rx * float(np.cos(angle)), y + ry * float(np.sin(angle))) for angle in angles]
+
+
+STROKES: dict[int, list[Points]] = {
+    0: [_arc(0.5, 0.5, 0.32, 0.5, 0, 360)],
+    1: [[(0.55, 0.0), (0.45, 1.0)]],
+    2: [[*_arc(0.5, 0.28, 0.35, 0.28, 190, 380), (0.15, 1.0), (0.9, 1.0)]],
+    3: [[*_arc(0.45, 0.25, 0.35, 0.25, 200, 450), *_arc(0.45, 0.74, 0.4, 0.26, 270, 510)]],
+    4: [[(0.5, 0.0), (0.1, 0.62), (0.95, 0.62)], [(0.72, 0.3), (0.66, 1.0)]],
+    5: [[(0.85, 0.0), (0.25, 0.0), (0.2, 0.45), *_arc(0.45, 0.68, 0.4, 0.31, 240, 500)]],
+    6: [[(0.65, 0.0), (0.3, 0.4), *_arc(0.5, 0.7, 0.32, 0.3, 200, 560)]],
+    7: [[(0.1, 0.03), (0.9, 0.03), (0.35, 1.0)]],
+    8: [_arc(0.5, 0.26, 0.28, 0.25, 90, 450), _arc(0.5, 0.75, 0.34, 0.25, 270, 630)],
+    9: [[*_arc(0.5, 0.28, 0.32, 0.28, 0, 360), (0.7, 1.0)]],
+}
+"""The strokes of each digit in the unit square."""
+
+
+def ink(digit: int, size: tuple[int, int], box: tuple[float, float, float, float], pen: float) -> Grey:
+    """Return a digit's ink, `[height, width]` in [0, 1], antialiased, in a picture of `size` (width, height).
+
+    `box` is (left, top, width, height) and `pen` the stroke's width, all in pixels.
+    """
+    fine = 4
+    picture = Image.new("L", (size[0] * fine, size[1] * fine))
+    draw = ImageDraw.Draw(picture)
+    left, top, width, height = box
+    radius = pen * fine / 2
+    for stroke in STROKES[digit]:
+        points = [((left + x * width) * fine, (top + y * height) * fine) for x, y in stroke]
+        draw.line(points, fill=255, width=max(1, round(2 * radius)), joint="curve")
+        for x, y in (points[0], points[-1]):
+            draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
+    values: Grey = np.asarray(picture.reduce(fine)).astype(np.float32) / np.float32(255)
+    return values
+
+
+def picture_of(
+    ground: Grey | float, ink: Grey, strength: float = 0.7, noise: float = 0.0, *, light: bool = False
+) -> Image.Image:
+    """Return a grey picture of dark ink on a ground of this brightness, or of its negative."""
+    grain = np.random.default_rng(0).normal(0, 1, ink.shape) * noise
+    grey = np.clip(ground * (1 - strength * ink) + grain, 0, 1)
+    return Image.fromarray(((1 - grey if light else grey) * 255).round().astype(np.uint8))
+
+
+def gradient(size: tuple[int, int], low: float, high: float) -> Grey:
+    """Return a ground that gets brighter from left to right."""
+    return np.broadcast_to(np.linspace(low, high, size[0], dtype=np.float32), (size[1], size[0])).copy()
+
+
+def ruled(size: tuple[int, int], spacing: int, slope: float = 0.0, width: int = 2) -> Grey:
+    """Return the ink of ruled lines."""
+    rows, columns = np.mgrid[: size[1], : size[0]]
+    lines: Grey = (((rows + slope * columns) % spacing) < width).astype(np.float32)
+    return lines
+
+
+def boxed(size: tuple[int, int], margin: int, width: int) -> Grey:
+    """Return the ink of a rectangular frame, `margin` pixels from the edge."""
+    frame = np.zeros((size[1], size[0]), dtype=np.float32)
+    frame[margin : size[1] - margin, margin : size[0] - margin] = 1
+    inner = margin + width
+    frame[inner : size[1] - inner, inner : size[0] - inner] = 0
+    return frame

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+from mnist_edge.runtime.digit import Found, find_digit, ruled_lines
+from tests.runtime.strokes import Grey, boxed, ink, ruled
+
+SIZE = (300, 200)
+BOX = (120, 50, 60, 100)
+PEN = 8
+
+
+def digit(number: int = 5) -> Grey:
+    return ink(number, SIZE, BOX, PEN)
+
+
+def assert_found(found: Found, expected: Grey, share: float = 0.98, more: float = 0.02) -> None:
+    inside = expected > 0.5
+    assert (found.ink[inside] > 0.4).mean() >= share
+    assert (found.ink[~inside] > 0.5).sum() <= more * inside.sum()
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_specks_are_left_out(number: int) -> None:
+    drawn = digit(number)
+    dirty = drawn.copy()
+    for row, column in np.random.default_rng(number).integers(0, 190, (40, 2)):
+        if not drawn[max(0, row - 25) : row + 25, max(0, column - 25) : column + 25].any():
+            dirty[row : row + 3, column : column + 3] = 1
+    found = find_digit(dirty)
+    assert_found(found, drawn)
+    assert found.rivals == 0
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_a_frame_around_the_digit_is_left_out(number: int) -> None:
+    assert_found(find_digit(np.maximum(digit(number), boxed(SIZE, 15, 3))), digit(number))
+
+
+@pytest.mark.parametrize("number", range(10))
+@pytest.mark.parametrize("slope", [0.0, 0.02])
+@pytest.mark.parametrize("down", [False, True])
+def test_ruled_lines_are_left_out(number: int, slope: float, down: bool) -> None:
+    lines = ruled((SIZE[1], SIZE[0]), 47, slope).T if down else ruled(SIZE, 47, slope)
+    assert_found(find_digit(np.maximum(digit(number), lines)), digit(number), 0.9, 0.1)
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_a_thin_digit_that_fills_its_picture_has_no_ruled_lines(number: int) -> None:
+    drawn = ink(number, (300, 300), (2, 2, 296, 296), 4)
+    assert_found(find_digit(drawn), drawn)
+
+
+def test_strokes_and_short_lines_are_no_ruled_lines() -> None:
+    assert not ruled_lines(digit(7) > 0.5).any()
+    mask = np.zeros((100, 200), dtype=bool)
+    mask[50:52, 30:170] = True
+    assert not ruled_lines(mask).any()
+
+
+def test_what_reaches_in_from_the_edge_is_left_out() -> None:
+    table = digit()
+    table[:, :40] = 1
+    table[180:] = 1
+    assert_found(find_digit(table), digit())
+
+
+def test_a_broken_digit_keeps_its_fragments() -> None:
+    broken = digit()
+    broken[75:82] = 0
+    assert_found(find_digit(broken), broken)
+
+
+def test_a_digit_beside_it_is_a_rival() -> None:
+    both = np.maximum(digit(2), ink(8, SIZE, (200, 50, 60, 100), PEN))
+    found = find_digit(both)
+    assert found.rivals == 1
+    assert find_digit(digit(2)).rivals == 0
+
+
+def test_a_small_mark_in_a_zero_is_no_digit_in_a_frame() -> None:
+    zero = digit(0)
+    zero[85:115, 148:154] = 1
+    assert_found(find_digit(zero), zero)
