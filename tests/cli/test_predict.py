@@ -271,7 +271,10 @@ def test_a_terminal_without_blocks_gets_other_bars() -> None:
     assert done.stdout.decode("ascii").rstrip().endswith("#" * 20)
 
 
-@pytest.mark.parametrize("form", ["table", "--json", "--jsonl", "--csv", "--quiet"])
+@pytest.mark.parametrize(
+    "form",
+    ["--json", *(pytest.param(form, marks=pytest.mark.slow) for form in ("table", "--jsonl", "--csv", "--quiet"))],
+)
 def test_hostile_files_cost_only_their_own_answer(form: str, tmp_path: Path) -> None:
     files = {**hostile.broken(), "ztxt.png": hostile.bombs()["ztxt.png"], "60000.png": hostile.bombs()["60000.png"]}
     for name, data in files.items():
@@ -293,7 +296,12 @@ def test_ctrl_c_ends_every_process_quietly(tmp_path: Path) -> None:
     (tmp_path / "list").write_text(f"{TWO}\n" * 200_000)
     command = [*COMMAND, "--files-from", str(tmp_path / "list"), "--jsonl", "--jobs", "2"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a shell's & has it ignored
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
