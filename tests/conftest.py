@@ -1,3 +1,4 @@
+import signal
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,12 @@ def exported(reference: Reference, tmp_path_factory: pytest.TempPathFactory) -> 
 def exports(exported: list[Artefact]) -> Path:
     """The folder that holds them."""
     return exported[0].path.parent
+
+
+@pytest.fixture(autouse=True, scope="session")
+def ctrl_c_is_heard() -> None:
+    """A shell has what it starts with `&` ignore Ctrl-C, and so would the programs that the tests start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
