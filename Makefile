@@ -38,9 +38,7 @@ test: lint
 	$(BIN)/pytest -m "slow or not slow" $(PYTEST_ARGS)
 
 bench: $(READY)
-	$(BIN)/python benchmarks/training_speed.py
-	$(BIN)/python benchmarks/verify_speed.py
-	$(BIN)/python benchmarks/runner_speed.py
+	missed=0; for what in training verify runner; do $(BIN)/python benchmarks/$${what}_speed.py || missed=1; done; exit $$missed
 
 release-model: $(READY)
 	$(BIN)/mnist-edge train --recipe robust --arch mlp --output release/mnist-mlp.safetensors
