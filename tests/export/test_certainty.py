@@ -5,7 +5,7 @@ from mnist_edge.export.certainty import FALSE_ALARMS
 from mnist_edge.export.golden import exact_logits
 from mnist_edge.export.parity import Reference
 from mnist_edge.runtime.choice import BUILT_INS
-from mnist_edge.runtime.doubt import doubtful, evidence
+from mnist_edge.runtime.doubt import evidence
 from mnist_edge.runtime.session import open_model
 from mnist_edge.training.data import Split
 
@@ -24,5 +24,6 @@ def test_that_share_of_the_held_back_digits_has_less(reference: Reference) -> No
 def test_few_good_digits_are_called_uncertain(name: str, test_data: Split) -> None:
     model = open_model(BUILT_INS[name])
     images = test_data.images.numpy()
-    alarms = [doubtful(model.predict(image[np.newaxis])[0], model.contract) for image in images]
-    assert FALSE_ALARMS / 5 <= np.mean(alarms) <= 0.02
+    contract = model.contract
+    evidences = [evidence(model.predict(image[np.newaxis])[0], contract.temperature) for image in images]
+    assert FALSE_ALARMS / 5 <= np.mean(np.array(evidences) < contract.certainty) <= 0.02

@@ -293,3 +293,12 @@ def test_predicting_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-2] == "['PIL', 'click', 'mnist_edge', 'numpy', 'onnxruntime']"
     assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_two_digits_side_by_side_are_uncertain_and_one_of_them_is_not(test_data: Split) -> None:
+    digits = test_data.images[:40, 0].numpy()
+    recognizer = Recognizer()
+    pairs = [np.concatenate([left, right], axis=1) for left, right in zip(digits[::2], digits[1::2], strict=True)]
+    statuses = [answer.status for answer in recognizer.predict(pairs)]
+    assert statuses.count(Status.UNCERTAIN) >= 18
+    assert [answer.status for answer in recognizer.predict(list(digits))].count(Status.OK) >= 38
