@@ -69,6 +69,8 @@ def test_the_runner_gives_the_same_labels(name: str, pictures: list[Path], test_
     """All 10,000, those that are prepared anew among them."""
     recognizer = Recognizer(BUILT_INS[name])
     answers = recognizer.predict(pictures)
-    assert {answer.status for answer in answers} == {Status.OK}
+    statuses = [answer.status for answer in answers]
+    assert set(statuses) == {Status.OK, Status.UNCERTAIN}
+    assert statuses.count(Status.UNCERTAIN) <= 0.02 * len(statuses)
     expected = in_batches(recognizer.model.predict, test_data.images.numpy(), 1).argmax(axis=1)
     assert [answer.digit for answer in answers] == expected.tolist()

@@ -39,7 +39,7 @@ from mnist_edge.cli import options
     metavar="POINTS",
     help="Goal: by how many percentage points the accuracy may be lower, such as 0.05.",
 )
-@click.option("--max-bytes", type=click.IntRange(min=1), help="Goal: the largest size of a file.")
+@click.option("--max-bytes", type=click.IntRange(min=1), help="Goal: the largest size of a quantised file.")
 @click.option("--opset", type=click.IntRange(min=1), help="ONNX opset of the files.  [default: 18]")
 @click.option(
     "--output",
@@ -71,6 +71,8 @@ def command(
     differ. --quantize makes a file in each way that the format has, and keeps the one that answers most like the
     trained model.
     """
+    if not quantize and (scheme is not None or max_bytes is not None):
+        raise click.UsageError("--scheme and --max-bytes go with --quantize.")
     from mnist_edge.cli.tables import artefact_table, candidate_table, print_table
     from mnist_edge.export.export import OPSET, export
     from mnist_edge.export.formats import FORMATS

@@ -42,7 +42,7 @@ class Goals:
         max_error: the largest |Δlogit| allowed.
         min_agreement: the least share of images whose top-1 answer is the same, in [0, 1].
         max_accuracy_drop: by how much the accuracy may be lower, in [0, 1].
-        max_bytes: the largest size of a file.
+        max_bytes: the largest size of a quantised file.
     """
 
     max_error: float | None = None

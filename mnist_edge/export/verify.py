@@ -85,7 +85,7 @@ def judge(path: Path, format: Format, reference: Reference, goals: Goals = NO_GO
 
 
 def _judge(path: Path, format: Format, reference: Reference, sample: Reference, goals: Goals) -> Judged:
-    problems = _seal_problems(path) + _size_problems(path, goals)
+    problems = _seal_problems(path)
     try:
         loaded = format.load(path)
     except ArtefactError as error:
@@ -161,13 +161,6 @@ def _seal_problems(path: Path) -> list[str]:
     except SealError as error:
         return [str(error)]
     return []
-
-
-def _size_problems(path: Path, goals: Goals) -> list[str]:
-    size = len(read_bytes(path))
-    if goals.max_bytes is None or size <= goals.max_bytes:
-        return []
-    return [f"it has {size} bytes, allowed {goals.max_bytes} ({size} would have passed)"]
 
 
 def _manifest_problems(path: Path) -> list[str]:

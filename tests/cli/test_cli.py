@@ -59,7 +59,14 @@ def test_version_names_the_built_in_models_and_their_digests() -> None:
 
 
 def test_a_usage_error_is_exit_code_2() -> None:
-    for arguments in (["predict"], ["train", "--epochs", "0"], ["export", "--format", "tflite"], ["fly"]):
+    for arguments in (
+        ["predict"],
+        ["train", "--epochs", "0"],
+        ["export", "--format", "tflite"],
+        ["export", "--max-bytes", "1000"],
+        ["export", "--scheme", "dynamic-u8"],
+        ["fly"],
+    ):
         assert run(*arguments).exit_code == 2
 
 
