@@ -153,7 +153,7 @@ def main() -> int:
         tell("cold: a 28×28 picture against the imports alone", time_small, COLD_BAR)
         tell("cold: a 300×260 picture against the imports alone", time_large, COLD_BAR)
         tell("cold: a 28×28 picture, more memory than the imports alone", memory_small, MEMORY_BAR, "MB")
-        print(f"{'cold: a 300×260 picture, more memory than the imports alone':<64}{memory_large:>10,.2f} MB")
+        tell("cold: a 300×260 picture, more memory than the imports alone", memory_large, MEMORY_BAR, "MB")
         first = pixels[0]
         tell(
             "warm: a float32 array against session.run", warm(first / np.float32(255), 10 * arguments.repeats), WARM_BAR

@@ -1,6 +1,7 @@
 """Atomic writes: a reader sees the old file or the new one, never a part of one."""
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,9 @@ def read_bytes(path: Path) -> bytes:
         UserError: the file is missing or can't be read.
     """
     try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # reading it might never end
+            raise UserError(f"cannot read {path}: it is a pipe, a device or a socket, expected a file")
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error

@@ -65,6 +65,9 @@ class LazyGroup(click.Group):
         That frees each object of numpy and onnxruntime and takes a tenth of the whole time, for a process that is about
         to be gone. What a device runs for one picture should not pay for it.
         """
+        for name in ("stdout", "stderr"):  # a service may be started without them
+            if getattr(sys, name) is None:
+                setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 - it stays open to the end
         try:
             return super().main(*args, **extra)
         except SystemExit as ended:

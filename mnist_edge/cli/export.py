@@ -23,19 +23,19 @@ from mnist_edge.cli import options
 @click.option("--scheme", help="Quantise in this way instead of the best: see the table that --quantize prints.")
 @click.option(
     "--max-logit-error",
-    type=click.FloatRange(min=0),
+    type=options.Finite(min=0),
     metavar="LOGITS",
     help="Goal: the largest |Δlogit|, such as 1e-4.",
 )
 @click.option(
     "--min-agreement",
-    type=click.FloatRange(min=0, max=100),
+    type=options.Finite(min=0, max=100),
     metavar="PERCENT",
     help="Goal: the least share of images with the trained model's answer, such as 99.9.",
 )
 @click.option(
     "--max-accuracy-drop",
-    type=click.FloatRange(min=0),
+    type=options.Finite(min=0),
     metavar="POINTS",
     help="Goal: by how many percentage points the accuracy may be lower, such as 0.05.",
 )

@@ -1,5 +1,6 @@
 """Options that several sub-commands share."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,17 @@ class FigurePath(click.Path):
         if path.suffix not in (".png", ".svg"):
             self.fail(f"{value!r} does not end in .png or .svg", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class Finite(click.FloatRange):
+    """A number in a range; NaN and infinity, which compare with nothing, are refused."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        """Return the number."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        return number
 
 
 FIGURE = FigurePath(dir_okay=False, path_type=Path)

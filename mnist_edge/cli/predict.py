@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mnist_edge.cli import version
+from mnist_edge.cli import options, version
 
 if TYPE_CHECKING:
     from mnist_edge.runtime.parallel import Item
@@ -35,7 +35,7 @@ STDIN = "-"
 )
 @click.option(
     "--min-confidence",
-    type=click.FloatRange(0, 1),
+    type=options.Finite(0, 1),
     metavar="SHARE",
     help="An answer with less is `uncertain`.  [default: calibrated with the model]",
 )
@@ -141,6 +141,8 @@ def _explained(
     if target:
         if len(pictures) != 1:
             raise click.UsageError(f"--explain draws one picture, not {len(pictures)}.")
+        if target.exists() and isinstance(pictures[0], str) and target.samefile(pictures[0]):
+            raise click.UsageError(f"--explain would write over the picture itself, {target}.")
         draw(recognizer, pictures[0], target)
     if preview:
         for picture in pictures:

@@ -23,25 +23,39 @@ def command(files: tuple[Path, ...], as_json: bool) -> None:
     numbers here than it must fails: the exit code is 1.
     """
     from mnist_edge.runtime.choice import BUILT_INS, default_model
+
+    machine, told, failed = _machine(), [], False
+    if not as_json:
+        click.echo(_told(machine))
+    for path in files or dict.fromkeys([default_model(), *BUILT_INS.values()]):
+        check, problem = _checked(path)
+        told.append({"file": str(path), "passed": False, "problem": problem} if check is None else check.to_json())
+        failed |= bool(problem)
+        if not as_json:
+            click.echo(f"{path}: FAILED" if check is None else _line(check))
+        if problem:
+            click.echo(problem, err=True)
+    if as_json:
+        click.echo(json.dumps({"machine": machine, "checks": told}, indent=2))
+    if failed:
+        sys.exit(1)
+
+
+def _checked(path: Path) -> "tuple[SelfCheck | None, str]":
+    """Return the verdict on a file, or None where it can't be checked, and what is wrong with it, if anything."""
+    from mnist_edge.errors import UserError
     from mnist_edge.runtime.selfcheck import selfcheck
 
-    checks = [selfcheck(path) for path in files or dict.fromkeys([default_model(), *BUILT_INS.values()])]
-    machine = _machine()
-    if as_json:
-        click.echo(json.dumps({"machine": machine, "checks": [check.to_json() for check in checks]}, indent=2))
-    else:
-        click.echo(_told(machine))
-        for check in checks:
-            click.echo(_line(check))
-    for check in checks:
-        if not check:
-            click.echo(
-                f"{check.path}: this processor with this onnxruntime gives other numbers than the file's operators "
-                "define: do not use it here; export again, or install another onnxruntime",
-                err=True,
-            )
-    if not all(checks):
-        sys.exit(1)
+    try:
+        check = selfcheck(path)
+    except UserError as error:
+        return None, str(error)
+    if check:
+        return check, ""
+    return check, (
+        f"{path}: this processor with this onnxruntime gives other numbers than the file's operators define: "
+        "do not use it here; export again, or install another onnxruntime"
+    )
 
 
 def _machine() -> dict[str, object]:

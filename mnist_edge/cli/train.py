@@ -24,19 +24,19 @@ LOSS_EVERY = 215
 DRAW_EVERY = 10.0
 """Seconds between two pictures of the curves."""
 
-_SHARE = click.FloatRange(min=0, max=1)
-_SIZE = click.FloatRange(min=0)
+_SHARE = options.Finite(min=0, max=1)
+_SIZE = options.Finite(min=0)
 
 SETTINGS: dict[str, tuple[click.ParamType[Any], str]] = {
     "epochs": (click.IntRange(min=1), "Passes over the training images."),
     "batch_size": (click.IntRange(min=1), "Images a step."),
-    "learning_rate": (click.FloatRange(min=0, min_open=True), "Greatest step size of SGD."),
-    "momentum": (click.FloatRange(min=0, max=1, max_open=True), "Momentum of SGD."),
+    "learning_rate": (options.Finite(min=0, min_open=True), "Greatest step size of SGD."),
+    "momentum": (options.Finite(min=0, max=1, max_open=True), "Momentum of SGD."),
     "weight_decay": (_SIZE, "L2 penalty on the weights."),
     "warmup": (_SIZE, "Epochs over which the step size rises."),
     "schedule": (click.Choice(["constant", "cosine"]), "What the step size does after."),
     "fade": (_SHARE, "Share of the augmentation's strength that is gone in the end."),
-    "average": (click.FloatRange(min=0, max=1, max_open=True), "Moving average of the weights: share of the old."),
+    "average": (options.Finite(min=0, max=1, max_open=True), "Moving average of the weights: share of the old."),
 }
 """An option for each setting of a recipe, but its name and its augmentation."""
 

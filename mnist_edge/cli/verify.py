@@ -47,15 +47,14 @@ def command(
     """
     from mnist_edge.export.junit import junit
     from mnist_edge.export.parity import make_reference
-    from mnist_edge.export.report import full_report, with_layers
+    from mnist_edge.export.report import report_on, with_layers
     from mnist_edge.files import staging
     from mnist_edge.training.checkpoint import load_checkpoint
     from mnist_edge.training.data import load_test_data, load_training_data
 
-    if html and html == junit_file:
-        raise click.UsageError("--html and --junit are to be two files.")
+    _keep_apart(html, junit_file, *artefacts, reference)
     trained = make_reference(load_checkpoint(reference), load_test_data(data_dir), load_training_data(data_dir))
-    reports = [full_report(path, trained, thorough=thorough) for path in artefacts]
+    reports = [report_on(path, trained, thorough=thorough) for path in artefacts]
     if layers:
         reports = [with_layers(report, trained) for report in reports]
     with staging() as stage:
@@ -72,6 +71,16 @@ def command(
     _tell(reports)
     if not all(reports):
         sys.exit(1)
+
+
+def _keep_apart(html: Path | None, junit_file: Path | None, *given: Path) -> None:
+    """Refuse a report that would be written over another file of the command line."""
+    taken = {path.resolve() for path in given}
+    for target in (html, junit_file):
+        if target is not None:
+            if target.resolve() in taken:
+                raise click.UsageError(f"A report would be written over {target}: name another file.")
+            taken.add(target.resolve())
 
 
 def _print(reports: "list[Report]") -> None:

@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mnist_edge.errors import UserError
 from mnist_edge.export.format import ArtefactError, Format
 from mnist_edge.export.parity import Reference, compare_logits, eager_predictor, in_batches
@@ -46,7 +49,8 @@ def weigh(
     Raises:
         UserError: none can be taken.
     """
-    measured = [_measure(format, scheme, data, reference, max_bytes) for scheme, data in files.items()]
+    trained = in_batches(eager_predictor(reference.checkpoint), reference.held_back.images.numpy(), 1_000)
+    measured = [_measure(format, scheme, data, reference, trained, max_bytes) for scheme, data in files.items()]
     fit = [candidate for candidate in measured if not candidate.refusal]
     if not fit:
         reasons = "; ".join(f"{candidate.scheme}: {candidate.refusal}" for candidate in measured)
@@ -55,7 +59,14 @@ def weigh(
     return tuple(Candidate(**{**asdict(candidate), "chosen": candidate is best}) for candidate in measured)
 
 
-def _measure(format: Format, scheme: str, data: bytes, reference: Reference, max_bytes: int | None) -> Candidate:
+def _measure(
+    format: Format,
+    scheme: str,
+    data: bytes,
+    reference: Reference,
+    trained: NDArray[np.float32],
+    max_bytes: int | None,
+) -> Candidate:
     images = reference.held_back.images.numpy()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"candidate{format.suffix}"
@@ -65,7 +76,6 @@ def _measure(format: Format, scheme: str, data: bytes, reference: Reference, max
             logits = in_batches(loaded.predict, images, 1)
         except ArtefactError as error:
             return Candidate(scheme, len(data), 0.0, float("inf"), 0.0, str(error))
-    trained = in_batches(eager_predictor(reference.checkpoint), images, 1_000)
     comparison = compare_logits(logits, trained, reference.held_back.labels.numpy(), batch=1)
     reasons = list(loaded.problems)
     if max_bytes is not None and len(data) > max_bytes:

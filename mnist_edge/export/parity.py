@@ -50,6 +50,12 @@ class Goals:
     max_accuracy_drop: float | None = None
     max_bytes: int | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse numbers that compare with nothing: a bound of NaN would bound nothing."""
+        for goal in (self.max_error, self.min_agreement, self.max_accuracy_drop):
+            if goal is not None and not math.isfinite(goal):
+                raise ValueError(f"a goal is {goal}, expected a finite number")
+
     def tighten(self, tolerance: Tolerance) -> Tolerance:
         """Return the stricter of goal and tolerance, figure by figure: a goal never loosens the proof."""
         errors = [error for error in (self.max_error, tolerance.max_error) if error is not None]

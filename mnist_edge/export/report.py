@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_edge.errors import UserError
 from mnist_edge.export.evaluate import OpenModel
 from mnist_edge.export.format import ArtefactError
 from mnist_edge.export.layers import LayerReport, examine_layers
@@ -122,6 +123,16 @@ def full_report(path: Path, reference: Reference, *, thorough: bool = False) -> 
         statistics=statistics(reference.logits, judged.logits, reference.labels, model.temperature),
         errors=absolute_errors(reference.logits, judged.logits),
     )
+
+
+def report_on(path: Path, reference: Reference, *, thorough: bool = False) -> Report:
+    """Examine an exported file as `full_report` does; one that can't be read, or is none, fails for that reason."""
+    try:
+        return full_report(path, reference, thorough=thorough)
+    except UserError as error:
+        problems = (str(error),)
+        parity = ParityReport(len(reference.images), None, reference.accuracy, (), problems)
+        return Report(path, parity, (Check("file", "cannot be used", problems),), None)
 
 
 def with_layers(report: Report, reference: Reference) -> Report:

@@ -89,7 +89,7 @@ class Contract:
                 raise ContractError(f"its contract is of version {version}, expected {VERSION}")
             lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
             return cls(**{**fields, **lists})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise error if isinstance(error, ContractError) else ContractError("its contract is damaged") from error
 
     def differences(self, other: "Contract") -> list[str]:

@@ -17,6 +17,13 @@ TILE = 224
 """Side of each step's picture on the sheet in pixels: eight times the model's input."""
 
 GAP, CAPTION = 12, 24
+
+_ENOUGH = 4 * TILE
+"""A picture with more pixels on its longer side is reduced before anything else is made of it."""
+
+_REDUCIBLE = {"L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "I", "F"}
+"""Modes whose pixels Pillow can average."""
+
 PAPER, TEXT, EDGE = "white", "black", "silver"
 
 
@@ -27,7 +34,14 @@ def explain(picture: Image.Image, prediction: "Prediction | None") -> Image.Imag
         NoDigitError: the picture holds no ink.
         PictureError: its colours can't be understood.
     """
-    given = upright(picture).convert("RGBA")
+    shown = upright(picture)
+    if max(shown.size) > _ENOUGH:
+        shown = (
+            shown.reduce(-(-max(shown.size) // _ENOUGH))
+            if shown.mode in _REDUCIBLE
+            else shown.resize(_size(shown, _ENOUGH), Image.Resampling.NEAREST)
+        )
+    given = shown.convert("RGBA")
     ground = Image.new("RGBA", given.size, PAPER)
     tiles = [("picture", Image.alpha_composite(ground, given)), *((step.name, _shown(step)) for step in steps(picture))]
     return _sheet(tiles, _answer(prediction))
@@ -71,6 +85,12 @@ def _sheet(tiles: Sequence[tuple[str, Image.Image]], answer: str) -> Image.Image
 
 def _fitted(image: Image.Image) -> Image.Image:
     """Scale to a longer side of `TILE` pixels; pixels of small pictures stay squares."""
-    by = TILE / max(image.size)
-    size = (max(1, round(image.width * by)), max(1, round(image.height * by)))
-    return image.convert("RGB").resize(size, Image.Resampling.NEAREST if by > 2 else Image.Resampling.LANCZOS)
+    enlarged = 2 * max(image.size) < TILE
+    resampling = Image.Resampling.NEAREST if enlarged else Image.Resampling.LANCZOS
+    return image.convert("RGB").resize(_size(image, TILE), resampling)
+
+
+def _size(image: Image.Image, longer: int) -> tuple[int, int]:
+    """Return width and height with a longer side of `longer` pixels and the same proportions."""
+    by = longer / max(image.size)
+    return max(1, round(image.width * by)), max(1, round(image.height * by))

@@ -88,7 +88,7 @@ class Golden:
                 expected=expected.astype(np.float32),
                 bound=float(fields["bound"]),
             )
-        except (ValueError, KeyError, TypeError, zlib.error) as error:
+        except (ValueError, KeyError, TypeError, RecursionError, zlib.error) as error:
             raise error if isinstance(error, GoldenError) else GoldenError("its golden vectors are damaged") from error
         if not golden.labels or len(golden.indices) != count or not 0 < golden.bound < np.inf:
             raise GoldenError("its golden vectors are damaged")

@@ -29,7 +29,7 @@ def read_manifest(folder: Path) -> list[dict[str, Any]]:
         return [_entry(entry) for entry in manifest["artefacts"]]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"cannot understand {path} ({error}): remove it and export again") from error
 
 

@@ -1,5 +1,6 @@
 """The runner: pictures in, answers out."""
 
+import io
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -152,6 +153,8 @@ def open_picture(picture: Source) -> Image.Image:
             return picture
         case np.ndarray():
             return from_array(picture)
+    if isinstance(picture, io.TextIOBase):
+        raise TypeError("the file is open as text, expected mode 'rb'")
     if not hasattr(picture, "read"):
         raise TypeError(
             f"{type(picture).__name__} is no picture: expected a path, bytes, binary file, Pillow image or array"

@@ -26,6 +26,8 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
             os.close(descriptor)
     except OSError as error:
         raise PictureError(error.strerror or str(error)) from error
+    except PictureError:
+        raise
     except ValueError as error:  # a NUL in the name
         raise PictureError(f"impossible file name: {error}") from error
 

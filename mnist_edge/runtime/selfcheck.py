@@ -65,7 +65,12 @@ def selfcheck(path: Path) -> SelfCheck:
     Raises:
         UserError: the file can't be used, or carries no golden vectors.
     """
-    session, contract = open_checked(path, read_bytes(path))
+    data = read_bytes(path)
+    if data.startswith(b"PK"):
+        raise UserError(
+            f"cannot check {path}: it is a TorchScript archive, which the runner does not run; `verify` does"
+        )
+    session, contract = open_checked(path, data)
     try:
         golden = session_golden(session)
         return check_golden(path, predictor(session), contract, golden)

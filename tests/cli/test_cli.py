@@ -161,3 +161,24 @@ def test_the_extras_packages_are_those_of_the_project() -> None:
     imported = {"scikit-learn": "sklearn", "protobuf": "google"}
     names = {requirement.split(">")[0] for requirement in extras}
     assert {imported.get(name, name) for name in names} == EXTRA_PACKAGES
+
+
+def test_a_number_that_is_none_is_a_usage_error() -> None:
+    for arguments in (
+        ["predict", TWO, "--min-confidence", "nan"],
+        ["export", "--max-logit-error", "nan"],
+        ["export", "--min-agreement", "nan"],
+        ["export", "--max-accuracy-drop", "inf"],
+        ["train", "--lr", "nan"],
+        ["train", "--weight-decay", "inf"],
+    ):
+        assert run(*arguments).exit_code == 2, arguments
+
+
+def test_a_program_without_standard_streams_still_works() -> None:
+    for streams in (">&-", "2>&-", ">&- 2>&-"):
+        command = f"exec {sys.executable} -m mnist_edge predict {TWO} --json {streams}"
+        done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
+        assert streams != "2>&-" or json.loads(done.stdout)[0]["digit"] == 2

@@ -334,3 +334,11 @@ def test_explain_of_what_cannot_be_read_writes_nothing() -> None:
     refused = predict(TWO, "--explain", "file/steps.png")
     assert refused.exit_code == 1
     assert "cannot write file/steps.png" in refused.stderr
+
+
+@pytest.mark.usefixtures("folder")
+def test_explain_does_not_write_over_the_picture() -> None:
+    Path("same.png").write_bytes(Path(TWO).read_bytes())
+    result = predict("same.png", "--explain", "./same.png")
+    assert result.exit_code == 2
+    assert Path("same.png").read_bytes() == Path(TWO).read_bytes()

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -94,3 +95,23 @@ def test_predict_checks_first_if_asked(exports: Path, tmp_path: Path) -> None:
     assert (result.exit_code, result.stdout) == (1, "")
     assert "gives other numbers here than it must" in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_file_that_cannot_be_checked_costs_only_its_own_verdict(exports: Path, tmp_path: Path) -> None:
+    good = exports / "mnist-mlp.onnx"
+    result = run("selfcheck", exports / "mnist-mlp.pt", tmp_path / "missing.onnx", good, "--json")
+    assert result.exit_code == 1
+    checks = json.loads(result.stdout)["checks"]
+    assert [check["passed"] for check in checks] == [False, False, True]
+    assert "TorchScript archive" in checks[0]["problem"]
+    assert len(result.stderr.splitlines()) == 2
+    assert run("selfcheck", tmp_path / "missing.onnx", good).stdout.count("passed") == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_no_model(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.onnx")
+    for command in (["selfcheck"], ["info"], ["predict", ROOT / "examples" / "two.png", "--model"]):
+        result = run(*command, tmp_path / "a.onnx")
+        assert result.exit_code == 1
+        assert "it is a pipe, a device or a socket" in result.stderr

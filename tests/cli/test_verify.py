@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -85,3 +86,22 @@ def test_a_report_that_cannot_be_written_is_one_line(exports: Path, tmp_path: Pa
 def test_two_reports_in_one_file_are_a_usage_error(exports: Path, tmp_path: Path) -> None:
     both = tmp_path / "report"
     assert verify(exports / "mnist-mlp.onnx", "--html", both, "--junit", both).exit_code == 2
+
+
+def test_a_report_is_not_written_over_what_is_judged(exports: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(exports / "mnist-mlp.onnx", tmp_path / "a.html"))
+    before = path.read_bytes()
+    twice: list[str | Path] = ["--html", tmp_path / "r.html", "--junit", f"{tmp_path}/./r.html"]
+    for options in (["--html", path], twice):
+        assert verify(path, *options).exit_code == 2
+    assert path.read_bytes() == before
+    assert [found.name for found in tmp_path.iterdir()] == ["a.html"]
+
+
+def test_a_missing_file_is_a_failed_verdict_beside_the_others(exports: Path, tmp_path: Path) -> None:
+    junit = tmp_path / "report.xml"
+    result = verify(tmp_path / "missing.onnx", exports / "mnist-mlp.pt", "--json", "--junit", junit)
+    assert result.exit_code == 1
+    assert [report["passed"] for report in json.loads(result.stdout)] == [False, True]
+    assert len(list(ElementTree.parse(junit).iter("failure"))) == 1
+    assert "No such file" in result.stderr

@@ -150,3 +150,13 @@ def test_a_goal_tightens_and_never_loosens() -> None:
     loose = Goals(max_error=5.0, min_agreement=0.5, max_accuracy_drop=0.5)
     assert loose.tighten(TOLERANCES["fp32"]) == TOLERANCES["fp32"]
     assert NO_GOALS.tighten(TOLERANCES["int8"]) == TOLERANCES["int8"]
+
+
+@pytest.mark.parametrize("goal", [float("nan"), float("inf")])
+def test_a_goal_that_is_no_number_is_refused(goal: float) -> None:
+    with pytest.raises(ValueError, match="expected a finite number"):
+        Goals(max_error=goal)
+    with pytest.raises(ValueError, match="expected a finite number"):
+        Goals(min_agreement=goal)
+    with pytest.raises(ValueError, match="expected a finite number"):
+        Goals(max_accuracy_drop=goal)

@@ -302,3 +302,8 @@ def test_two_digits_side_by_side_are_uncertain_and_one_of_them_is_not(test_data:
     statuses = [answer.status for answer in recognizer.predict(pairs)]
     assert statuses.count(Status.UNCERTAIN) >= 18
     assert [answer.status for answer in recognizer.predict(list(digits))].count(Status.OK) >= 38
+
+
+def test_a_file_that_is_open_as_text_is_a_type_error() -> None:
+    with (ROOT / "examples" / "two.png").open() as file, pytest.raises(TypeError, match="expected mode 'rb'"):
+        Recognizer().predict(file)  # type: ignore[call-overload]

@@ -45,7 +45,7 @@ def test_a_file_that_cannot_be_checked_is_one_line(exports: Path, tmp_path: Path
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(UserError, match="cannot use"):
         selfcheck(path)
-    with pytest.raises(UserError, match="expected an ONNX file"):
+    with pytest.raises(UserError, match="it is a TorchScript archive"):
         selfcheck(exports / "mnist-mlp.pt")
 
 
