@@ -17,7 +17,7 @@ BOX = 20
 """Side of the box into which the digit is scaled, in pixels."""
 
 CENTRE = 14.5
-"""Row and column of the centre of mass in the field, in pixels from its corner; MNIST's digits have it within half one."""
+"""Row and column of the centre of mass in the field, in pixels from its corner; MNIST's digits have it within half."""
 
 FINE = 4
 """The pen is changed on a digit so many times as large as it will be."""
