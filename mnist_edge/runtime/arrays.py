@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mnist_edge.runtime.image import STRONG
-from mnist_edge.runtime.place import BOX, CENTRE, FIELD
+from mnist_edge.runtime.place import CENTRE, FIELD, fills_box
 
 _MOMENTS = np.ascontiguousarray(
     np.stack([np.ones((FIELD, FIELD)), *(np.indices((FIELD, FIELD)) + 0.5)]).reshape(3, -1), dtype=np.float32
@@ -86,4 +86,4 @@ def is_placed(field: NDArray[np.float32]) -> bool:
     top = by_row.find(1) // FIELD
     height = by_row.rfind(1) // FIELD - top + 1
     width = by_column.rfind(1) // FIELD - by_column.find(1) // FIELD + 1
-    return max(height, width) == BOX and top > 0
+    return top > 0 and fills_box(height, width, top + height)

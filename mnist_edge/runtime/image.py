@@ -13,7 +13,7 @@ from PIL import Image
 from mnist_edge.runtime.digit import Found, find_digit
 from mnist_edge.runtime.grey import Box, Grey, PictureError, brightness, upright
 from mnist_edge.runtime.ground import NoDigitError, frame_inside, ink_is_light, levelled, lift_ink
-from mnist_edge.runtime.place import BOX, CENTRE, FIELD, centre_of_mass, draw, place
+from mnist_edge.runtime.place import CENTRE, FIELD, centre_of_mass, draw, fills_box, place
 
 __all__ = ["NoDigitError", "PictureError", "Seen", "Step", "prepare", "see", "steps"]
 
@@ -107,8 +107,8 @@ def is_prepared(grey: Grey) -> bool:
     if grey.shape != (FIELD, FIELD) or grey[0].any() or grey.max() < STRONG:
         return False
     rows, columns = (np.flatnonzero(grey.any(axis=axis)) for axis in (1, 0))
-    side = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
-    return bool(side == BOX and np.abs(centre_of_mass(grey) - CENTRE).max() <= 1)
+    height, width = int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
+    return fills_box(height, width, int(rows[-1]) + 1) and bool(np.abs(centre_of_mass(grey) - CENTRE).max() <= 1)
 
 
 def _look(grey: Grey, light: bool) -> tuple[list[Step], Found]:

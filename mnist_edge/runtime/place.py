@@ -32,6 +32,14 @@ They are the median and the 95 % quantile of `pen_width` over MNIST's training i
 """
 
 
+def fills_box(height: int, width: int, bottom: int) -> bool:
+    """Say whether ink of a height and width, which ends above the row `bottom`, fills MNIST's box of 20 pixels.
+
+    A few of MNIST's digits were placed so low, by their centre of mass, that their last row was cut off.
+    """
+    return max(height, width) == BOX or (bottom == FIELD and height == BOX - 1 and width < BOX)
+
+
 def pen_width(ink: Grey) -> float:
     """Return the mean width of the strokes in pixels: twice their area over their outline, which both sides make.
 
