@@ -19,10 +19,9 @@ from pathlib import Path
 from mnist_edge.export.evaluate import evaluate, open_model
 from mnist_edge.export.export import export
 from mnist_edge.export.formats import FORMATS
-from mnist_edge.export.parity import make_reference
+from mnist_edge.export.reference import load_reference
 from mnist_edge.export.report import full_report
-from mnist_edge.training.checkpoint import load_checkpoint
-from mnist_edge.training.data import load_test_data, load_training_data
+from mnist_edge.training.data import load_test_data
 
 ROOT = Path(__file__).parent.parent
 BAR = 3.0
@@ -38,8 +37,7 @@ def seconds(work: Callable[[], object]) -> float:
 def measure(architecture: str, repeats: int) -> dict[str, float]:
     """Return the median ratio of `repeats` alternating runs for each file exported from a released checkpoint."""
     test = load_test_data(ROOT / "data")
-    checkpoint = load_checkpoint(ROOT / "release" / f"mnist-{architecture}.safetensors")
-    reference = make_reference(checkpoint, test, load_training_data(ROOT / "data"))
+    reference = load_reference(ROOT / "release" / f"mnist-{architecture}.safetensors", ROOT / "data")
     ratios: dict[str, float] = {}
 
     def report(path: Path) -> object:

@@ -19,14 +19,13 @@ from torch import nn
 from mnist_edge.export.export import OPSET, ParityError, export
 from mnist_edge.export.format import Format
 from mnist_edge.export.onnx_format import ONNX
-from mnist_edge.export.parity import Reference, make_reference
+from mnist_edge.export.parity import Reference
+from mnist_edge.export.reference import load_reference
 from mnist_edge.export.verify import expected_contract
 from mnist_edge.files import atomic_write
 from mnist_edge.runtime.contract import UNQUANTIZED, Contract
 from mnist_edge.runtime.golden import Golden
 from mnist_edge.runtime.seal import seal
-from mnist_edge.training.checkpoint import load_checkpoint
-from mnist_edge.training.data import load_test_data, load_training_data
 
 ROOT = Path(__file__).parent.parent
 CHECKPOINT = ROOT / "release" / "mnist-mlp.safetensors"
@@ -69,9 +68,7 @@ def unjudged(format: Format, reference: Reference, scheme: str = UNQUANTIZED) ->
 
 def main() -> None:
     """Show that both are refused, then write them all the same."""
-    reference = make_reference(
-        load_checkpoint(CHECKPOINT), load_test_data(ROOT / "data"), load_training_data(ROOT / "data")
-    )
+    reference = load_reference(CHECKPOINT, ROOT / "data")
     for name, tool in {"rounded-weights": round_weights, "dropped-relu": drop_relu}.items():
         format = with_a_tool(tool)
         try:

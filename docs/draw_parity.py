@@ -8,10 +8,9 @@ from matplotlib.figure import Figure
 
 from mnist_edge.export.html import draw_errors
 from mnist_edge.export.onnx_format import ONNX
-from mnist_edge.export.parity import Reference, make_reference
+from mnist_edge.export.parity import Reference
+from mnist_edge.export.reference import load_reference
 from mnist_edge.export.report import Report, full_report
-from mnist_edge.training.checkpoint import load_checkpoint
-from mnist_edge.training.data import load_test_data, load_training_data
 from mnist_edge.training.figures import save_figure
 
 ROOT = Path(__file__).parent.parent
@@ -35,11 +34,7 @@ def reports(reference: Reference, folder: Path) -> dict[str, Report]:
 
 def draw() -> None:
     """Draw a histogram for each file, and below them the digits that the int8 file answers otherwise."""
-    reference = make_reference(
-        load_checkpoint(ROOT / "release" / "mnist-mlp.safetensors"),
-        load_test_data(ROOT / "data"),
-        load_training_data(ROOT / "data"),
-    )
+    reference = load_reference(ROOT / "release" / "mnist-mlp.safetensors", ROOT / "data")
     with tempfile.TemporaryDirectory() as folder:
         found = reports(reference, Path(folder))
     figure = Figure(figsize=(9, 7), layout="constrained")

@@ -11,11 +11,9 @@ from PIL import ImageOps
 
 from mnist_edge.export.export import Artefact, export
 from mnist_edge.export.formats import FORMATS
-from mnist_edge.export.parity import make_reference
+from mnist_edge.export.reference import load_reference
 from mnist_edge.runtime import decode, image
 from mnist_edge.runtime.recognizer import Prediction, Recognizer
-from mnist_edge.training.checkpoint import load_checkpoint
-from mnist_edge.training.data import load_test_data, load_training_data
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ["seven.png", "five.png", "two.png", "three.jpg"]
@@ -23,11 +21,7 @@ EXAMPLES = ["seven.png", "five.png", "two.png", "three.jpg"]
 
 def draw() -> None:
     """Export the released checkpoint to a temporary folder, read the examples with its int8 file, and draw both."""
-    reference = make_reference(
-        load_checkpoint(ROOT / "release" / "mnist-mlp.safetensors"),
-        load_test_data(ROOT / "data"),
-        load_training_data(ROOT / "data"),
-    )
+    reference = load_reference(ROOT / "release" / "mnist-mlp.safetensors", ROOT / "data")
     with tempfile.TemporaryDirectory() as folder:
         artefacts = export(reference, list(FORMATS.values()), ["fp32", "int8"], Path(folder))
         paths = [ROOT / "examples" / name for name in EXAMPLES]

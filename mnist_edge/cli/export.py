@@ -19,7 +19,7 @@ from mnist_edge.cli import options
     show_default=True,
     help="May be given more than once.",
 )
-@click.option("--quantize", is_flag=True, help="Also write dynamic int8 versions.")
+@click.option("--quantize", is_flag=True, help="Also write int8 versions.")
 @click.option("--scheme", help="Quantise in this way instead of the best: see the table that --quantize prints.")
 @click.option(
     "--max-logit-error",
@@ -76,11 +76,10 @@ def command(
     from mnist_edge.cli.tables import artefact_table, candidate_table, print_table
     from mnist_edge.export.export import OPSET, export
     from mnist_edge.export.formats import FORMATS
-    from mnist_edge.export.parity import Goals, make_reference
-    from mnist_edge.training.checkpoint import load_checkpoint
-    from mnist_edge.training.data import load_test_data, load_training_data
+    from mnist_edge.export.parity import Goals
+    from mnist_edge.export.reference import load_reference
 
-    reference = make_reference(load_checkpoint(checkpoint), load_test_data(data_dir), load_training_data(data_dir))
+    reference = load_reference(checkpoint, data_dir)
     formats = [format for name, format in FORMATS.items() if name in names or "all" in names]
     precisions = ["fp32", "int8"] if quantize else ["fp32"]
     goals = Goals(

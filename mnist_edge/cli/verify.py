@@ -46,14 +46,12 @@ def command(
     says why.
     """
     from mnist_edge.export.junit import junit
-    from mnist_edge.export.parity import make_reference
+    from mnist_edge.export.reference import load_reference
     from mnist_edge.export.report import report_on, with_layers
     from mnist_edge.files import staging
-    from mnist_edge.training.checkpoint import load_checkpoint
-    from mnist_edge.training.data import load_test_data, load_training_data
 
     _keep_apart(html, junit_file, *artefacts, reference)
-    trained = make_reference(load_checkpoint(reference), load_test_data(data_dir), load_training_data(data_dir))
+    trained = load_reference(reference, data_dir)
     reports = [report_on(path, trained, thorough=thorough) for path in artefacts]
     if layers:
         reports = [with_layers(report, trained) for report in reports]
