@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mnist_edge import Recognizer
-from mnist_edge.runtime.session import open_session
-from mnist_edge.training.data import load_test_data
+from mnist_edge.formats.onnx.runner import open_session
+from mnist_edge.training.datasets.mnist import load_test_data
 
 ROOT = Path(__file__).parent.parent
 COLD_BAR, MEMORY_BAR, WARM_BAR, MANY_BAR, WHEEL_BAR = 1.25, 15.0, 2.0, 4.0, 1_000_000

@@ -22,9 +22,9 @@ from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
 from mnist_edge.training.augment import Augmentation
-from mnist_edge.training.data import Split, TrainingData, load_training_data
+from mnist_edge.training.datasets.mnist import Split, TrainingData, load_training_data
 from mnist_edge.training.loop import begin, train_epoch
-from mnist_edge.training.model import build_model
+from mnist_edge.training.architectures.registry import build_model
 from mnist_edge.training.recipe import PLAIN, Recipe, recipe_for
 
 DATA = Path(__file__).parent.parent / "data"

@@ -16,12 +16,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from mnist_edge.export.evaluate import evaluate, open_model
-from mnist_edge.export.export import export
-from mnist_edge.export.formats import FORMATS
-from mnist_edge.export.reference import load_reference
-from mnist_edge.export.report import full_report
-from mnist_edge.training.data import load_test_data
+from mnist_edge.parity.evaluate import evaluate, open_model
+from mnist_edge.exporting.pipeline import export
+from mnist_edge.formats.registry import FORMATS
+from mnist_edge.parity.reference import load_reference
+from mnist_edge.exporting.report.report import full_report
+from mnist_edge.training.datasets.mnist import load_test_data
 
 ROOT = Path(__file__).parent.parent
 BAR = 3.0

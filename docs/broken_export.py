@@ -16,16 +16,16 @@ import onnx.numpy_helper
 import torch
 from torch import nn
 
-from mnist_edge.export.export import OPSET, ParityError, export
-from mnist_edge.export.format import Format
-from mnist_edge.export.onnx_format import ONNX
-from mnist_edge.export.parity import Reference
-from mnist_edge.export.reference import load_reference
-from mnist_edge.export.verify import expected_contract
-from mnist_edge.files import atomic_write
-from mnist_edge.runtime.contract import UNQUANTIZED, Contract
-from mnist_edge.runtime.golden import Golden
-from mnist_edge.runtime.seal import seal
+from mnist_edge.exporting.pipeline import OPSET, ParityError, export
+from mnist_edge.formats.base import Format
+from mnist_edge.formats.onnx.exporter import ONNX
+from mnist_edge.parity.comparison import Reference
+from mnist_edge.parity.reference import load_reference
+from mnist_edge.parity.verify import expected_contract
+from mnist_edge.atomic import atomic_write
+from mnist_edge.artifact.contract import UNQUANTIZED, Contract
+from mnist_edge.artifact.test_vectors import Golden
+from mnist_edge.artifact.checksum import seal
 
 ROOT = Path(__file__).parent.parent
 CHECKPOINT = ROOT / "release" / "mnist-mlp.safetensors"

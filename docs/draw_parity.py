@@ -6,11 +6,11 @@ from pathlib import Path
 from broken_export import drop_relu, round_weights, unjudged, with_a_tool
 from matplotlib.figure import Figure
 
-from mnist_edge.export.html import draw_errors
-from mnist_edge.export.onnx_format import ONNX
-from mnist_edge.export.parity import Reference
-from mnist_edge.export.reference import load_reference
-from mnist_edge.export.report import Report, full_report
+from mnist_edge.exporting.report.html import draw_errors
+from mnist_edge.formats.onnx.exporter import ONNX
+from mnist_edge.parity.comparison import Reference
+from mnist_edge.parity.reference import load_reference
+from mnist_edge.exporting.report.report import Report, full_report
 from mnist_edge.training.figures import save_figure
 
 ROOT = Path(__file__).parent.parent

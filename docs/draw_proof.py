@@ -9,10 +9,11 @@ from matplotlib.gridspec import GridSpec
 from matplotlib.transforms import Bbox
 from PIL import ImageOps
 
-from mnist_edge.export.export import Artefact, export
-from mnist_edge.export.formats import FORMATS
-from mnist_edge.export.reference import load_reference
-from mnist_edge.runtime import decode, image
+from mnist_edge.exporting.pipeline import Artefact, export
+from mnist_edge.formats.registry import FORMATS
+from mnist_edge.parity.reference import load_reference
+from mnist_edge.preprocessing import decode
+from mnist_edge.preprocessing.mnist_v2 import pipeline as image
 from mnist_edge.runtime.recognizer import Prediction, Recognizer
 
 ROOT = Path(__file__).parent.parent

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from mnist_edge.runtime.explain import explain
+from mnist_edge.runtime.visualize import explain
 from mnist_edge.runtime.recognizer import Recognizer
 
 ROOT = Path(__file__).parent.parent

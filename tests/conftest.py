@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from mnist_edge.export.export import Artefact, export
-from mnist_edge.export.formats import FORMATS
-from mnist_edge.export.parity import Reference, make_reference
+from mnist_edge.exporting.pipeline import Artefact, export
+from mnist_edge.formats.registry import FORMATS
+from mnist_edge.parity.comparison import Reference, make_reference
 from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint
-from mnist_edge.training.data import Split, TrainingData, load_test_data, load_training_data
+from mnist_edge.training.datasets.mnist import Split, TrainingData, load_test_data, load_training_data
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "data"

@@ -7,12 +7,12 @@ import pytest
 from click.testing import CliRunner
 
 from mnist_edge.cli import main
-from mnist_edge.export.evaluate import evaluate, open_model
-from mnist_edge.export.parity import make_reference
-from mnist_edge.export.verify import verify
-from mnist_edge.runtime.choice import BUILT_INS
+from mnist_edge.parity.evaluate import evaluate, open_model
+from mnist_edge.parity.comparison import make_reference
+from mnist_edge.parity.verify import verify
+from mnist_edge.runtime.builtin_models import BUILT_INS
 from mnist_edge.training.checkpoint import load_checkpoint
-from mnist_edge.training.data import Split, TrainingData
+from mnist_edge.training.datasets.mnist import Split, TrainingData
 from tests.conftest import DATA, RELEASES
 
 FLOORS = {"mlp": 0.992, "cnn": 0.996}

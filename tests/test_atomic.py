@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mnist_edge.errors import UserError
-from mnist_edge.files import atomic_write, read_bytes, staging
+from mnist_edge.atomic import atomic_write, read_bytes, staging
 
 
 def test_several_files_appear_together_or_not_at_all(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_kill_before_the_rename_leaves_the_old_file(tmp_path: Path) -> None:
     target.write_bytes(b"old")
     program = (
         "import os, signal, pathlib\n"
-        "from mnist_edge.files import atomic_write\n"
+        "from mnist_edge.atomic import atomic_write\n"
         "os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"atomic_write(pathlib.Path({str(target)!r}), b'new')\n"
     )

@@ -11,11 +11,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from mnist_edge.export.parity import in_batches
-from mnist_edge.runtime import image
-from mnist_edge.runtime.choice import BUILT_INS
+from mnist_edge.parity.comparison import in_batches
+from mnist_edge.preprocessing.mnist_v2 import pipeline as image
+from mnist_edge.runtime.builtin_models import BUILT_INS
 from mnist_edge.runtime.recognizer import Recognizer, Status
-from mnist_edge.training.data import Split
+from mnist_edge.training.datasets.mnist import Split
 
 CUT_OFF = (4530, 9300, 9302)
 """Test images that reach over the lower edge: 19 of the box's 20 rows are left."""

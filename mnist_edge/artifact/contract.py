@@ -1,73 +1,120 @@
-"""What an exported file expects and gives. The contract travels inside the file, and the runner obeys it."""
+"""What an exported artifact expects and gives. The contract travels inside it, or beside it, and the runner obeys."""
 
 import dataclasses
 import json
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-VERSION = 2
+from mnist_edge.artifact.fields import (
+    check_integer,
+    check_number,
+    parse_object,
+    take,
+    take_integer,
+    take_list,
+    take_number,
+    take_object,
+    take_text,
+    take_texts,
+)
+from mnist_edge.errors import ContractError
+from mnist_edge.types import TensorSpec
+
+VERSION = 3
 """Version of the contract's layout."""
 
-PREPROCESSING = 2
-"""Version of `mnist_edge.runtime.image`: how a picture becomes the input."""
-
 CONTRACT_KEY = "mnist_edge.contract"
-"""Under this name a file carries its contract (ONNX `metadata_props`, TorchScript extra files)."""
+"""Under this name an artifact carries its contract (ONNX `metadata_props`, TorchScript extra files, a sidecar)."""
+
+BATCH = "batch"
+"""Name of the symbolic first dimension of an artifact that takes any number of images."""
+
+MAX_PIXELS = 1 << 24
+"""Most values of one input image."""
+
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
-UNQUANTIZED = "none"
-"""The scheme of a file whose weights are floats."""
+@dataclass(frozen=True)
+class Task:
+    """What is to be told apart, and in what form it comes.
 
+    Attributes:
+        name: of the data set or the problem; file names begin with it.
+        labels: what each output stands for, in the order of the outputs.
+        input: one image as the model takes it.
+        preprocessing: key in `mnist_edge.preprocessing.registry` of what turns a picture into that input.
+    """
 
-class ContractError(ValueError):
-    """A contract is missing, damaged, or of a version that is not known here."""
+    name: str
+    labels: tuple[str, ...]
+    input: TensorSpec
+    preprocessing: str
+
+    def to_fields(self) -> dict[str, Any]:
+        """Return the task as JSON types."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> "Task":
+        """Read what `to_fields` wrote.
+
+        Raises:
+            ValueError: something is missing, of another type, or out of range.
+        """
+        _expect_fields(cls, fields)
+        labels = take_texts(fields, "labels")
+        if len(labels) < 2 or len(set(labels)) != len(labels):
+            raise ValueError("labels are not at least two different ones")
+        name = take_text(fields, "name")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+            raise ValueError(f"name {name!r} does not fit into a file name")
+        return cls(name, labels, _tensor(take_object(fields, "input")), take_text(fields, "preprocessing"))
 
 
 @dataclass(frozen=True)
 class Contract:
-    """The promises of one exported file.
+    """The promises of one exported artifact.
 
     Attributes:
+        task: what it tells apart, and its input.
+        architecture: of the checkpoint.
         checkpoint: SHA-256 of the checkpoint that it was exported from.
-        architecture: of that checkpoint.
-        precision: `fp32` or `int8`, the type in which the weights are stored.
-        scheme: how they were quantised, a name of the format's, or `none`.
-        opset: ONNX opset of the graph, or None in a format that has none.
-        producer: versions of the packages that wrote the file.
-        input_name: name of the input tensor.
-        input_layout: what its dimensions are: batch, channel, row, column.
-        input_shape: its shape; a string is a symbolic dimension.
-        input_dtype: its element type.
-        input_range: least and greatest value.
-        polarity: which is bright, the ink or the ground.
-        output_name: name of the output tensor.
-        output_shape: its shape.
-        labels: what each output stands for.
+        precision: the type in which the weights are stored.
+        scheme: how they are stored and computed with, a name of the format's.
+        producer: versions of the packages that wrote the artifact.
+        options: of the format, such as the ONNX opset.
+        batch: the only number of images that it takes at once, or None where it takes any.
+        output: name of the output tensor.
         temperature: logits are divided by it before the softmax.
-        certainty: an answer with less evidence (`mnist_edge.runtime.doubt`) is uncertain; 0 where none is.
-        preprocessing: version of the picture preprocessing that the model was made for.
-        licence: SPDX name of the weights' licence.
+        energy_threshold: an answer with a lower energy score (`mnist_edge.runtime.ood`) is uncertain; 0 where none is.
+        license: SPDX name of the weights' license.
     """
 
-    checkpoint: str
+    task: Task
     architecture: str
+    checkpoint: str
     precision: str
-    opset: int | None
-    producer: dict[str, str]
-    scheme: str = UNQUANTIZED
-    input_name: str = "image"
-    input_layout: str = "NCHW"
-    input_shape: tuple[int | str, ...] = ("batch", 1, 28, 28)
-    input_dtype: str = "float32"
-    input_range: tuple[float, float] = (0.0, 1.0)
-    polarity: str = "white-on-black"
-    output_name: str = "logits"
-    output_shape: tuple[int | str, ...] = ("batch", 10)
-    labels: tuple[str, ...] = tuple("0123456789")
+    scheme: str
+    producer: dict[str, str] = field(default_factory=dict)
+    options: dict[str, int] = field(default_factory=dict)
+    batch: int | None = None
+    output: str = "logits"
     temperature: float = 1.0
-    certainty: float = 0.0
-    preprocessing: int = PREPROCESSING
-    licence: str = "Apache-2.0"
+    energy_threshold: float = 0.0
+    license: str = "Apache-2.0"
+
+    @property
+    def input_shape(self) -> tuple[int | str, ...]:
+        """Shape of the input tensor; a string is a symbolic dimension."""
+        return (self.batch or BATCH, *self.task.input.shape)
+
+    @property
+    def output_shape(self) -> tuple[int | str, ...]:
+        """Shape of the output tensor; a string is a symbolic dimension."""
+        return (self.batch or BATCH, len(self.task.labels))
 
     def to_json(self) -> str:
         """Return the contract as one line of JSON; equal contracts give equal text."""
@@ -83,19 +130,73 @@ class Contract:
         if text is None:
             raise ContractError("it carries no mnist-edge contract")
         try:
-            fields: dict[str, Any] = json.loads(text)
-            version = fields.pop("version")
+            fields = parse_object(text)
+            version = take(fields, "version")
             if version != VERSION:
-                raise ContractError(f"its contract is of version {version}, expected {VERSION}")
-            lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
-            return cls(**{**fields, **lists})
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise error if isinstance(error, ContractError) else ContractError("its contract is damaged") from error
+                raise ContractError(f"its contract is of version {str(version)[:20]}, expected {VERSION}")
+            del fields["version"]
+            return cls._from_fields(fields)
+        except ValueError as error:
+            raise ContractError(f"its contract is damaged ({error})") from error
+
+    @classmethod
+    def _from_fields(cls, fields: Mapping[str, Any]) -> "Contract":
+        _expect_fields(cls, fields)
+        checkpoint, batch = take_text(fields, "checkpoint"), fields["batch"]
+        if not _SHA256.fullmatch(checkpoint):
+            raise ValueError("checkpoint is not a SHA-256 of 64 hexadecimal digits")
+        producer, options = take_object(fields, "producer"), take_object(fields, "options")
+        return cls(
+            task=Task.from_fields(take_object(fields, "task")),
+            architecture=take_text(fields, "architecture"),
+            checkpoint=checkpoint,
+            precision=take_text(fields, "precision"),
+            scheme=take_text(fields, "scheme"),
+            producer={name: take_text(producer, name) for name in producer},
+            options={name: take_integer(options, name, 0, 2**31) for name in options},
+            batch=None if batch is None else check_integer(batch, "batch", 1, 2**16),
+            output=take_text(fields, "output"),
+            temperature=take_number(fields, "temperature", 1e-6, 1e6),
+            energy_threshold=take_number(fields, "energy_threshold", 0, 1e6),
+            license=take_text(fields, "license"),
+        )
 
     def differences(self, other: "Contract") -> list[str]:
         """Return a line for each promise that differs between this contract and `other`, with both values."""
+        mine, theirs = (dict(_flat("", dataclasses.asdict(contract))) for contract in (self, other))
         return [
-            f"{field.name} is {getattr(other, field.name)!r}, expected {getattr(self, field.name)!r}"
-            for field in dataclasses.fields(self)
-            if getattr(self, field.name) != getattr(other, field.name)
+            f"{name} is {theirs.get(name)!r}, expected {mine.get(name)!r}"
+            for name in dict.fromkeys([*mine, *theirs])
+            if mine.get(name) != theirs.get(name)
         ]
+
+
+def _expect_fields(kind: type[Any], fields: Mapping[str, Any]) -> None:
+    """Raise `ValueError` where an object lacks a field of a dataclass, or has one more."""
+    names = {entry.name for entry in dataclasses.fields(kind)}
+    if different := sorted(names ^ set(fields)):
+        raise ValueError(f"{different[0][:40]} is {'missing' if different[0] in names else 'not a field of it'}")
+
+
+def _tensor(fields: Mapping[str, Any]) -> TensorSpec:
+    _expect_fields(TensorSpec, fields)
+    shape = tuple(check_integer(side, "shape", 1, 2**20) for side in take_list(fields, "shape"))
+    pixels = 1
+    for side in shape:
+        pixels *= side
+    limits = [check_number(value, "range") for value in take_list(fields, "range")]
+    if len(shape) != 3 or pixels > MAX_PIXELS:
+        raise ValueError("shape is not channels, height and width of an image")
+    if len(limits) != 2 or not limits[0] < limits[1]:
+        raise ValueError("range is not a least and a greatest value")
+    texts = {name: take_text(fields, name) for name in ("name", "layout", "dtype", "polarity")}
+    return TensorSpec(**texts, shape=shape, range=(limits[0], limits[1]))
+
+
+def _flat(prefix: str, fields: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """Yield the values of nested fields under dotted names."""
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            yield from _flat(f"{prefix}{name}.", value)
+        else:
+            yield f"{prefix}{name}", value

@@ -1,98 +1,117 @@
-"""Golden vectors: a few images with the logits they must give, carried inside the file that must give them."""
+"""Test vectors: a few images with the logits they must give, carried by the artifact that must give them."""
 
 import base64
 import json
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-VERSION = 1
-"""Version of the layout of golden vectors."""
+from mnist_edge.artifact.contract import Task
+from mnist_edge.artifact.fields import check_integer, parse_object, take, take_list, take_number, take_text
+from mnist_edge.errors import TestVectorsError
+from mnist_edge.types import Images, Logits
 
-GOLDEN_KEY = "mnist_edge.golden"
-"""Under this name a file carries its golden vectors (ONNX `metadata_props`, TorchScript extra files)."""
+VERSION = 2
+"""Version of the layout of test vectors."""
 
-_MOST_BYTES = 1_000_000
-"""Golden vectors that unpack to more are refused."""
+TEST_VECTORS_KEY = "mnist_edge.test_vectors"
+"""Under this name an artifact carries its test vectors (ONNX `metadata_props`, TorchScript extra files, a sidecar)."""
 
+MAX_BYTES = 4_000_000
+"""An array of test vectors that unpacks to more is refused."""
 
-class GoldenError(ValueError):
-    """Golden vectors are missing, damaged, or of a version that is not known here."""
+MAX_BOUND = 1_000.0
+"""A greater bound than this would allow any logit."""
 
 
 @dataclass(frozen=True, eq=False)
-class Golden:
+class TestVectors:
     """Images and the logits they must give.
 
     Attributes:
-        indices: of the images in MNIST's training set.
-        labels: what they show, 0..9.
-        images: uint8 `[N, 1, 28, 28]`, white ink on black; the input is `images / 255`.
-        logits: float32 `[N, 10]`, by the trained model in double precision, rounded to 1e-6.
-        expected: float32 `[N, 10]`, what this file gives by the definition of its operators; for a file that computes
-            in float it is `logits`.
-        bound: the largest |Δlogit| from `expected` that another processor may show.
+        indices: of the images in the data set's training images.
+        labels: class indices of what they show.
+        images: uint8 `[N, channels, height, width]`; the input is `images / 255`.
+        trained_logits: float32 `[N, classes]`, by the trained model in double precision, rounded to 1e-6.
+        expected_logits: float32 `[N, classes]`, what this artifact gives by the definition of its operators; for one
+            that computes in float with the trained weights it is `trained_logits`.
+        bound: the largest |Δlogit| from `expected_logits` that another processor may show.
     """
+
+    __test__ = False  # pytest takes a class of this name for tests
 
     indices: tuple[int, ...]
     labels: tuple[int, ...]
     images: NDArray[np.uint8]
-    logits: NDArray[np.float32]
-    expected: NDArray[np.float32]
+    trained_logits: Logits
+    expected_logits: Logits
     bound: float
 
     @property
-    def inputs(self) -> NDArray[np.float32]:
-        """The images as the model's input, float32 `[N, 1, 28, 28]` in [0, 1]."""
+    def inputs(self) -> Images:
+        """The images as the model's input, float32 in [0, 1]."""
         return self.images.astype(np.float32) / np.float32(255)
 
     def to_json(self) -> str:
-        """Return the golden vectors as one line of JSON; arrays are little-endian, deflated, in base64."""
+        """Return the test vectors as one line of JSON; arrays are little-endian, deflated, in base64."""
+        same = np.array_equal(self.expected_logits, self.trained_logits)
         return json.dumps(
             {
                 "version": VERSION,
                 "indices": self.indices,
                 "labels": self.labels,
                 "images": _pack(self.images),
-                "logits": _pack(self.logits),
-                "expected": None if np.array_equal(self.expected, self.logits) else _pack(self.expected),
+                "trained_logits": _pack(self.trained_logits),
+                "expected_logits": None if same else _pack(self.expected_logits),
                 "bound": self.bound,
             },
             sort_keys=True,
         )
 
     @classmethod
-    def from_json(cls, text: str | None) -> "Golden":
-        """Read what `to_json` wrote.
+    def from_json(cls, text: str | None, task: Task) -> "TestVectors":
+        """Read what `to_json` wrote, of an artifact for `task`.
 
         Raises:
-            GoldenError: there are none (`text` is None), or they are not understood here.
+            TestVectorsError: there are none (`text` is None), or they are not understood here.
         """
         if text is None:
-            raise GoldenError("it carries no golden vectors")
+            raise TestVectorsError("it carries no test vectors")
         try:
-            fields: dict[str, Any] = json.loads(text)
-            if fields["version"] != VERSION:
-                raise GoldenError(f"its golden vectors are of version {fields['version']}, expected {VERSION}")
-            count = len(fields["labels"])
-            logits = _unpack(fields["logits"], "<f4", (count, 10))
-            expected = logits if fields["expected"] is None else _unpack(fields["expected"], "<f4", (count, 10))
-            golden = cls(
-                indices=tuple(int(index) for index in fields["indices"]),
-                labels=tuple(int(label) for label in fields["labels"]),
-                images=_unpack(fields["images"], "|u1", (count, 1, 28, 28)),
-                logits=logits.astype(np.float32),
-                expected=expected.astype(np.float32),
-                bound=float(fields["bound"]),
-            )
-        except (ValueError, KeyError, TypeError, RecursionError, zlib.error) as error:
-            raise error if isinstance(error, GoldenError) else GoldenError("its golden vectors are damaged") from error
-        if not golden.labels or len(golden.indices) != count or not 0 < golden.bound < np.inf:
-            raise GoldenError("its golden vectors are damaged")
-        return golden
+            fields = parse_object(text)
+            version = take(fields, "version")
+            if version != VERSION:
+                raise TestVectorsError(f"its test vectors are of version {str(version)[:20]}, expected {VERSION}")
+            return cls._from_fields(fields, task)
+        except (ValueError, zlib.error) as error:
+            raise TestVectorsError(f"its test vectors are damaged ({error})") from error
+
+    @classmethod
+    def _from_fields(cls, fields: Mapping[str, Any], task: Task) -> "TestVectors":
+        classes = len(task.labels)
+        labels = tuple(check_integer(label, "labels", 0, classes - 1) for label in take_list(fields, "labels"))
+        indices = tuple(check_integer(index, "indices", 0, 2**53) for index in take_list(fields, "indices"))
+        if not labels or len(indices) != len(labels):
+            raise ValueError("there are none, or they are not numbered one by one")
+        bound = take_number(fields, "bound", 0, MAX_BOUND)
+        if bound == 0:
+            raise ValueError("bound is 0")
+        trained = _unpack_logits(take_text(fields, "trained_logits", MAX_BYTES), (len(labels), classes))
+        own = take(fields, "expected_logits")
+        return cls(
+            indices=indices,
+            labels=labels,
+            images=_unpack(take_text(fields, "images", MAX_BYTES), "|u1", (len(labels), *task.input.shape)),
+            trained_logits=trained,
+            expected_logits=trained
+            if own is None
+            else _unpack_logits(take_text(fields, "expected_logits", MAX_BYTES), (len(labels), classes)),
+            bound=bound,
+        )
 
 
 def _pack(array: NDArray[Any]) -> str:
@@ -101,5 +120,12 @@ def _pack(array: NDArray[Any]) -> str:
 
 
 def _unpack(text: str, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    data = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), _MOST_BYTES)
+    data = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), MAX_BYTES)
     return np.frombuffer(data, dtype).reshape(shape)
+
+
+def _unpack_logits(text: str, shape: tuple[int, ...]) -> Logits:
+    logits: Logits = _unpack(text, "<f4", shape).astype(np.float32)
+    if not np.isfinite(logits).all():
+        raise ValueError("logits are not finite")
+    return logits

@@ -9,8 +9,8 @@ import click
 from mnist_edge.cli import options
 
 if TYPE_CHECKING:
-    from mnist_edge.export.evaluate import OpenModel
-    from mnist_edge.training.data import Split
+    from mnist_edge.parity.evaluate import OpenModel
+    from mnist_edge.training.datasets.mnist import Split
 
 
 @click.command()
@@ -29,8 +29,8 @@ def command(models: tuple[Path, ...], corruptions: bool, figure: Path | None, da
     Prints the accuracy with its 95 % interval (Wilson), the calibration error, and for each class precision, recall
     and confusions.
     """
-    from mnist_edge.export.evaluate import open_model
-    from mnist_edge.training.data import load_test_data
+    from mnist_edge.parity.evaluate import open_model
+    from mnist_edge.training.datasets.mnist import load_test_data
 
     if figure and not corruptions:
         raise click.UsageError("--figure goes with --corruptions; other pictures are drawn by `mnist-edge plot`.")
@@ -44,7 +44,7 @@ def command(models: tuple[Path, ...], corruptions: bool, figure: Path | None, da
 
 def _clean(opened: "list[OpenModel]", test: "Split", as_json: bool) -> None:
     from mnist_edge.cli.tables import class_table, evaluation_table, print_table
-    from mnist_edge.export.evaluate import evaluate
+    from mnist_edge.parity.evaluate import evaluate
 
     evaluations = {model.path: evaluate(model, test) for model in opened}
     if as_json:
@@ -57,7 +57,7 @@ def _clean(opened: "list[OpenModel]", test: "Split", as_json: bool) -> None:
 
 def _corrupted(opened: "list[OpenModel]", test: "Split", figure: Path | None, as_json: bool) -> None:
     from mnist_edge.cli.tables import corruption_table, print_table
-    from mnist_edge.export.evaluate import evaluate_corrupted
+    from mnist_edge.parity.evaluate import evaluate_corrupted
     from mnist_edge.training.figures import robustness_figure, save_figure
 
     measured = {str(model.path): evaluate_corrupted(model, test) for model in opened}

@@ -74,10 +74,10 @@ def command(
     if not quantize and (scheme is not None or max_bytes is not None):
         raise click.UsageError("--scheme and --max-bytes go with --quantize.")
     from mnist_edge.cli.tables import artefact_table, candidate_table, print_table
-    from mnist_edge.export.export import OPSET, export
-    from mnist_edge.export.formats import FORMATS
-    from mnist_edge.export.parity import Goals
-    from mnist_edge.export.reference import load_reference
+    from mnist_edge.exporting.pipeline import OPSET, export
+    from mnist_edge.formats.registry import FORMATS
+    from mnist_edge.parity.comparison import Goals
+    from mnist_edge.parity.reference import load_reference
 
     reference = load_reference(checkpoint, data_dir)
     formats = [format for name, format in FORMATS.items() if name in names or "all" in names]

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from mnist_edge.cli.sources import shown
+from mnist_edge.cli.inputs import shown
 from mnist_edge.runtime.prediction import Prediction, Status
 
 STDIN = "-"

@@ -14,7 +14,7 @@ from mnist_edge.cli import options
 @options.as_json
 def command(file: Path, as_json: bool) -> None:
     """Show the contract, provenance, size, operators and parameters of FILE, an exported file or a checkpoint."""
-    from mnist_edge.export.info import describe
+    from mnist_edge.exporting.inspect_file import describe
 
     groups = describe(file)
     if as_json:

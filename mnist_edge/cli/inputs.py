@@ -45,7 +45,7 @@ def _matching(pattern: str) -> list[str]:
 
 
 def _folder(folder: str, recursive: bool) -> Iterator[str]:
-    from mnist_edge.runtime.decode import SUFFIXES
+    from mnist_edge.preprocessing.decode import SUFFIXES
 
     for parent, folders, files in os.walk(folder):
         folders.sort()
@@ -89,7 +89,7 @@ def standard_input() -> bytes:
     Raises:
         click.UsageError: it is a terminal, or closed.
     """
-    from mnist_edge.runtime.regular import MAX_FILE
+    from mnist_edge.preprocessing.bounded_read import MAX_FILE
 
     return _stdin().read(MAX_FILE + 1)
 

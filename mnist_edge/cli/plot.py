@@ -61,14 +61,14 @@ def command(kind: str, model: Path, output: Path | None, recipe: str, index: int
 
 
 def _samples(data_dir: Path, seed: int) -> "Figure":
-    from mnist_edge.training.data import load_test_data
+    from mnist_edge.training.datasets.mnist import load_test_data
     from mnist_edge.training.figures import samples_figure
 
     return samples_figure(load_test_data(data_dir), seed)
 
 
 def _augmentation(data_dir: Path, recipe: str, index: int, seed: int) -> "Figure":
-    from mnist_edge.training.data import load_training_data
+    from mnist_edge.training.datasets.mnist import load_training_data
     from mnist_edge.training.figures import augmentation_figure
     from mnist_edge.training.recipe import recipe_for
 
@@ -85,9 +85,9 @@ def _curves(model: Path) -> "Figure":
 
 
 def _corruptions(model: Path, data_dir: Path) -> "Figure":
-    from mnist_edge.export.evaluate import open_model
-    from mnist_edge.training.corrupt import CORRUPTIONS, corrupt
-    from mnist_edge.training.data import load_test_data
+    from mnist_edge.parity.evaluate import open_model
+    from mnist_edge.training.corruptions import CORRUPTIONS, corrupt
+    from mnist_edge.training.datasets.mnist import load_test_data
     from mnist_edge.training.figures import corruption_figure
 
     test, opened = load_test_data(data_dir), open_model(model)
@@ -97,16 +97,16 @@ def _corruptions(model: Path, data_dir: Path) -> "Figure":
 
 
 def _confusion(model: Path, data_dir: Path) -> "Figure":
-    from mnist_edge.export.evaluate import evaluate, open_model
-    from mnist_edge.training.data import load_test_data
+    from mnist_edge.parity.evaluate import evaluate, open_model
+    from mnist_edge.training.datasets.mnist import load_test_data
     from mnist_edge.training.figures import confusion_figure
 
     return confusion_figure(evaluate(open_model(model), load_test_data(data_dir)), model.name)
 
 
 def _mistakes(model: Path, data_dir: Path) -> "Figure":
-    from mnist_edge.export.evaluate import open_model
-    from mnist_edge.training.data import load_test_data
+    from mnist_edge.parity.evaluate import open_model
+    from mnist_edge.training.datasets.mnist import load_test_data
     from mnist_edge.training.figures import mistakes_figure
 
     test, opened = load_test_data(data_dir), open_model(model)
@@ -114,9 +114,9 @@ def _mistakes(model: Path, data_dir: Path) -> "Figure":
 
 
 def _reliability(model: Path, data_dir: Path) -> "Figure":
-    from mnist_edge.export.evaluate import open_model
+    from mnist_edge.parity.evaluate import open_model
     from mnist_edge.training.calibration import reliability
-    from mnist_edge.training.data import load_test_data
+    from mnist_edge.training.datasets.mnist import load_test_data
     from mnist_edge.training.figures import reliability_figure
 
     test, opened = load_test_data(data_dir), open_model(model)

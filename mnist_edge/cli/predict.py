@@ -85,7 +85,7 @@ def command(
 def _open(model: str | None, min_confidence: float | None, quiet: bool) -> "Recognizer":
     """Open the model and name it on stderr."""
     gc.disable()  # all that the imports make stays: looking for garbage in it takes a twentieth of a cold start
-    from mnist_edge.runtime.choice import BUILT_INS, default_model
+    from mnist_edge.runtime.builtin_models import BUILT_INS, default_model
     from mnist_edge.runtime.recognizer import Recognizer
 
     gc.enable()
@@ -121,7 +121,7 @@ def _names(pictures: tuple[str, ...], recursive: bool, files_from: str | None, n
         raise click.UsageError("--null goes with --files-from.")
     if files_from == STDIN and STDIN in pictures:
         raise click.UsageError("Standard input can't be both a picture and a list of names.")
-    from mnist_edge.cli.sources import expand, listed, standard_input
+    from mnist_edge.cli.inputs import expand, listed, standard_input
 
     def every() -> "Iterator[Item]":
         for name in expand(pictures, recursive):
@@ -136,7 +136,7 @@ def _explained(
     recognizer: "Recognizer", pictures: "list[Item]", target: Path | None, preview: bool
 ) -> "Iterator[Item]":
     """Draw the picture's steps to `target`, and show on stderr what the model sees of each, before the answers."""
-    from mnist_edge.cli.explained import draw, show
+    from mnist_edge.cli.visualize import draw, show
 
     if target:
         if len(pictures) != 1:
@@ -152,7 +152,7 @@ def _explained(
 
 def _tell(recognizer: "Recognizer", pictures: "Iterator[Item]", form: str, top: int, jobs: int) -> int:
     """Print the answers as they come and return the exit code. Where nobody reads them any more, end quietly."""
-    from mnist_edge.cli.answers import FORMS, longest
+    from mnist_edge.cli.formatters import FORMS, longest
 
     known = list(pictures) if form == "table" else None  # its columns depend on all names
     seen: set[Status] = set()
@@ -195,7 +195,7 @@ def _answers(recognizer: "Recognizer", pictures: "Iterable[Item]", jobs: int) ->
 
 def _reported(answers: "Iterable[Prediction]", seen: "set[Status]", total: int | None) -> "Iterator[Prediction]":
     """Pass answers on, telling on stderr what is wrong with them and how far it went, and collect their statuses."""
-    from mnist_edge.cli.sources import shown
+    from mnist_edge.cli.inputs import shown
 
     counting = sys.stderr.isatty() and not sys.stdout.isatty()
     of_total = "" if total is None else f" of {total:,}"

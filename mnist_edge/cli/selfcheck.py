@@ -22,7 +22,7 @@ def command(files: tuple[Path, ...], as_json: bool) -> None:
     Without a FILE, the model that `predict` would take and the built-in ones are checked. A file that gives other
     numbers here than it must fails: the exit code is 1.
     """
-    from mnist_edge.runtime.choice import BUILT_INS, default_model
+    from mnist_edge.runtime.builtin_models import BUILT_INS, default_model
 
     machine, told, failed = _machine(), [], False
     if not as_json:

@@ -8,11 +8,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from mnist_edge.export.export import Artefact
-from mnist_edge.export.layers import LayerReport
-from mnist_edge.export.parity import ParityReport
-from mnist_edge.export.report import Report
-from mnist_edge.training.corrupt import CORRUPTIONS, SEVERITIES
+from mnist_edge.exporting.pipeline import Artefact
+from mnist_edge.parity.layerwise import LayerReport
+from mnist_edge.parity.comparison import ParityReport
+from mnist_edge.exporting.report.report import Report
+from mnist_edge.training.corruptions import CORRUPTIONS, SEVERITIES
 from mnist_edge.training.metrics import CLASSES, Evaluation
 
 UNBOUNDED = 10_000

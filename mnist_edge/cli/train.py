@@ -14,9 +14,9 @@ import click
 from mnist_edge.cli import options
 
 if TYPE_CHECKING:
-    from mnist_edge.training.data import TrainingData
+    from mnist_edge.training.datasets.mnist import TrainingData
     from mnist_edge.training.loop import Epoch, Step, Training
-    from mnist_edge.training.resume import Plan
+    from mnist_edge.training.train_state import Plan
 
 LOSS_EVERY = 215
 """Steps between two printed losses: eight an epoch at batch 32, two at batch 128."""
@@ -103,8 +103,8 @@ def command(
     """
     _round_the_same_way_every_time()
     from mnist_edge.training.checkpoint import make_checkpoint, save_checkpoint
-    from mnist_edge.training.data import load_training_data
-    from mnist_edge.training.resume import Plan, load_training, resume_path
+    from mnist_edge.training.datasets.mnist import load_training_data
+    from mnist_edge.training.train_state import Plan, load_training, resume_path
 
     output = output or Path(f"checkpoints/mnist-{architecture}.safetensors")
     data = load_training_data(data_dir)
@@ -159,7 +159,7 @@ def _not_forgotten(path: Path) -> None:
 def _run(training: "Training", plan: "Plan", data: "TrainingData", output: Path, curves: Path | None) -> None:
     """Train to the end, saving after each epoch. Ctrl-C stops with the last whole epoch saved."""
     from mnist_edge.training.loop import train_epoch
-    from mnist_edge.training.resume import resume_path, save_training
+    from mnist_edge.training.train_state import resume_path, save_training
 
     drawn = 0.0
     with _Progress(plan.recipe.epochs) as progress:

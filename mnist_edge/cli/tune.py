@@ -49,7 +49,7 @@ def command(
     Trials are judged on the 5,000 held-back training images; those below the median of the others are ended early.
     The same command again continues the study. Prints the command that trains the best trial.
     """
-    from mnist_edge.training.data import load_training_data
+    from mnist_edge.training.datasets.mnist import load_training_data
     from mnist_edge.training.figures import importance_figure, save_figure
     from mnist_edge.training.recipe import recipe_for
     from mnist_edge.training.tune import Search, best_recipe, importance, open_study, tune

@@ -10,7 +10,7 @@ import click
 from mnist_edge.cli import options
 
 if TYPE_CHECKING:
-    from mnist_edge.export.report import Report
+    from mnist_edge.exporting.report.report import Report
 
 REPORT_FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -45,10 +45,10 @@ def command(
     A file that was altered, or that answers otherwise than the trained model, fails: the exit code is 1 and stderr
     says why.
     """
-    from mnist_edge.export.junit import junit
-    from mnist_edge.export.reference import load_reference
-    from mnist_edge.export.report import report_on, with_layers
-    from mnist_edge.files import staging
+    from mnist_edge.exporting.report.junit import junit
+    from mnist_edge.parity.reference import load_reference
+    from mnist_edge.exporting.report.report import report_on, with_layers
+    from mnist_edge.atomic import staging
 
     _keep_apart(html, junit_file, *artefacts, reference)
     trained = load_reference(reference, data_dir)
@@ -57,7 +57,7 @@ def command(
         reports = [with_layers(report, trained) for report in reports]
     with staging() as stage:
         if html:
-            from mnist_edge.export.html import html_report
+            from mnist_edge.exporting.report.html import html_report
 
             stage(html, html_report(reports, trained))
         if junit_file:

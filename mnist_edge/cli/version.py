@@ -9,8 +9,8 @@ def show(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     """Print the version and the built-in models with the SHA-256 of their files, and end."""
     if not value or ctx.resilient_parsing:
         return
-    from mnist_edge.files import read_bytes, sha256
-    from mnist_edge.runtime.choice import BUILT_IN, BUILT_INS
+    from mnist_edge.atomic import read_bytes, sha256
+    from mnist_edge.runtime.builtin_models import BUILT_IN, BUILT_INS
 
     click.echo(f"mnist-edge {__version__}")
     for name, path in BUILT_INS.items():

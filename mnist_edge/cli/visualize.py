@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from mnist_edge.files import atomic_write
-from mnist_edge.runtime.explain import explain, preview
-from mnist_edge.runtime.image import NoDigitError, PictureError, prepare
+from mnist_edge.atomic import atomic_write
+from mnist_edge.runtime.visualize import explain, preview
+from mnist_edge.preprocessing.mnist_v2.pipeline import NoDigitError, PictureError, prepare
 from mnist_edge.runtime.parallel import Item
 from mnist_edge.runtime.recognizer import Recognizer, open_picture
 

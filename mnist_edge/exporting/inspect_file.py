@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from mnist_edge.errors import UserError
-from mnist_edge.export.format import ArtefactError
-from mnist_edge.export.formats import format_of
-from mnist_edge.files import read_bytes, sha256
-from mnist_edge.runtime.seal import SealError, check_seal
+from mnist_edge.formats.base import ArtefactError
+from mnist_edge.formats.registry import format_of
+from mnist_edge.atomic import read_bytes, sha256
+from mnist_edge.artifact.checksum import SealError, check_seal
 from mnist_edge.training.checkpoint import load_checkpoint
 
 

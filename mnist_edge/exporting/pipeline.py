@@ -11,14 +11,14 @@ import torch
 
 import mnist_edge
 from mnist_edge.errors import UserError
-from mnist_edge.export.candidates import Candidate, weigh
-from mnist_edge.export.format import Format
-from mnist_edge.export.parity import NO_GOALS, Goals, ParityReport, Reference
-from mnist_edge.export.verify import expected_contract, judge
-from mnist_edge.files import Stage, sha256, staging
-from mnist_edge.runtime.contract import UNQUANTIZED, Contract
-from mnist_edge.runtime.manifest import MANIFEST, manifest_bytes, read_manifest
-from mnist_edge.runtime.seal import seal
+from mnist_edge.exporting.scheme_search import Candidate, weigh
+from mnist_edge.formats.base import Format
+from mnist_edge.parity.comparison import NO_GOALS, Goals, ParityReport, Reference
+from mnist_edge.parity.verify import expected_contract, judge
+from mnist_edge.atomic import Stage, sha256, staging
+from mnist_edge.artifact.contract import UNQUANTIZED, Contract
+from mnist_edge.artifact.manifest import MANIFEST, manifest_bytes, read_manifest
+from mnist_edge.artifact.checksum import seal
 
 OPSET = 18
 """ONNX opset that is written unless another is asked for: the lowest for which torch's exporter has implementations."""

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.errors import UserError
-from mnist_edge.export.format import ArtefactError, Format
-from mnist_edge.export.parity import Reference, compare_logits, eager_predictor, in_batches
+from mnist_edge.formats.base import ArtefactError, Format
+from mnist_edge.parity.comparison import Reference, compare_logits, eager_predictor, in_batches
 
 
 @dataclass(frozen=True)

@@ -1,49 +1,361 @@
-"""What a format is."""
+"""What a format is, as data, and what its modules give: exporter, runner, inspector."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import importlib.util
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from importlib import import_module
 from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self, cast
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import nn
 
-from mnist_edge.export.weights import Stored
-from mnist_edge.runtime.contract import Contract
-from mnist_edge.runtime.golden import Golden
-from mnist_edge.runtime.session import Predict
+from mnist_edge.artifact.bundle import Bundle
+from mnist_edge.artifact.contract import Contract
+from mnist_edge.artifact.test_vectors import TEST_VECTORS_KEY, TestVectors
+from mnist_edge.errors import ArtifactError, UserError
+from mnist_edge.types import AnyArray, BoolMask, Images, Logits, Predict
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
-class ArtefactError(ValueError):
-    """An exported file can't be loaded or run in its own runtime."""
+class Precision(StrEnum):
+    """The type in which weights are stored."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """An exported file, open in its own runtime.
+class Tolerance:
+    """What an exported artifact may differ by from the trained model.
 
     Attributes:
-        contract: what the file says of itself.
-        golden: the images that it carries, with the logits they must give.
-        weights: what it stores, under the trained model's names.
-        predict: images → logits; raises `ArtefactError` where the file does not take a batch.
-        problems: a line for each way in which the file's structure is not as its contract says.
+        batches: the batch sizes at which it is compared; the last one is that of deployment.
+        max_abs_diff: the largest |Δlogit| allowed, or None where only answers count.
+        min_agreement: the least share of images whose top-1 answer is the same, in [0, 1].
+        max_accuracy_drop: by how much the accuracy may be lower, in [0, 1].
+    """
+
+    batches: tuple[int, ...]
+    max_abs_diff: float | None
+    min_agreement: float
+    max_accuracy_drop: float
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How numbers are stored and computed.
+
+    Attributes:
+        name: in contracts and on the command line.
+        precision: the type in which the weights are stored.
+        batch_invariant: whether the answer to an image is the same whatever else is in its batch. Where it is not, the
+            artifact is judged, and run, at batch 1.
+        device_bound: the largest |Δlogit| that another processor may show.
+        tolerance: by which artifacts are judged.
+    """
+
+    name: str
+    precision: Precision
+    batch_invariant: bool
+    device_bound: float
+    tolerance: Tolerance
+
+    @property
+    def quantized(self) -> bool:
+        """Whether the weights are stored in fewer bits than they were trained in."""
+        return self.precision is not Precision.FP32
+
+
+FLOAT_BOUND = 1e-4
+"""|Δlogit| between processors where all is computed in float32: only the order of sums differs. 1.5e-5 was measured."""
+
+FLOAT32 = Scheme(
+    name="none",
+    precision=Precision.FP32,
+    batch_invariant=True,
+    device_bound=FLOAT_BOUND,
+    tolerance=Tolerance(batches=(1, 7, 1_000), max_abs_diff=1e-4, min_agreement=1.0, max_accuracy_drop=0.0),
+)
+"""The trained weights as they are."""
+
+INT8_TOLERANCE = Tolerance(batches=(1,), max_abs_diff=None, min_agreement=0.998, max_accuracy_drop=0.0010)
+"""Weights in 8 bits: answers count, not logits, one image at a time, as the runner gives them."""
+
+
+@dataclass(frozen=True)
+class FormatSpec:
+    """What a format is. Everything that depends on the format is read off this; importing it imports nothing else.
+
+    Attributes:
+        name: what the command line calls it.
+        suffix: how the names of its artifacts end.
+        module: the package with its modules: `exporter` (see `Exporter`), `runner` (see `RunnerModule`) and, where
+            weights or intermediates can be read, `inspector` (see `Inspector`).
+        schemes: the ways to store and compute that it has, the first one unquantized if it has that.
+        runs_on: where its artifacts run, for people.
+        run_packages: what importing its runner needs, by import name.
+        export_packages: what importing its exporter and inspector needs beside PyTorch, by import name.
+        export_extra: the extra of mnist-edge that brings what exporting needs.
+        run_extra: the extra that brings what running needs; None where `pip install mnist-edge` does.
+        tools: programs on the PATH that exporting or running needs.
+        options: whole numbers that its exporter takes, with their defaults, such as the ONNX opset.
+        batch: the only number of images that its artifacts take at once, or None where they take any.
+        max_images: how many images its proof may cost, where one is slow (an emulator); None is all of them.
+        folder: whether an artifact is a folder.
+        embeds_metadata: whether contract and test vectors travel inside; else in a sidecar.
+        readable_weights: whether its inspector reads the stored weights.
+        intermediates: whether its inspector shows the values between layers.
+    """
+
+    name: str
+    suffix: str
+    module: str
+    schemes: tuple[Scheme, ...]
+    runs_on: str
+    run_packages: tuple[str, ...]
+    export_packages: tuple[str, ...] = ()
+    export_extra: str = "export"
+    run_extra: str | None = None
+    tools: tuple[str, ...] = ()
+    options: Mapping[str, int] = field(default_factory=dict)
+    batch: int | None = None
+    max_images: int | None = None
+    folder: bool = False
+    embeds_metadata: bool = True
+    readable_weights: bool = True
+    intermediates: bool = True
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """The precisions that it can be exported in."""
+        return tuple(dict.fromkeys(scheme.precision for scheme in self.schemes))
+
+    def schemes_of(self, precision: Precision) -> tuple[Scheme, ...]:
+        """Return the schemes of a precision; none where the format does not have it."""
+        return tuple(scheme for scheme in self.schemes if scheme.precision is precision)
+
+    def scheme(self, name: str) -> Scheme | None:
+        """Return the scheme of that name, or None."""
+        return next((scheme for scheme in self.schemes if scheme.name == name), None)
+
+    def batches(self, scheme: Scheme) -> tuple[int, ...]:
+        """Return the batch sizes at which artifacts are compared; the last one is that of deployment."""
+        return scheme.tolerance.batches if self.batch is None else (self.batch,)
+
+    def missing_to_run(self) -> list[str]:
+        """Return the packages and programs that running needs and this machine does not have."""
+        return _missing(self.run_packages, self.tools)
+
+    def missing_to_export(self) -> list[str]:
+        """Return the packages and programs that exporting needs and this machine does not have."""
+        return _missing(("torch", *self.run_packages, *self.export_packages), self.tools)
+
+    def exporter(self) -> "Exporter":
+        """Import the exporter.
+
+        Raises:
+            UserError: a package or a program that it needs is not installed.
+        """
+        self._require(self.missing_to_export(), "export to", self.export_extra)
+        return cast("Exporter", import_module(f"{self.module}.exporter"))
+
+    def inspector(self) -> "Inspector":
+        """Import the inspector; raises as `exporter` does."""
+        self._require(self.missing_to_export(), "look into", self.export_extra)
+        return cast("Inspector", import_module(f"{self.module}.inspector"))
+
+    def open(self, bundle: Bundle) -> "Runner":
+        """Open an artifact in the format's runtime.
+
+        Raises:
+            ArtifactError: it can't be opened, or carries no contract that is understood here.
+            UserError: a package or a program that it needs is not installed.
+        """
+        self._require(self.missing_to_run(), "run", self.run_extra)
+        return cast("RunnerModule", import_module(f"{self.module}.runner")).open_runner(bundle)
+
+    def _require(self, missing: Sequence[str], action: str, extra: str | None) -> None:
+        if missing:
+            raise UserError(
+                f"cannot {action} {self.name}: {', '.join(missing)} not installed; {install_command(extra, self.tools)}"
+            )
+
+
+def install_command(extra: str | None, tools: Sequence[str] = ()) -> str:
+    """Return the command that installs what a format needs, and which programs it needs beside that."""
+    command = f"pip install 'mnist-edge[{extra}]'" if extra else "pip install mnist-edge"
+    return f"{command}, and the programs {', '.join(tools)}" if tools else command
+
+
+def _missing(packages: Sequence[str], tools: Sequence[str]) -> list[str]:
+    absent = [name for name in dict.fromkeys(packages) if importlib.util.find_spec(name) is None]
+    return absent + [name for name in tools if shutil.which(name) is None]
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """One artifact that an exporter is asked for.
+
+    Attributes:
+        contract: what the artifact shall carry.
+        test_vectors: the same, of the trained model, with the bound of the scheme.
+        scheme: how it is to be stored and computed.
     """
 
     contract: Contract
-    golden: Golden
-    weights: dict[str, Stored]
-    predict: Predict
-    problems: tuple[str, ...]
+    test_vectors: TestVectors
+    scheme: Scheme
+
+
+class Exporter(Protocol):
+    """The module `exporter` of a format; it runs on the build machine."""
+
+    def export(self, model: "nn.Module", requests: Sequence[ExportRequest]) -> list[Bundle]:
+        """Return an artifact for each request, with its metadata and a place for its checksum.
+
+        Args:
+            model: the trained model, in `eval()`.
+            requests: of one checkpoint; they may differ in their scheme.
+
+        Raises:
+            UserError: the format can't give what was asked.
+        """
+        ...
+
+
+class RunnerModule(Protocol):
+    """The module `runner` of a format; on a device it needs the format's runtime alone."""
+
+    def open_runner(self, bundle: Bundle) -> "Runner":
+        """Open an artifact; raises `ArtifactError` where that can't be done."""
+        ...
 
 
 @dataclass(frozen=True)
-class Structure:
-    """What a file is made of.
+class Runner:
+    """An artifact, open in its own runtime; a context manager.
+
+    Attributes:
+        contract: what the artifact says of itself.
+        metadata: what it carries, by key.
+        predict: images → logits; raises `ArtifactError` where the artifact does not take a batch.
+        mismatches: a line for each way in which its inputs and outputs are not as its contract says, as far as the
+            runtime shows.
+        close: lets go of files, sessions, child processes.
+    """
+
+    contract: Contract
+    metadata: Mapping[str, str]
+    predict: Predict
+    mismatches: tuple[str, ...] = ()
+    close: Callable[[], None] = lambda: None
+
+    @cached_property
+    def test_vectors(self) -> TestVectors:
+        """The images that it carries, with the logits they must give; raises `TestVectorsError` where it has none."""
+        return TestVectors.from_json(self.metadata.get(TEST_VECTORS_KEY), self.contract.task)
+
+    def predict_in_batches(self, images: Images, batch: int) -> Logits:
+        """Return the logits of images given in batches of `batch`; see `predict_in_batches`."""
+        return predict_in_batches(self.predict, images, batch, pad=self.contract.batch is not None)
+
+    def __enter__(self) -> Self:
+        """Return the runner."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+
+def predict_in_batches(predict: Predict, images: Images, batch: int, *, pad: bool = False) -> Logits:
+    """Return the logits, float32 `[N, classes]`, of images given to `predict` in batches of `batch`.
+
+    The last batch may be smaller, or, with `pad`, is filled up with black images, whose logits are dropped.
+
+    Raises:
+        ArtifactError: the output is not of the shape or type of logits.
+    """
+    results = []
+    for start in range(0, len(images), batch):
+        chunk = images[start : start + batch]
+        count = len(chunk)
+        if pad and count < batch:
+            chunk = np.concatenate([chunk, np.zeros((batch - count, *chunk.shape[1:]), np.float32)])
+        logits = predict(chunk)
+        if logits.ndim != 2 or len(logits) != len(chunk) or logits.dtype != np.float32:
+            raise ArtifactError(
+                f"a batch of {len(chunk)} images gives {logits.dtype} {list(logits.shape)}, "
+                f"expected float32 [{len(chunk)}, classes]"
+            )
+        results.append(logits[:count])
+    return np.concatenate(results)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredTensor:
+    """A weight as an artifact stores it.
+
+    Attributes:
+        dequantized: what it stands for, float32, in the checkpoint's layout.
+        step: between two neighboring values that could be stored, of a shape that broadcasts; 0 for float32.
+        saturated: where the stored number is the least or greatest there is, so that rounding may have been cut off.
+    """
+
+    dequantized: AnyArray
+    step: AnyArray
+    saturated: BoolMask
+
+
+def float_tensor(values: AnyArray) -> StoredTensor:
+    """Return a weight that is stored as float32."""
+    return StoredTensor(values, np.zeros(1, np.float32), np.zeros(1, np.bool_))
+
+
+def half_tensor(values: AnyArray) -> StoredTensor:
+    """Return a weight that is stored as float16: neighboring values are 2⁻¹⁰ of their size apart (IEEE 754)."""
+    return StoredTensor(
+        values.astype(np.float32), np.spacing(np.abs(values)).astype(np.float32), np.zeros(1, np.bool_)
+    )
+
+
+def int8_tensor(levels: AnyArray, scale: AnyArray, zero_point: AnyArray | None, axis: int) -> StoredTensor:
+    """Return a weight that is stored in 8 bits and stands for (levels - zero point) · scale.
+
+    Args:
+        levels: int8 or uint8.
+        scale: one number, or one for each index along `axis`.
+        zero_point: the same, or None for 0.
+        axis: of the output channels.
+    """
+    shape = [-1 if side == axis else 1 for side in range(levels.ndim)]
+    step = scale.astype(np.float32).reshape(shape if scale.size > 1 else [1] * levels.ndim)
+    zero = np.zeros(1, np.int32) if zero_point is None else zero_point.astype(np.int32).reshape(-1)
+    shifted = levels.astype(np.int32) - (zero.reshape(shape) if zero.size > 1 else zero)
+    limits = np.iinfo(levels.dtype)
+    return StoredTensor(
+        dequantized=(shifted * step).astype(np.float32),
+        step=step,
+        saturated=(levels == limits.min) | (levels == limits.max),
+    )
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """What an artifact is made of.
 
     Attributes:
         operators: how often each occurs.
-        parameters: how many numbers were learnt.
+        parameters: how many numbers were learned.
         tensors: element type and shape of each tensor of them.
     """
 
@@ -53,57 +365,78 @@ class Structure:
 
 
 @dataclass(frozen=True)
-class LayerValues:
-    """What a file computes at one layer with weights, for a batch of images.
+class Inspection:
+    """What the build machine reads in an artifact.
 
     Attributes:
-        given: the layer's input before any quantisation, float32 `[N, …]`.
-        result: its output before the activation function, float32 `[N, …]`; batch normalisation is part of the layer.
+        summary: what it is made of.
+        weights: what it stores, under the trained model's names.
+        problems: a line for each way in which its structure is not as its contract and test vectors say.
     """
 
-    given: NDArray[np.float32]
-    result: NDArray[np.float32]
+    summary: ModelSummary
+    weights: Mapping[str, StoredTensor]
+    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Inside:
-    """An exported file, open so that the values between its layers can be seen.
+class LayerIO:
+    """What an artifact computes at one layer with weights, for a batch of images.
+
+    Attributes:
+        input: before any quantization, float32 `[N, …]`.
+        output: before the activation function, float32 `[N, …]`; batch normalization is part of the layer.
+    """
+
+    input: AnyArray
+    output: AnyArray
+
+
+@dataclass(frozen=True)
+class Intermediates:
+    """An artifact, open so that the values between its layers can be seen.
 
     Attributes:
         run: images → the values at each layer, by the name of the trained model's module, and the logits; raises
-            `ArtefactError` where the file does not take a batch.
-        weights: weight and bias of each layer as the trained model's module has them, float32, dequantised and with
-            batch normalisation folded in; layers whose weights can't be read are missing.
+            `ArtifactError` where the artifact does not take a batch.
+        weights: weight and bias of each layer as the trained model's module has them, float32, dequantized and with
+            batch normalization folded in; layers whose weights can't be read are missing.
     """
 
-    run: Callable[[NDArray[np.float32]], tuple[dict[str, LayerValues], NDArray[np.float32]]]
-    weights: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
+    run: Callable[[Images], tuple[dict[str, LayerIO], Logits]]
+    weights: Mapping[str, tuple[AnyArray, AnyArray]]
+
+
+class Inspector(Protocol):
+    """The module `inspector` of a format; it runs on the build machine."""
+
+    def inspect(self, bundle: Bundle, runner: Runner) -> Inspection:
+        """Return what can be read in an artifact that its runner has opened; raises `ArtifactError`."""
+        ...
+
+    def open_intermediates(self, bundle: Bundle, names: tuple[str, ...]) -> Intermediates:
+        """Open an artifact so that the layers of these names, in the order of the computation, can be seen.
+
+        Raises:
+            ArtifactError: it can't be run, or its layers can't be told apart.
+        """
+        ...
 
 
 @dataclass(frozen=True)
-class Format:
-    """One way out.
+class ArtifactFile:
+    """An artifact that was read.
 
     Attributes:
-        name: what the command line calls it.
-        suffix: of its files, with the dot.
-        precisions: those that it can be exported in.
-        schemes: the ways in which it can be quantised to int8.
-        has_opset: whether its files are written for an ONNX opset.
-        export: a model in `eval()`, the contracts that its files shall carry, and golden vectors → the bytes of each
-            file, not sealed yet. The contracts may differ in precision and scheme.
-        load: opens a file; raises `ArtefactError` where that can't be done.
-        structure: what a file that can be loaded is made of.
-        layers: opens a file so that the layers of these names, in the order of the computation, can be seen; raises
-            `ArtefactError` where they can't be told. None where a format does not show them.
+        path: where it is, or shall be.
+        spec: its format.
+        bundle: its bytes.
     """
 
-    name: str
-    suffix: str
-    precisions: tuple[str, ...]
-    schemes: tuple[str, ...]
-    has_opset: bool
-    export: Callable[[nn.Module, Sequence[Contract], Golden], list[bytes]]
-    load: Callable[[Path], Loaded]
-    structure: Callable[[Path], Structure]
-    layers: Callable[[Path, tuple[str, ...]], Inside] | None = None
+    path: Path
+    spec: FormatSpec
+    bundle: Bundle
+
+    def open(self) -> Runner:
+        """Open it in its own runtime; raises as `FormatSpec.open` does."""
+        return self.spec.open(self.bundle)

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.errors import UserError
-from mnist_edge.export.evaluate import OpenModel
-from mnist_edge.export.format import ArtefactError
-from mnist_edge.export.parity import Reference, Tolerance, eager_predictor, in_batches, round_up
-from mnist_edge.export.statistics import absolute_errors, margin
-from mnist_edge.runtime.session import Predict
+from mnist_edge.parity.evaluate import OpenModel
+from mnist_edge.formats.base import ArtefactError
+from mnist_edge.parity.comparison import Reference, Tolerance, eager_predictor, in_batches, round_up
+from mnist_edge.parity.statistics import absolute_errors, margin
+from mnist_edge.formats.onnx.runner import Predict
 
 Images = NDArray[np.float32]
 

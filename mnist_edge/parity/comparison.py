@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mnist_edge.export.certainty import calibrated_certainty
-from mnist_edge.export.format import ArtefactError
-from mnist_edge.export.golden import choose_golden, exact_logits
-from mnist_edge.runtime.golden import Golden
-from mnist_edge.runtime.session import Predict
+from mnist_edge.parity.ood_threshold import calibrated_certainty
+from mnist_edge.formats.base import ArtefactError
+from mnist_edge.parity.test_vectors import choose_golden, exact_logits
+from mnist_edge.artifact.test_vectors import Golden
+from mnist_edge.formats.onnx.runner import Predict
 from mnist_edge.training.checkpoint import Checkpoint
-from mnist_edge.training.data import Split, TrainingData
+from mnist_edge.training.datasets.mnist import Split, TrainingData
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.errors import UserError
-from mnist_edge.export.format import ArtefactError
-from mnist_edge.export.formats import format_of
-from mnist_edge.export.parity import TOLERANCES, eager_predictor, in_batches
-from mnist_edge.runtime.session import Predict, check_finite
+from mnist_edge.formats.base import ArtefactError
+from mnist_edge.formats.registry import format_of
+from mnist_edge.parity.comparison import TOLERANCES, eager_predictor, in_batches
+from mnist_edge.formats.onnx.runner import Predict, check_finite
 from mnist_edge.training.checkpoint import load_checkpoint
-from mnist_edge.training.corrupt import CORRUPTIONS, SEVERITIES, corrupt
-from mnist_edge.training.data import Split
+from mnist_edge.training.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from mnist_edge.training.datasets.mnist import Split
 from mnist_edge.training.metrics import Evaluation, evaluate_logits
 
 Robustness = dict[str, list[float]]

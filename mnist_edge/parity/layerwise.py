@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mnist_edge.export.chain import Step, chain, unchanged
-from mnist_edge.export.format import ArtefactError, Inside, LayerValues
-from mnist_edge.export.formats import format_of
-from mnist_edge.export.statistics import json_numbers
+from mnist_edge.parity.layer_trace import Step, chain, unchanged
+from mnist_edge.formats.base import ArtefactError, Inside, LayerValues
+from mnist_edge.formats.registry import format_of
+from mnist_edge.parity.statistics import json_numbers
 
 Array = NDArray[np.float32]
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.runtime.doubt import evidence
+from mnist_edge.runtime.ood import evidence
 
 FALSE_ALARMS = 0.01
 """Share of the held-back digits that are called uncertain; of the test images, which are harder, more are."""

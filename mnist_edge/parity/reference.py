@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from mnist_edge.export.parity import Reference, make_reference
+from mnist_edge.parity.comparison import Reference, make_reference
 from mnist_edge.training.checkpoint import load_checkpoint
-from mnist_edge.training.data import load_test_data, load_training_data
+from mnist_edge.training.datasets.mnist import load_test_data, load_training_data
 
 
 def load_reference(checkpoint: Path, data_dir: Path) -> Reference:

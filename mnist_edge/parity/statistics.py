@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 from scipy.stats import binomtest
 
-from mnist_edge.export.parity import round_up
+from mnist_edge.parity.comparison import round_up
 from mnist_edge.training.metrics import wilson_interval
 
 Logits = NDArray[np.float32]

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mnist_edge.runtime.golden import Golden
-from mnist_edge.training.data import Split
+from mnist_edge.artifact.test_vectors import Golden
+from mnist_edge.training.datasets.mnist import Split
 
 TYPICAL = 2
 """Images of each class whose margin is nearest to the class's median."""

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.export.format import ArtefactError, Format, Loaded
-from mnist_edge.export.formats import format_of
-from mnist_edge.export.golden import golden_problems
-from mnist_edge.export.parity import (
+from mnist_edge.formats.base import ArtefactError, Format, Loaded
+from mnist_edge.formats.registry import format_of
+from mnist_edge.parity.test_vectors import golden_problems
+from mnist_edge.parity.comparison import (
     NO_GOALS,
     TOLERANCES,
     Goals,
@@ -21,11 +21,11 @@ from mnist_edge.export.parity import (
     in_batches,
     shortfalls,
 )
-from mnist_edge.export.weights import weight_problems
-from mnist_edge.files import read_bytes, sha256
-from mnist_edge.runtime.contract import UNQUANTIZED, Contract
-from mnist_edge.runtime.manifest import MANIFEST, read_manifest
-from mnist_edge.runtime.seal import SealError, check_seal
+from mnist_edge.parity.weights import weight_problems
+from mnist_edge.atomic import read_bytes, sha256
+from mnist_edge.artifact.contract import UNQUANTIZED, Contract
+from mnist_edge.artifact.manifest import MANIFEST, read_manifest
+from mnist_edge.artifact.checksum import SealError, check_seal
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from mnist_edge.export.chain import chain
+from mnist_edge.parity.layer_trace import chain
 
 _HALF = 0.502
 """Rounding to the nearest step moves a weight by half a step, and the arithmetic around it by a little more."""

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mnist_edge.runtime.image import STRONG
-from mnist_edge.runtime.place import CENTRE, FIELD, fills_box
+from mnist_edge.preprocessing.mnist_v2.pipeline import STRONG
+from mnist_edge.preprocessing.mnist_v2.size_normalization import CENTRE, FIELD, fills_box
 
 _MOMENTS = np.ascontiguousarray(
     np.stack([np.ones((FIELD, FIELD)), *(np.indices((FIELD, FIELD)) + 0.5)]).reshape(3, -1), dtype=np.float32

@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 
-from mnist_edge.runtime.image import PictureError
+from mnist_edge.preprocessing.mnist_v2.pipeline import PictureError
 
 MAX_FILE = 32 << 20
 """Most bytes of a picture file."""

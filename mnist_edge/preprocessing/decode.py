@@ -17,8 +17,8 @@ from importlib import import_module
 
 from PIL import Image, ImageFile
 
-from mnist_edge.runtime.image import PictureError
-from mnist_edge.runtime.regular import check_length, read_file
+from mnist_edge.preprocessing.mnist_v2.pipeline import PictureError
+from mnist_edge.preprocessing.bounded_read import check_length, read_file
 
 MAX_DECODED = 85 << 20
 """Most bytes that Pillow may need for the decoded picture: 89 million grey pixels, or 22 million of colour.

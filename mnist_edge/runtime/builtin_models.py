@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mnist_edge.runtime.manifest import read_manifest
+from mnist_edge.artifact.manifest import read_manifest
 
 _MODELS = Path(__file__).parent.parent / "models"
 

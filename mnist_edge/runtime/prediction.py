@@ -57,7 +57,7 @@ class Prediction:
 def score(logits: list[float], temperature: float) -> tuple[int, tuple[float, ...], float]:
     """Return which logit is the greatest, the probabilities (softmax), and the evidence for any digit at all.
 
-    The evidence is log Σ exp(logit / temperature); see `mnist_edge.runtime.doubt`. The logits are divided by the
+    The evidence is log Σ exp(logit / temperature); see `mnist_edge.runtime.ood`. The logits are divided by the
     temperature before all else. In plain Python, which for ten numbers is quicker than numpy.
     """
     highest = max(logits)

@@ -10,19 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mnist_edge.runtime import image
-from mnist_edge.runtime.arrays import as_input, from_array
-from mnist_edge.runtime.choice import BUILT_IN, BUILT_INS
-from mnist_edge.runtime.decode import decode, load
-from mnist_edge.runtime.place import FIELD
+from mnist_edge.preprocessing.mnist_v2 import pipeline as image
+from mnist_edge.preprocessing.array_input import as_input, from_array
+from mnist_edge.runtime.builtin_models import BUILT_IN, BUILT_INS
+from mnist_edge.preprocessing.decode import decode, load
+from mnist_edge.preprocessing.mnist_v2.size_normalization import FIELD
 from mnist_edge.runtime.prediction import Prediction, Status, score
-from mnist_edge.runtime.regular import MAX_FILE
-from mnist_edge.runtime.session import Model, load_model, open_model
+from mnist_edge.preprocessing.bounded_read import MAX_FILE
+from mnist_edge.formats.onnx.runner import Model, load_model, open_model
 
 __all__ = ["Prediction", "Recognizer", "Source", "Status"]
 
 Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | NDArray[Any]
-"""A picture: path, content of a file, file object, Pillow image, or array (see `mnist_edge.runtime.arrays`)."""
+"""A picture: path, content of a file, file object, Pillow image, or array (see `mnist_edge.preprocessing.array_input`)."""
 
 AnySource = TypeVar("AnySource", bound=Source)
 

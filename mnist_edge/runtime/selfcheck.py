@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.errors import UserError
-from mnist_edge.files import read_bytes
-from mnist_edge.runtime.contract import Contract, ContractError
-from mnist_edge.runtime.golden import Golden, GoldenError
-from mnist_edge.runtime.session import Predict, SessionError, open_checked, predictor, session_golden
+from mnist_edge.atomic import read_bytes
+from mnist_edge.artifact.contract import Contract, ContractError
+from mnist_edge.artifact.test_vectors import Golden, GoldenError
+from mnist_edge.formats.onnx.runner import Predict, SessionError, open_checked, predictor, session_golden
 
 
 @dataclass(frozen=True)

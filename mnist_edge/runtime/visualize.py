@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from mnist_edge.runtime.grey import upright
-from mnist_edge.runtime.image import Step, steps
+from mnist_edge.preprocessing.mnist_v2.grayscale import upright
+from mnist_edge.preprocessing.mnist_v2.pipeline import Step, steps
 
 if TYPE_CHECKING:
     from mnist_edge.runtime.recognizer import Prediction

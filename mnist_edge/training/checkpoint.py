@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 import mnist_edge
 from mnist_edge.errors import UserError
-from mnist_edge.files import atomic_write, sha256
+from mnist_edge.atomic import atomic_write, sha256
 from mnist_edge.training.calibration import fit_temperature
-from mnist_edge.training.data import TrainingData
+from mnist_edge.training.datasets.mnist import TrainingData
 from mnist_edge.training.loop import Epoch, Training, answer
-from mnist_edge.training.model import build_model
+from mnist_edge.training.architectures.registry import build_model
 from mnist_edge.training.recipe import Recipe
-from mnist_edge.training.resume import Plan
-from mnist_edge.training.tensors import read_tensors, tensors_to_bytes
+from mnist_edge.training.train_state import Plan
+from mnist_edge.training.safetensors_io import read_tensors, tensors_to_bytes
 
 VERSION = 1
 """Version of the metadata's layout."""
@@ -29,7 +29,7 @@ class Checkpoint:
     """Weights and how they were made.
 
     Attributes:
-        architecture: a key of `mnist_edge.training.model.ARCHITECTURES`.
+        architecture: a key of `mnist_edge.training.architectures.registry.ARCHITECTURES`.
         weights: the model's `state_dict`.
         recipe: how it was trained.
         seed: what the initial weights, the order of the images and the augmentation were drawn from.

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from mnist_edge.errors import UserError
-from mnist_edge.files import atomic_write
+from mnist_edge.atomic import atomic_write
 from mnist_edge.training.augment import Augmentation, augment
 from mnist_edge.training.calibration import BINS, Reliability
-from mnist_edge.training.corrupt import CORRUPTIONS, SEVERITIES, corrupt
-from mnist_edge.training.data import Split
+from mnist_edge.training.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from mnist_edge.training.datasets.mnist import Split
 from mnist_edge.training.loop import Epoch
 from mnist_edge.training.metrics import CLASSES, Evaluation
 from mnist_edge.training.recipe import Recipe

@@ -10,7 +10,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from mnist_edge.errors import UserError
 from mnist_edge.training.augment import augment
-from mnist_edge.training.data import Split, TrainingData, batches
+from mnist_edge.training.datasets.mnist import Split, TrainingData, batches
 from mnist_edge.training.recipe import Recipe
 
 

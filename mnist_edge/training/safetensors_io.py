@@ -9,7 +9,7 @@ import safetensors.torch
 from torch import Tensor
 
 from mnist_edge.errors import UserError
-from mnist_edge.files import atomic_write, read_bytes, sha256
+from mnist_edge.atomic import atomic_write, read_bytes, sha256
 
 _KEY = "mnist_edge"  # one key only: safetensors writes several in no fixed order
 

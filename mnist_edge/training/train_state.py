@@ -8,9 +8,9 @@ from torch import Tensor
 
 from mnist_edge.errors import UserError
 from mnist_edge.training.loop import Epoch, Training, begin
-from mnist_edge.training.model import build_model
+from mnist_edge.training.architectures.registry import build_model
 from mnist_edge.training.recipe import Recipe
-from mnist_edge.training.tensors import read_tensors, write_tensors
+from mnist_edge.training.safetensors_io import read_tensors, write_tensors
 
 VERSION = 1
 """Version of the file's layout."""
@@ -24,7 +24,7 @@ class Plan:
     """What a training is of: with the same plan and versions it ends with the same bytes.
 
     Attributes:
-        architecture: a key of `mnist_edge.training.model.ARCHITECTURES`.
+        architecture: a key of `mnist_edge.training.architectures.registry.ARCHITECTURES`.
         recipe: how it is trained.
         seed: what the initial weights, the order of the images and the augmentation are drawn from.
         data_digest: SHA-256 of the training images and labels.

@@ -12,9 +12,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from mnist_edge.errors import UserError
 from mnist_edge.training.augment import Augmentation
-from mnist_edge.training.data import TrainingData
+from mnist_edge.training.datasets.mnist import TrainingData
 from mnist_edge.training.loop import begin, train_epoch
-from mnist_edge.training.model import build_model
+from mnist_edge.training.architectures.registry import build_model
 from mnist_edge.training.recipe import Recipe
 
 STARTUP_TRIALS = 4
@@ -29,7 +29,7 @@ class Search:
     """What is searched.
 
     Attributes:
-        architecture: a key of `mnist_edge.training.model.ARCHITECTURES`.
+        architecture: a key of `mnist_edge.training.architectures.registry.ARCHITECTURES`.
         recipe: what the settings that are not searched are taken from.
         epochs: of each trial.
         seed: of each trial's weights, order and augmentation; what is tried is drawn anew by every process.

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_edge.runtime.choice import BUILT_IN
-from mnist_edge.runtime.seal import UNSEALED, SealError, check_seal, seal
+from mnist_edge.runtime.builtin_models import BUILT_IN
+from mnist_edge.artifact.checksum import UNSEALED, SealError, check_seal, seal
 
 SEALED = BUILT_IN.read_bytes()
 

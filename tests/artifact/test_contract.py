@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_edge.runtime.contract import Contract, ContractError
+from mnist_edge.artifact.contract import Contract, ContractError
 
 contracts = st.builds(
     Contract,

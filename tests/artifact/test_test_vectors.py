@@ -6,10 +6,10 @@ import zlib
 import numpy as np
 import pytest
 
-from mnist_edge.export.golden import HARD, TYPICAL, choose_golden, exact_logits, golden_problems, margin
-from mnist_edge.export.parity import Reference
-from mnist_edge.runtime.golden import Golden, GoldenError
-from mnist_edge.training.data import TrainingData
+from mnist_edge.parity.test_vectors import HARD, TYPICAL, choose_golden, exact_logits, golden_problems, margin
+from mnist_edge.parity.comparison import Reference
+from mnist_edge.artifact.test_vectors import Golden, GoldenError
+from mnist_edge.training.datasets.mnist import TrainingData
 
 
 def test_two_typical_ones_of_each_class_and_the_hardest(reference: Reference, training_data: TrainingData) -> None:

@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 
 from mnist_edge import __version__
 from mnist_edge.cli import COMMANDS, EXTRA_PACKAGES, main
-from mnist_edge.export.export import Artefact
-from mnist_edge.runtime.choice import BUILT_INS
+from mnist_edge.exporting.pipeline import Artefact
+from mnist_edge.runtime.builtin_models import BUILT_INS
 from tests.conftest import DATA, RELEASED, ROOT
 
 TWO = str(ROOT / "examples" / "two.png")
@@ -152,7 +152,7 @@ def test_a_command_whose_extra_is_missing_says_which(monkeypatch: pytest.MonkeyP
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mnist_edge.runtime.choice.default_model", lambda: 1 / 0)
+    monkeypatch.setattr("mnist_edge.runtime.builtin_models.default_model", lambda: 1 / 0)
     assert isinstance(run("predict", TWO).exception, ZeroDivisionError)
 
 

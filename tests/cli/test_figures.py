@@ -10,7 +10,7 @@ from PIL import Image
 
 from mnist_edge.cli import main
 from mnist_edge.cli.plot import KINDS
-from mnist_edge.export.export import Artefact
+from mnist_edge.exporting.pipeline import Artefact
 from mnist_edge.training.checkpoint import load_checkpoint
 from tests.conftest import DATA, RELEASED
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from mnist_edge.cli import main
 from tests.conftest import ROOT
-from tests.runtime import hostile
+from tests.preprocessing import hostile_pictures as hostile
 
 EXAMPLES = ROOT / "examples"
 DIGITS = {"five.png": 5, "seven.png": 7, "three.jpg": 3, "two.png": 2}

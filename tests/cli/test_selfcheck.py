@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mnist_edge.cli import main
-from mnist_edge.export.export import Artefact
+from mnist_edge.exporting.pipeline import Artefact
 from tests.conftest import RELEASED, ROOT
-from tests.export import damage
+from tests.damage import edits
 
 
 def run(*arguments: str | Path) -> Result:

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from mnist_edge.cli import main
 from tests.conftest import DATA, RELEASED
-from tests.export import damage
+from tests.damage import edits
 
 
 def verify(*arguments: str | Path) -> Result:

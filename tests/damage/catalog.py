@@ -15,12 +15,12 @@ import onnx.numpy_helper
 import torch
 from numpy.typing import NDArray
 
-from mnist_edge.export.onnx_int8 import defined_logits
-from mnist_edge.export.parity import Reference
-from mnist_edge.runtime.contract import CONTRACT_KEY
-from mnist_edge.runtime.golden import GOLDEN_KEY, Golden
-from tests.export import damage
-from tests.export.damage import Edit
+from mnist_edge.formats.onnx.quantization import defined_logits
+from mnist_edge.parity.comparison import Reference
+from mnist_edge.artifact.contract import CONTRACT_KEY
+from mnist_edge.artifact.test_vectors import GOLDEN_KEY, Golden
+from tests.damage import edits
+from tests.damage.edits import Edit
 
 Values = NDArray[Any]
 

@@ -9,12 +9,12 @@ import onnx.numpy_helper
 import torch
 from torch import Tensor, nn
 
-from mnist_edge.export.format import Format
-from mnist_edge.export.onnx_format import ONNX
-from mnist_edge.export.torchscript_format import TORCHSCRIPT
-from mnist_edge.runtime.contract import CONTRACT_KEY, Contract
-from mnist_edge.runtime.golden import GOLDEN_KEY, Golden
-from mnist_edge.runtime.seal import SEAL_KEY, UNSEALED, seal
+from mnist_edge.formats.base import Format
+from mnist_edge.formats.onnx.exporter import ONNX
+from mnist_edge.formats.torchscript.exporter import TORCHSCRIPT
+from mnist_edge.artifact.contract import CONTRACT_KEY, Contract
+from mnist_edge.artifact.test_vectors import GOLDEN_KEY, Golden
+from mnist_edge.artifact.checksum import SEAL_KEY, UNSEALED, seal
 
 Edit = Callable[[onnx.ModelProto], None]
 

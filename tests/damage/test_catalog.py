@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from mnist_edge.errors import UserError
-from mnist_edge.export.onnx_format import ONNX
-from mnist_edge.export.parity import Reference
-from mnist_edge.export.verify import verify
-from mnist_edge.runtime.golden import Golden
+from mnist_edge.formats.onnx.exporter import ONNX
+from mnist_edge.parity.comparison import Reference
+from mnist_edge.parity.verify import verify
+from mnist_edge.artifact.test_vectors import Golden
 from mnist_edge.runtime.selfcheck import selfcheck
-from mnist_edge.runtime.session import SessionError, open_session, predictor
-from tests.export import damage, mutations
+from mnist_edge.formats.onnx.runner import SessionError, open_session, predictor
+from tests.damage import catalog, edits
 
 FLOATS, BYTES = "mnist-mlp.onnx", "mnist-mlp-int8.onnx"
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from mnist_edge.errors import UserError
-from mnist_edge.export.export import Artefact, export
-from mnist_edge.export.formats import FORMATS, format_of
-from mnist_edge.export.onnx_format import ONNX
-from mnist_edge.export.parity import Reference
-from mnist_edge.files import sha256
-from mnist_edge.runtime.seal import seal
-from mnist_edge.training.model import build_model
+from mnist_edge.exporting.pipeline import Artefact, export
+from mnist_edge.formats.registry import FORMATS, format_of
+from mnist_edge.formats.onnx.exporter import ONNX
+from mnist_edge.parity.comparison import Reference
+from mnist_edge.atomic import sha256
+from mnist_edge.artifact.checksum import seal
+from mnist_edge.training.architectures.registry import build_model
 
 NAMES = ["mnist-mlp.onnx", "mnist-mlp-int8.onnx", "mnist-mlp.pt", "mnist-mlp-int8.pt"]
 

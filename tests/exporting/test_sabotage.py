@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from mnist_edge.errors import UserError
-from mnist_edge.export.export import ParityError, export
-from mnist_edge.export.format import Format
-from mnist_edge.export.onnx_format import ONNX
-from mnist_edge.export.parity import Reference
-from mnist_edge.export.torchscript_format import TORCHSCRIPT
+from mnist_edge.exporting.pipeline import ParityError, export
+from mnist_edge.formats.base import Format
+from mnist_edge.formats.onnx.exporter import ONNX
+from mnist_edge.parity.comparison import Reference
+from mnist_edge.formats.torchscript.exporter import TORCHSCRIPT
 from tests.conftest import DATA, RELEASED
-from tests.export import damage
+from tests.damage import edits
 
 Snapshot = dict[str, bytes]
 

@@ -8,17 +8,17 @@ import onnx
 import pytest
 
 from mnist_edge.errors import UserError
-from mnist_edge.export.candidates import weigh
-from mnist_edge.export.export import Artefact, export
-from mnist_edge.export.onnx_format import ONNX
-from mnist_edge.export.onnx_int8 import SCHEMES, defined_logits
-from mnist_edge.export.parity import NO_GOALS, TOLERANCES, Goals, Reference
-from mnist_edge.export.torchscript_format import TORCHSCRIPT
-from mnist_edge.export.verify import expected_contract
-from mnist_edge.runtime.contract import Contract
+from mnist_edge.exporting.scheme_search import weigh
+from mnist_edge.exporting.pipeline import Artefact, export
+from mnist_edge.formats.onnx.exporter import ONNX
+from mnist_edge.formats.onnx.quantization import SCHEMES, defined_logits
+from mnist_edge.parity.comparison import NO_GOALS, TOLERANCES, Goals, Reference
+from mnist_edge.formats.torchscript.exporter import TORCHSCRIPT
+from mnist_edge.parity.verify import expected_contract
+from mnist_edge.artifact.contract import Contract
 from mnist_edge.runtime.selfcheck import check_golden
-from mnist_edge.runtime.session import open_session, predictor
-from tests.export.saturation import old_cpu, without_vnni
+from mnist_edge.formats.onnx.runner import open_session, predictor
+from tests.formats.onnx.saturation import old_cpu, without_vnni
 
 DYNAMIC = [scheme for scheme in SCHEMES if scheme.startswith("dynamic")]
 SATURATING = {"dynamic-s8", "dynamic-s8-channel"}

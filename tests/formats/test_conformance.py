@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from mnist_edge.export.export import Artefact
-from mnist_edge.export.formats import FORMATS
-from mnist_edge.export.parity import Reference, eager_predictor, in_batches
-from mnist_edge.runtime.session import Predict
+from mnist_edge.exporting.pipeline import Artefact
+from mnist_edge.formats.registry import FORMATS
+from mnist_edge.parity.comparison import Reference, eager_predictor, in_batches
+from mnist_edge.formats.onnx.runner import Predict
 
 #        format, precision, batches, largest |Δlogit|, least agreement, largest loss of accuracy
 CASES = [

@@ -11,21 +11,21 @@ import pytest
 import torch
 from torch import nn
 
-from mnist_edge.export.chain import chain
-from mnist_edge.export.export import Artefact
-from mnist_edge.export.format import ArtefactError, Format
-from mnist_edge.export.formats import FORMATS, format_of
-from mnist_edge.export.layers import ROUNDING, LayerReport, examine_layers
-from mnist_edge.export.onnx_format import ONNX
-from mnist_edge.export.parity import Reference, make_reference
-from mnist_edge.export.stress import sample_of
-from mnist_edge.export.torchscript_format import TORCHSCRIPT
-from mnist_edge.runtime.contract import UNQUANTIZED, Contract
-from mnist_edge.runtime.golden import Golden
+from mnist_edge.parity.layer_trace import chain
+from mnist_edge.exporting.pipeline import Artefact
+from mnist_edge.formats.base import ArtefactError, Format
+from mnist_edge.formats.registry import FORMATS, format_of
+from mnist_edge.parity.layerwise import ROUNDING, LayerReport, examine_layers
+from mnist_edge.formats.onnx.exporter import ONNX
+from mnist_edge.parity.comparison import Reference, make_reference
+from mnist_edge.parity.checks import sample_of
+from mnist_edge.formats.torchscript.exporter import TORCHSCRIPT
+from mnist_edge.artifact.contract import UNQUANTIZED, Contract
+from mnist_edge.artifact.test_vectors import Golden
 from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint
-from mnist_edge.training.data import Split, TrainingData
+from mnist_edge.training.datasets.mnist import Split, TrainingData
 from tests.conftest import RELEASES
-from tests.export import damage
+from tests.damage import edits
 
 MLP = ["flatten of the input", "fc1", "relu before fc2", "fc2", "relu before fc3", "fc3"]
 NO_LOGITS = np.zeros((1, 10), np.float32)

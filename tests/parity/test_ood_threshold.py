@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from mnist_edge.export.certainty import FALSE_ALARMS
-from mnist_edge.export.golden import exact_logits
-from mnist_edge.export.parity import Reference
-from mnist_edge.runtime.choice import BUILT_INS
-from mnist_edge.runtime.doubt import evidence
-from mnist_edge.runtime.session import open_model
-from mnist_edge.training.data import Split
+from mnist_edge.parity.ood_threshold import FALSE_ALARMS
+from mnist_edge.parity.test_vectors import exact_logits
+from mnist_edge.parity.comparison import Reference
+from mnist_edge.runtime.builtin_models import BUILT_INS
+from mnist_edge.runtime.ood import evidence
+from mnist_edge.formats.onnx.runner import open_model
+from mnist_edge.training.datasets.mnist import Split
 
 
 def test_it_is_the_one_in_the_built_in_model(reference: Reference) -> None:

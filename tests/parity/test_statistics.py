@@ -9,8 +9,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy.stats import entropy
 
-from mnist_edge.export.parity import Reference
-from mnist_edge.export.statistics import changed_answers, divergence, margin, mcnemar, sqnr, statistics
+from mnist_edge.parity.comparison import Reference
+from mnist_edge.parity.statistics import changed_answers, divergence, margin, mcnemar, sqnr, statistics
 
 Logits = NDArray[np.float32]
 

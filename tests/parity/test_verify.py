@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist_edge.errors import UserError
-from mnist_edge.export.export import Artefact
-from mnist_edge.export.parity import TOLERANCES, Comparison, Reference, compare, round_up, shortfalls
-from mnist_edge.export.verify import verify
-from tests.export import damage
+from mnist_edge.exporting.pipeline import Artefact
+from mnist_edge.parity.comparison import TOLERANCES, Comparison, Reference, compare, round_up, shortfalls
+from mnist_edge.parity.verify import verify
+from tests.damage import edits
 
 
 def test_what_was_exported_passes(exported: list[Artefact], reference: Reference) -> None:

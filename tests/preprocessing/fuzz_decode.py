@@ -18,8 +18,8 @@ with atheris.instrument_imports(include=["mnist_edge", "PIL"]):
         WebPImagePlugin,
     )
 
-    from mnist_edge.runtime.decode import decode
-    from mnist_edge.runtime.image import NoDigitError, PictureError, prepare
+    from mnist_edge.preprocessing.decode import decode
+    from mnist_edge.preprocessing.mnist_v2.pipeline import NoDigitError, PictureError, prepare
 
 
 def read(data: bytes) -> None:

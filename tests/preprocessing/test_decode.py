@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mnist_edge.runtime import decode
-from mnist_edge.runtime.image import NoDigitError, PictureError, prepare
-from mnist_edge.runtime.regular import read_file
+from mnist_edge.preprocessing.mnist_v2.pipeline import NoDigitError, PictureError, prepare
+from mnist_edge.preprocessing.bounded_read import read_file
 from tests.conftest import ROOT
-from tests.runtime import hostile
+from tests.preprocessing import hostile_pictures as hostile
 
 FORMATS: dict[str, dict[str, object]] = {
     "PNG": {},
@@ -174,7 +174,7 @@ def test_only_the_formats_that_are_needed_are_decoded() -> None:
 def test_only_the_plugin_that_is_needed_is_imported() -> None:
     program = (
         "import sys\n"
-        "from mnist_edge.runtime.decode import decode\n"
+        "from mnist_edge.preprocessing.decode import decode\n"
         "decode(sys.stdin.buffer.read())\n"
         "print(sorted(name for name in sys.modules if name.endswith('ImagePlugin')))"
     )

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mnist_edge.runtime.doubt import evidence
+from mnist_edge.runtime.ood import evidence
 
 
 def logits(highest: float) -> np.ndarray:

@@ -17,17 +17,18 @@ from PIL import Image
 
 import mnist_edge
 from mnist_edge.errors import UserError
-from mnist_edge.export.export import Artefact
-from mnist_edge.export.parity import Reference
-from mnist_edge.runtime import doubt, image
-from mnist_edge.runtime.arrays import as_input
-from mnist_edge.runtime.choice import BUILT_IN, BUILT_INS, default_model
+from mnist_edge.exporting.pipeline import Artefact
+from mnist_edge.parity.comparison import Reference
+from mnist_edge.preprocessing.mnist_v2 import pipeline as image
+from mnist_edge.runtime import ood
+from mnist_edge.preprocessing.array_input import as_input
+from mnist_edge.runtime.builtin_models import BUILT_IN, BUILT_INS, default_model
 from mnist_edge.runtime.prediction import score
 from mnist_edge.runtime.recognizer import Prediction, Recognizer, Source, Status
-from mnist_edge.runtime.session import open_model
-from mnist_edge.training.data import Split
+from mnist_edge.formats.onnx.runner import open_model
+from mnist_edge.training.datasets.mnist import Split
 from tests.conftest import ROOT
-from tests.export import damage
+from tests.damage import edits
 
 EXAMPLES = {"five.png": 5, "four.jpg": 4, "nine.jpg": 9, "seven.png": 7, "two.png": 2, "three.jpg": 3}
 

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 
 from mnist_edge.errors import UserError
-from mnist_edge.runtime.choice import BUILT_INS
+from mnist_edge.runtime.builtin_models import BUILT_INS
 from mnist_edge.runtime.cpu import cpu_features
 from mnist_edge.runtime.selfcheck import selfcheck
-from tests.export import damage
+from tests.damage import edits
 
 
 @pytest.mark.parametrize("name", BUILT_INS)

@@ -1,11 +1,11 @@
 import numpy as np
 from PIL import Image
 
-from mnist_edge.runtime.explain import explain, preview
-from mnist_edge.runtime.image import prepare, steps
+from mnist_edge.runtime.visualize import explain, preview
+from mnist_edge.preprocessing.mnist_v2.pipeline import prepare, steps
 from mnist_edge.runtime.recognizer import Prediction, Status
 from tests.conftest import ROOT
-from tests.runtime.strokes import ink, picture_of
+from tests.preprocessing.strokes import ink, picture_of
 
 ANSWER = Prediction("five.png", Status.OK, 5, 0.987, (), "model.onnx")
 

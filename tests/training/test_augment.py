@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mnist_edge.training.augment import Augmentation, augment, spread
 from mnist_edge.training.checkpoint import Checkpoint
-from mnist_edge.training.data import TrainingData
+from mnist_edge.training.datasets.mnist import TrainingData
 from mnist_edge.training.loop import answer
 from mnist_edge.training.recipe import STROKES, recipe_for
 

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import softmax
 
-from mnist_edge.export.evaluate import evaluate, open_model
+from mnist_edge.parity.evaluate import evaluate, open_model
 from mnist_edge.training.calibration import BINS, fit_temperature, reliability
-from mnist_edge.training.data import Split
+from mnist_edge.training.datasets.mnist import Split
 from tests.conftest import RELEASED
 
 

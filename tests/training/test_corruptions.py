@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from mnist_edge.training.corrupt import CORRUPTIONS, SEVERITIES, corrupt
-from mnist_edge.training.data import Split
+from mnist_edge.training.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from mnist_edge.training.datasets.mnist import Split
 
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)

@@ -6,11 +6,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from mnist_edge.errors import UserError
-from mnist_edge.export.parity import Reference
+from mnist_edge.parity.comparison import Reference
 from mnist_edge.training import figures
 from mnist_edge.training.calibration import reliability
-from mnist_edge.training.corrupt import CORRUPTIONS
-from mnist_edge.training.data import Split, TrainingData
+from mnist_edge.training.corruptions import CORRUPTIONS
+from mnist_edge.training.datasets.mnist import Split, TrainingData
 from mnist_edge.training.loop import Epoch
 from mnist_edge.training.metrics import evaluate_logits
 from mnist_edge.training.recipe import recipe_for

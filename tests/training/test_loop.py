@@ -7,11 +7,11 @@ import torch
 
 from mnist_edge.errors import UserError
 from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint, make_checkpoint, save_checkpoint
-from mnist_edge.training.data import TrainingData
+from mnist_edge.training.datasets.mnist import TrainingData
 from mnist_edge.training.loop import Step, accuracy, begin, train_epoch
-from mnist_edge.training.model import build_model
+from mnist_edge.training.architectures.registry import build_model
 from mnist_edge.training.recipe import PLAIN, recipe_for
-from mnist_edge.training.resume import Plan
+from mnist_edge.training.train_state import Plan
 
 SHORT = dataclasses.replace(PLAIN, epochs=2, momentum=0.5)
 ROBUST = dataclasses.replace(recipe_for("robust", "mlp"), epochs=3)

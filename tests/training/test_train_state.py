@@ -5,10 +5,10 @@ import pytest
 
 from mnist_edge.errors import UserError
 from mnist_edge.training.checkpoint import make_checkpoint
-from mnist_edge.training.data import TrainingData
+from mnist_edge.training.datasets.mnist import TrainingData
 from mnist_edge.training.loop import train_epoch
 from mnist_edge.training.recipe import recipe_for
-from mnist_edge.training.resume import Plan, load_training, resume_path, save_training
+from mnist_edge.training.train_state import Plan, load_training, resume_path, save_training
 
 
 def plan_for(architecture: str, data: TrainingData) -> Plan:

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import mnist_edge
-from mnist_edge.export.parity import Reference
-from mnist_edge.export.report import Report
-from mnist_edge.export.statistics import ChangedAnswer
-from mnist_edge.files import read_bytes, sha256
+from mnist_edge.parity.comparison import Reference
+from mnist_edge.exporting.report.report import Report
+from mnist_edge.parity.statistics import ChangedAnswer
+from mnist_edge.atomic import read_bytes, sha256
 
 MOST_DIGITS = 100
 """Changed answers of a file that the page shows as pictures, the trained model's surest."""

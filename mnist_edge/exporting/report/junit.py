@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from mnist_edge.export.report import Report
+from mnist_edge.exporting.report.report import Report
 
 _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 (section 2.2) has no place for, and a damaged file may bring into a message."""

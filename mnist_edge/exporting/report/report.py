@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.errors import UserError
-from mnist_edge.export.evaluate import OpenModel
-from mnist_edge.export.format import ArtefactError
-from mnist_edge.export.layers import LayerReport, examine_layers
-from mnist_edge.export.parity import ParityReport, Reference, shortfalls
-from mnist_edge.export.statistics import Share, Statistics, absolute_errors, statistics
-from mnist_edge.export.stress import Check, sample_of, stress
-from mnist_edge.export.verify import Judged, verify_closely
+from mnist_edge.parity.evaluate import OpenModel
+from mnist_edge.formats.base import ArtefactError
+from mnist_edge.parity.layerwise import LayerReport, examine_layers
+from mnist_edge.parity.comparison import ParityReport, Reference, shortfalls
+from mnist_edge.parity.statistics import Share, Statistics, absolute_errors, statistics
+from mnist_edge.parity.checks import Check, sample_of, stress
+from mnist_edge.parity.verify import Judged, verify_closely
 
 
 @dataclass(frozen=True)

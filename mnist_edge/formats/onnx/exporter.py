@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mnist_edge.errors import UserError
-from mnist_edge.export.format import ArtefactError, Format, Loaded, Structure
-from mnist_edge.export.golden import with_expected
-from mnist_edge.export.onnx_int8 import (
+from mnist_edge.formats.base import ArtefactError, Format, Loaded, Structure
+from mnist_edge.parity.test_vectors import with_expected
+from mnist_edge.formats.onnx.quantization import (
     SCHEMES,
     defined_logits,
     precision_of,
@@ -25,12 +25,12 @@ from mnist_edge.export.onnx_int8 import (
     saturating_weights,
     stored_weights,
 )
-from mnist_edge.export.onnx_layers import open_layers
-from mnist_edge.files import read_bytes
-from mnist_edge.runtime.contract import CONTRACT_KEY, UNQUANTIZED, Contract, ContractError
-from mnist_edge.runtime.golden import GOLDEN_KEY, Golden, GoldenError
-from mnist_edge.runtime.seal import SEAL_KEY, UNSEALED
-from mnist_edge.runtime.session import (
+from mnist_edge.formats.onnx.intermediates import open_layers
+from mnist_edge.atomic import read_bytes
+from mnist_edge.artifact.contract import CONTRACT_KEY, UNQUANTIZED, Contract, ContractError
+from mnist_edge.artifact.test_vectors import GOLDEN_KEY, Golden, GoldenError
+from mnist_edge.artifact.checksum import SEAL_KEY, UNSEALED
+from mnist_edge.formats.onnx.runner import (
     SessionError,
     contradictions,
     open_session,

@@ -12,9 +12,9 @@ import onnx.numpy_helper
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from mnist_edge.export.format import ArtefactError, Inside, LayerValues
-from mnist_edge.files import read_bytes
-from mnist_edge.runtime.session import SessionError, every_output, open_session
+from mnist_edge.formats.base import ArtefactError, Inside, LayerValues
+from mnist_edge.atomic import read_bytes
+from mnist_edge.formats.onnx.runner import SessionError, every_output, open_session
 
 Array = NDArray[np.float32]
 

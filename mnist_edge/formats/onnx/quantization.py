@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from mnist_edge.export.weights import Stored, as_float
+from mnist_edge.parity.weights import Stored, as_float
 
 SAFE_INT8 = 64
 """Greatest |weight| in signed 8 bits that can't saturate.

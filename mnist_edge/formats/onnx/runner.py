@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from mnist_edge.errors import UserError
-from mnist_edge.files import read_bytes
-from mnist_edge.runtime.contract import CONTRACT_KEY, PREPROCESSING, Contract, ContractError
-from mnist_edge.runtime.golden import GOLDEN_KEY, Golden
-from mnist_edge.runtime.seal import SealError, check_seal
+from mnist_edge.atomic import read_bytes
+from mnist_edge.artifact.contract import CONTRACT_KEY, PREPROCESSING, Contract, ContractError
+from mnist_edge.artifact.test_vectors import GOLDEN_KEY, Golden
+from mnist_edge.artifact.checksum import SealError, check_seal
 
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Images, float32 `[batch, 1, 28, 28]` in [0, 1] → logits, float32 `[batch, 10]`."""

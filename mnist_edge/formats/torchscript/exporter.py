@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mnist_edge.errors import UserError
-from mnist_edge.export.format import ArtefactError, Format, Inside, Loaded, Structure
-from mnist_edge.export.golden import with_expected
-from mnist_edge.export.torchscript_layers import layers_of
-from mnist_edge.export.weights import Stored, as_float
-from mnist_edge.files import read_bytes
-from mnist_edge.runtime.contract import CONTRACT_KEY, UNQUANTIZED, Contract, ContractError
-from mnist_edge.runtime.golden import GOLDEN_KEY, Golden, GoldenError
-from mnist_edge.runtime.seal import UNSEALED
+from mnist_edge.formats.base import ArtefactError, Format, Inside, Loaded, Structure
+from mnist_edge.parity.test_vectors import with_expected
+from mnist_edge.formats.torchscript.intermediates import layers_of
+from mnist_edge.parity.weights import Stored, as_float
+from mnist_edge.atomic import read_bytes
+from mnist_edge.artifact.contract import CONTRACT_KEY, UNQUANTIZED, Contract, ContractError
+from mnist_edge.artifact.test_vectors import GOLDEN_KEY, Golden, GoldenError
+from mnist_edge.artifact.checksum import UNSEALED
 
 _DEPRECATIONS = (
     r"`torch\.jit\.\w+` is deprecated",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from mnist_edge.export.format import ArtefactError, Inside, LayerValues
+from mnist_edge.formats.base import ArtefactError, Inside, LayerValues
 
 Value = Any
 """`torch._C.Value`: torch's graph bindings have no annotations."""

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mnist_edge.runtime.grey import Grey
-from mnist_edge.runtime.ranks import median, quantiles
+from mnist_edge.preprocessing.mnist_v2.grayscale import Grey
+from mnist_edge.preprocessing.mnist_v2.quantiles import median, quantiles
 
 GRID = 256
 """The ground is estimated on a picture whose longer side is at most this many pixels."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mnist_edge.runtime.ranks import median
+from mnist_edge.preprocessing.mnist_v2.quantiles import median
 
 Grey = NDArray[np.float32]
 """Brightness or ink, `[height, width]` in [0, 1]."""

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mnist_edge.runtime.digit import Found, find_digit
-from mnist_edge.runtime.grey import Box, Grey, PictureError, brightness, upright
-from mnist_edge.runtime.ground import NoDigitError, frame_inside, ink_is_light, levelled, lift_ink
-from mnist_edge.runtime.place import CENTRE, FIELD, centre_of_mass, draw, fills_box, place
+from mnist_edge.preprocessing.mnist_v2.segmentation import Found, find_digit
+from mnist_edge.preprocessing.mnist_v2.grayscale import Box, Grey, PictureError, brightness, upright
+from mnist_edge.preprocessing.mnist_v2.background import NoDigitError, frame_inside, ink_is_light, levelled, lift_ink
+from mnist_edge.preprocessing.mnist_v2.size_normalization import CENTRE, FIELD, centre_of_mass, draw, fills_box, place
 
 __all__ = ["NoDigitError", "PictureError", "Seen", "Step", "prepare", "see", "steps"]
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mnist_edge.runtime.grey import Box, Grey
-from mnist_edge.runtime.parts import Mask, Parts, find_parts, long_runs
-from mnist_edge.runtime.ranks import quantiles
+from mnist_edge.preprocessing.mnist_v2.grayscale import Box, Grey
+from mnist_edge.preprocessing.mnist_v2.connected_components import Mask, Parts, find_parts, long_runs
+from mnist_edge.preprocessing.mnist_v2.quantiles import quantiles
 
 THRESHOLD = 0.4
 """Ink at least this strong, where 1 is usual, belongs to a stroke."""

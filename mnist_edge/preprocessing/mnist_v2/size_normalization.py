@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mnist_edge.runtime.grey import Grey
+from mnist_edge.preprocessing.mnist_v2.grayscale import Grey
 
 FIELD = 28
 """Side of the model's input in pixels."""

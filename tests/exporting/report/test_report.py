@@ -14,18 +14,18 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from mnist_edge.export import stress
-from mnist_edge.export.evaluate import open_model
-from mnist_edge.export.export import Artefact
-from mnist_edge.export.formats import FORMATS
-from mnist_edge.export.html import MOST_DIGITS, draw_errors, html_report
-from mnist_edge.export.junit import junit
-from mnist_edge.export.parity import TOLERANCES, ParityReport, Reference, eager_predictor
-from mnist_edge.export.report import Report, full_report, with_layers
-from mnist_edge.export.statistics import margin
-from mnist_edge.export.stress import Check, check_edges, check_neighbours, check_refusal, sample_of
-from mnist_edge.export.verify import verify
-from tests.export import damage
+from mnist_edge.parity import checks as stress
+from mnist_edge.parity.evaluate import open_model
+from mnist_edge.exporting.pipeline import Artefact
+from mnist_edge.formats.registry import FORMATS
+from mnist_edge.exporting.report.html import MOST_DIGITS, draw_errors, html_report
+from mnist_edge.exporting.report.junit import junit
+from mnist_edge.parity.comparison import TOLERANCES, ParityReport, Reference, eager_predictor
+from mnist_edge.exporting.report.report import Report, full_report, with_layers
+from mnist_edge.parity.statistics import margin
+from mnist_edge.parity.checks import Check, check_edges, check_neighbours, check_refusal, sample_of
+from mnist_edge.parity.verify import verify
+from tests.damage import edits
 
 Images = NDArray[np.float32]
 
@@ -139,7 +139,7 @@ def test_nan_and_infinity_are_refused_where_arrays_come_in(
     for name in ("mnist-mlp-int8.onnx", "mnist-mlp-int8.pt"):  # what rounding makes of NaN depends on the processor
         assert found[name].found.startswith("refused; alone it")
 
-    monkeypatch.setattr("mnist_edge.export.evaluate.check_finite", lambda _: None)
+    monkeypatch.setattr("mnist_edge.parity.evaluate.check_finite", lambda _: None)
     let_in = check_refusal(models["mnist-mlp.onnx"], reference.images[0])
     assert let_in.problems == ("NaN is not refused", "+∞ is not refused", "-∞ is not refused")
     assert let_in.found.startswith("let in")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
-from mnist_edge.runtime.session import Predict
+from mnist_edge.formats.onnx.runner import Predict
 
 
 def without_vnni(activations: NDArray[np.uint8], weights: NDArray[Any]) -> NDArray[np.int32]:

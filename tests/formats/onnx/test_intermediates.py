@@ -10,13 +10,13 @@ import pytest
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 
-from mnist_edge.export.layers import examine_layers
-from mnist_edge.export.onnx_format import ONNX
-from mnist_edge.export.parity import Reference, make_reference
-from mnist_edge.export.stress import sample_of
-from mnist_edge.runtime.contract import Contract
+from mnist_edge.parity.layerwise import examine_layers
+from mnist_edge.formats.onnx.exporter import ONNX
+from mnist_edge.parity.comparison import Reference, make_reference
+from mnist_edge.parity.checks import sample_of
+from mnist_edge.artifact.contract import Contract
 from mnist_edge.training.checkpoint import load_checkpoint
-from mnist_edge.training.data import Split, TrainingData
+from mnist_edge.training.datasets.mnist import Split, TrainingData
 from tests.conftest import RELEASES
 
 LAYERS = {"mlp": ["fc1", "fc2", "fc3"], "cnn": [*(f"features.{number}.0" for number in range(4)), "fc"]}

@@ -3,8 +3,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from mnist_edge.export.export import Artefact
-from mnist_edge.export.onnx_int8 import SAFE_INT8, saturating_weights
+from mnist_edge.exporting.pipeline import Artefact
+from mnist_edge.formats.onnx.quantization import SAFE_INT8, saturating_weights
 
 
 def graph_with(weights: np.ndarray[tuple[int, int], np.dtype[np.generic]]) -> onnx.ModelProto:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mnist_edge.errors import UserError
-from mnist_edge.runtime.session import check_finite
+from mnist_edge.formats.onnx.runner import check_finite
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

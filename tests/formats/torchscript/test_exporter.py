@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from mnist_edge.errors import UserError
-from mnist_edge.export.export import Artefact
-from mnist_edge.export.parity import Reference
-from mnist_edge.export.torchscript_format import TORCHSCRIPT, _without_deprecations
+from mnist_edge.exporting.pipeline import Artefact
+from mnist_edge.parity.comparison import Reference
+from mnist_edge.formats.torchscript.exporter import TORCHSCRIPT, _without_deprecations
 
 
 def test_the_archive_is_sound_and_holds_no_debug_records(exported: list[Artefact]) -> None:

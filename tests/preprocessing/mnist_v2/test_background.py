@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_edge.runtime.grey import brightness
-from mnist_edge.runtime.ground import NoDigitError, frame_inside, ink_is_light, levelled, lift_ink, local_ground, otsu
-from tests.runtime.strokes import Grey, boxed, gradient, ink, picture_of
+from mnist_edge.preprocessing.mnist_v2.grayscale import brightness
+from mnist_edge.preprocessing.mnist_v2.background import NoDigitError, frame_inside, ink_is_light, levelled, lift_ink, local_ground, otsu
+from tests.preprocessing.strokes import Grey, boxed, gradient, ink, picture_of
 
 SIZE = (160, 200)
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import find_objects, label
 
-from mnist_edge.runtime.parts import find_parts, long_runs
+from mnist_edge.preprocessing.mnist_v2.connected_components import find_parts, long_runs
 
 
 @st.composite

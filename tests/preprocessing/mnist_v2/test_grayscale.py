@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from mnist_edge.runtime import grey
-from mnist_edge.runtime.grey import brightness, upright
+from mnist_edge.preprocessing.mnist_v2.grayscale import brightness, upright
 
 SPANS = [(0, 65535, "uint16"), (-7, 70000, "int32"), (1e-3, 2e-3, "float32")]
 

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from mnist_edge.runtime import image
-from mnist_edge.runtime.choice import BUILT_INS
-from mnist_edge.runtime.session import open_model
-from mnist_edge.training.data import Split
-from tests.runtime.strokes import ink, picture_of
+from mnist_edge.preprocessing.mnist_v2 import pipeline as image
+from mnist_edge.runtime.builtin_models import BUILT_INS
+from mnist_edge.formats.onnx.runner import open_model
+from mnist_edge.training.datasets.mnist import Split
+from tests.preprocessing.strokes import ink, picture_of
 
 READER = open_model(BUILT_INS["cnn"])
 

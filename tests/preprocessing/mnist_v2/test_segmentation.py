@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from mnist_edge.runtime.digit import Found, find_digit, ruled_lines
-from tests.runtime.strokes import Grey, boxed, ink, ruled
+from mnist_edge.preprocessing.mnist_v2.segmentation import Found, find_digit, ruled_lines
+from tests.preprocessing.strokes import Grey, boxed, ink, ruled
 
 SIZE = (300, 200)
 BOX = (120, 50, 60, 100)

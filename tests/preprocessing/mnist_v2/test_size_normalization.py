@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_edge.runtime.place import BOX, CENTRE, FINE, PEN, centre_of_mass, crop, draw, grown, pen_width, place, scale
-from mnist_edge.training.data import Split
-from tests.runtime.strokes import ink
+from mnist_edge.preprocessing.mnist_v2.size_normalization import BOX, CENTRE, FINE, PEN, centre_of_mass, crop, draw, grown, pen_width, place, scale
+from mnist_edge.training.datasets.mnist import Split
+from tests.preprocessing.strokes import ink
 
 
 @given(pen=st.floats(2, 20), number=st.sampled_from([0, 1, 5, 7]))

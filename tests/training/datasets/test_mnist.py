@@ -14,7 +14,7 @@ from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
 from mnist_edge.errors import UserError
-from mnist_edge.training.data import Split, TrainingData, batches, load_test_data
+from mnist_edge.training.datasets.mnist import Split, TrainingData, batches, load_test_data
 from tests.conftest import DATA
 
 

@@ -1,0 +1,1 @@
+"""What travels in an exported artifact or beside it: contract, test vectors, checksum, bundle, manifest."""

@@ -1,0 +1,93 @@
+"""Reading JSON that a stranger may have written: each value is checked for its type and range as it is taken out."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+MAX_TEXT = 1_000
+"""Most characters of a name, a label or a version."""
+
+MAX_LIST = 10_000
+"""Most entries of a list or an object."""
+
+
+def parse_object(text: str | bytes) -> dict[str, Any]:
+    """Return a JSON object.
+
+    Raises:
+        ValueError: the text is not JSON, is nested too deeply, or is not an object.
+    """
+    try:
+        fields = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(fields, dict):
+        raise ValueError(f"expected an object, not {type(fields).__name__}")
+    return fields
+
+
+def take(fields: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - any JSON value
+    """Return a field; raises `ValueError` where there is none of that name."""
+    if name not in fields:
+        raise ValueError(f"{name} is missing")
+    return fields[name]
+
+
+def take_object(fields: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a field that is an object; raises `ValueError` where it is not."""
+    value = take(fields, name)
+    if not isinstance(value, dict) or len(value) > MAX_LIST:
+        raise ValueError(f"{name} is not an object")
+    return value
+
+
+def take_list(fields: Mapping[str, Any], name: str) -> list[Any]:
+    """Return a field that is a list of at most `MAX_LIST` entries; raises `ValueError` where it is not."""
+    value = take(fields, name)
+    if not isinstance(value, list) or len(value) > MAX_LIST:
+        raise ValueError(f"{name} is not a list of at most {MAX_LIST:,} entries")
+    return value
+
+
+def take_text(fields: Mapping[str, Any], name: str, longest: int = MAX_TEXT) -> str:
+    """Return a field that is text of at most `longest` characters; raises `ValueError` where it is not."""
+    return check_text(take(fields, name), name, longest)
+
+
+def check_text(value: object, name: str, longest: int = MAX_TEXT) -> str:
+    """Return a value that is text of at most `longest` characters; raises `ValueError` where it is not."""
+    if not isinstance(value, str) or len(value) > longest:
+        raise ValueError(f"{name} is not a text of at most {longest:,} characters")
+    return value
+
+
+def take_texts(fields: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Return a field that is a list of texts; raises `ValueError` where it is not."""
+    return tuple(check_text(value, name) for value in take_list(fields, name))
+
+
+def take_integer(fields: Mapping[str, Any], name: str, low: int, high: int) -> int:
+    """Return a field that is a whole number in [low, high]; raises `ValueError` where it is not."""
+    return check_integer(take(fields, name), name, low, high)
+
+
+def check_integer(value: object, name: str, low: int, high: int) -> int:
+    """Return a value that is a whole number in [low, high]; raises `ValueError` where it is not."""
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise ValueError(f"{name} is not a whole number from {low} to {high:,}")
+    return value
+
+
+def take_number(fields: Mapping[str, Any], name: str, low: float = -math.inf, high: float = math.inf) -> float:
+    """Return a field that is a finite number in [low, high]; raises `ValueError` where it is not."""
+    return check_number(take(fields, name), name, low, high)
+
+
+def check_number(value: object, name: str, low: float = -math.inf, high: float = math.inf) -> float:
+    """Return a value that is a finite number in [low, high]; raises `ValueError` where it is not."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53:
+        value = float(value)
+    if not isinstance(value, float) or not math.isfinite(value) or not low <= value <= high:
+        raise ValueError(f"{name} is not a finite number" + (f" from {low:g} to {high:g}" if low > -math.inf else ""))
+    return value
