@@ -4,25 +4,59 @@
 
     Recognizer().predict("digit.png").digit
 
-Nothing heavy is imported before it is asked for: `mnist_edge.training` needs PyTorch, `mnist_edge.export` also needs
-ONNX, and `mnist_edge.runtime`, where `Recognizer` is from, needs only onnxruntime, Pillow and numpy.
+Nothing heavy is imported before it is asked for: `Recognizer` needs onnxruntime, Pillow and numpy; `export`, `verify`
+and `load_reference` need PyTorch and what the format needs.
 """
 
 import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mnist_edge.runtime.recognizer import Prediction, Recognizer, Status
+    from mnist_edge.api import export, verify
+    from mnist_edge.errors import UserError
+    from mnist_edge.exporting.pipeline import Artifact
+    from mnist_edge.parity.parity_report import ParityReport
+    from mnist_edge.parity.reference import load_reference
+    from mnist_edge.parity.tolerance import Goals
+    from mnist_edge.runtime.prediction import Prediction, Status
+    from mnist_edge.runtime.recognizer import Recognizer
 
 __version__ = "0.1.0"
 
-__all__ = ["Prediction", "Recognizer", "Status", "__version__"]
-
+__all__ = [
+    "Artifact",
+    "Goals",
+    "ParityReport",
+    "Prediction",
+    "Recognizer",
+    "Status",
+    "UserError",
+    "__version__",
+    "export",
+    "load_reference",
+    "verify",
+]
 
 if not TYPE_CHECKING:  # a type checker would take any name for one of the module's
+    _HOMES = {
+        "Artifact": "mnist_edge.exporting.pipeline",
+        "Goals": "mnist_edge.parity.tolerance",
+        "ParityReport": "mnist_edge.parity.parity_report",
+        "Prediction": "mnist_edge.runtime.prediction",
+        "Recognizer": "mnist_edge.runtime.recognizer",
+        "Status": "mnist_edge.runtime.prediction",
+        "UserError": "mnist_edge.errors",
+        "export": "mnist_edge.api",
+        "load_reference": "mnist_edge.parity.reference",
+        "verify": "mnist_edge.api",
+    }
 
     def __getattr__(name: str) -> object:
-        """Import what reads digits when it is first asked for (PEP 562)."""
-        if name in __all__:
-            return getattr(importlib.import_module("mnist_edge.runtime.recognizer"), name)
+        """Import a public name from its home when it is first asked for (PEP 562)."""
+        if name in _HOMES:
+            return getattr(importlib.import_module(_HOMES[name]), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        """List the public names."""
+        return __all__

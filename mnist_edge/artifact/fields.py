@@ -1,4 +1,4 @@
-"""Reading JSON that a stranger may have written: each value is checked for its type and range as it is taken out."""
+"""Values of JSON: what a stranger may have written is checked as it is taken out, what is written is JSON's own."""
 
 import json
 import math
@@ -91,3 +91,11 @@ def check_number(value: object, name: str, low: float = -math.inf, high: float =
     if not isinstance(value, float) or not math.isfinite(value) or not low <= value <= high:
         raise ValueError(f"{name} is not a finite number" + (f" from {low:g} to {high:g}" if low > -math.inf else ""))
     return value
+
+
+def json_numbers(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the dictionary with None in place of floats that are not finite, which JSON does not have."""
+    return {
+        name: None if isinstance(number, float) and not math.isfinite(number) else number
+        for name, number in numbers.items()
+    }

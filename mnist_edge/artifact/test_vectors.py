@@ -1,6 +1,7 @@
 """Test vectors: a few images with the logits they must give, carried by the artifact that must give them."""
 
 import base64
+import dataclasses
 import json
 import zlib
 from collections.abc import Mapping
@@ -55,6 +56,10 @@ class TestVectors:
     def inputs(self) -> Images:
         """The images as the model's input, float32 in [0, 1]."""
         return self.images.astype(np.float32) / np.float32(255)
+
+    def with_expected(self, logits: Logits) -> "TestVectors":
+        """Return the test vectors of an artifact that gives `logits`, float32 `[N, classes]`, by definition."""
+        return dataclasses.replace(self, expected_logits=logits)
 
     def to_json(self) -> str:
         """Return the test vectors as one line of JSON; arrays are little-endian, deflated, in base64."""

@@ -15,29 +15,31 @@ COMMANDS = {
     "tune": "Search for settings that train better.",
     "evaluate": "Measure checkpoints and exported files on the test images.",
     "plot": "Draw samples, curves, confusions, mistakes and more.",
-    "export": "Export a checkpoint; what does not match it is not written.",
+    "formats": "List the export formats, where they run and what they need.",
+    "export": "Export a checkpoint and verify every file.",
     "verify": "Check exported files against the checkpoint they came from.",
     "info": "Show what a file is and where it comes from.",
-    "selfcheck": "Check on this device that files give what they must.",
+    "selfcheck": "Run a model's built-in test vectors on this machine.",
     "predict": "Read the digit in each picture.",
 }
 """The sub-commands and the line that `--help` shows of each, kept here so that help imports none of them."""
 
-EXTRA_PACKAGES = {
-    "torch",
-    "torchvision",
-    "onnx",
-    "onnxscript",
-    "jinja2",
-    "safetensors",
-    "sklearn",
-    "scipy",
-    "rich",
-    "matplotlib",
-    "optuna",
-    "google",
+EXTRAS = {
+    "torch": "train",
+    "torchvision": "train",
+    "safetensors": "train",
+    "sklearn": "train",
+    "scipy": "train",
+    "rich": "train",
+    "matplotlib": "train",
+    "onnx": "export",
+    "onnxscript": "export",
+    "google": "export",
+    "jinja2": "report",
+    "optuna": "tune",
+    "sqlalchemy": "tune",
 }
-"""What only `mnist-edge[train]` brings, by the name under which it is imported."""
+"""The extra of mnist-edge that brings a package, by the name under which that is imported."""
 
 
 class LazyGroup(click.Group):
@@ -78,17 +80,18 @@ class LazyGroup(click.Group):
             os._exit(ended.code if isinstance(ended.code, int) else 0)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a sub-command, and tell the user's errors in one line."""
+        """Run a sub-command, and report the user's errors in one line."""
         try:
             return super().invoke(ctx)
         except UserError as error:
             raise click.ClickException(str(error)) from error
         except ModuleNotFoundError as error:
-            if error.name is None or error.name.partition(".")[0] not in EXTRA_PACKAGES:
+            package = (error.name or "").partition(".")[0]
+            if package not in EXTRAS:
                 raise
             raise click.ClickException(
                 f"`mnist-edge {ctx.invoked_subcommand}` needs {error.name}, which is not installed: "
-                "pip install 'mnist-edge[train]'"
+                f"pip install 'mnist-edge[{EXTRAS[package]}]'"
             ) from error
 
 

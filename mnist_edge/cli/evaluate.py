@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from mnist_edge.cli import options
+from mnist_edge.errors import UserError
 
 if TYPE_CHECKING:
     from mnist_edge.parity.evaluate import OpenModel
-    from mnist_edge.training.datasets.mnist import Split
+    from mnist_edge.training.datasets.splits import Split
 
 
 @click.command()
@@ -24,18 +25,21 @@ if TYPE_CHECKING:
 @options.data_dir
 @options.as_json
 def command(models: tuple[Path, ...], corruptions: bool, figure: Path | None, data_dir: Path, as_json: bool) -> None:
-    """Measure each MODEL, a checkpoint or an exported file in its own runtime, on the 10,000 test images.
+    """Measure each MODEL, a checkpoint or an exported artifact in its own runtime, on the test images.
 
     Prints the accuracy with its 95 % interval (Wilson), the calibration error, and for each class precision, recall
     and confusions.
     """
     from mnist_edge.parity.evaluate import open_model
-    from mnist_edge.training.datasets.mnist import load_test_data
+    from mnist_edge.training.datasets.registry import load_test_data
 
     if figure and not corruptions:
         raise click.UsageError("--figure goes with --corruptions; other pictures are drawn by `mnist-edge plot`.")
-    test = load_test_data(data_dir)
     opened = [open_model(path) for path in models]
+    tasks = {model.task.name for model in opened}
+    if len(tasks) > 1:
+        raise UserError(f"the models are for different data sets ({', '.join(sorted(tasks))}): evaluate them apart")
+    test = load_test_data(tasks.pop(), data_dir)
     if corruptions:
         _corrupted(opened, test, figure, as_json)
     else:
@@ -50,9 +54,9 @@ def _clean(opened: "list[OpenModel]", test: "Split", as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([{"model": str(path), **e.to_json()} for path, e in evaluations.items()], indent=2))
         return
-    print_table(evaluation_table(evaluations))
-    for path, evaluation in evaluations.items():
-        print_table(class_table(path, evaluation))
+    print_table(evaluation_table(evaluations, opened[0].task.labels))
+    for model in opened:
+        print_table(class_table(model.path, evaluations[model.path], model.task.labels))
 
 
 def _corrupted(opened: "list[OpenModel]", test: "Split", figure: Path | None, as_json: bool) -> None:

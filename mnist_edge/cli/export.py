@@ -1,4 +1,4 @@
-"""`mnist-edge export`: checkpoint in, artefacts with proof out."""
+"""`mnist-edge export`: checkpoint in, artifacts with proof out."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,38 @@ from pathlib import Path
 import click
 
 from mnist_edge.cli import options
+from mnist_edge.errors import UserError
+from mnist_edge.formats.base import FormatSpec, Precision, install_command
+from mnist_edge.formats.registry import FORMATS
+
+ALL = "all"
+"""Stands for every format that can be exported on this machine."""
+
+
+class Precisions(click.ParamType[tuple[Precision, ...]]):
+    """Precisions, separated by commas."""
+
+    name = "precisions"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return what the help shows."""
+        return ",".join(_known_precisions())
+
+    def convert(
+        self, value: str | tuple[Precision, ...], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[Precision, ...]:
+        """Return the precisions in the order in which they were given."""
+        if isinstance(value, tuple):
+            return value
+        known = _known_precisions()
+        for name in value.split(","):
+            if name not in known:
+                self.fail(f"{name!r} is not one of {', '.join(known)}", param, ctx)
+        return tuple(dict.fromkeys(Precision(name) for name in value.split(",")))
+
+
+def _known_precisions() -> list[str]:
+    return [precision for precision in Precision if any(precision in spec.precisions for spec in FORMATS.values())]
 
 
 @click.command()
@@ -14,13 +46,14 @@ from mnist_edge.cli import options
     "--format",
     "names",
     multiple=True,
-    type=click.Choice(["onnx", "torchscript", "all"]),
+    type=click.Choice([*FORMATS, ALL]),
     default=["onnx"],
     show_default=True,
-    help="May be given more than once.",
+    help="May be given more than once; see `mnist-edge formats`.",
 )
-@click.option("--quantize", is_flag=True, help="Also write int8 versions.")
-@click.option("--scheme", help="Quantise in this way instead of the best: see the table that --quantize prints.")
+@click.option("--precision", "precisions", type=Precisions(), default="fp32", show_default=True, help="One or more.")
+@click.option("--quantize", is_flag=True, help="Add int8 to the precisions.")
+@click.option("--quant-scheme", help="Quantize in this scheme instead of the best: see the table that is printed.")
 @click.option(
     "--max-logit-error",
     type=options.Finite(min=0),
@@ -39,7 +72,7 @@ from mnist_edge.cli import options
     metavar="POINTS",
     help="Goal: by how many percentage points the accuracy may be lower, such as 0.05.",
 )
-@click.option("--max-bytes", type=click.IntRange(min=1), help="Goal: the largest size of a quantised file.")
+@click.option("--max-bytes", type=click.IntRange(min=1), help="Goal: the largest size of a quantized artifact.")
 @click.option("--opset", type=click.IntRange(min=1), help="ONNX opset of the files.  [default: 18]")
 @click.option(
     "--output",
@@ -53,8 +86,9 @@ from mnist_edge.cli import options
 def command(
     checkpoint: Path,
     names: tuple[str, ...],
+    precisions: tuple[Precision, ...],
     quantize: bool,
-    scheme: str | None,
+    quant_scheme: str | None,
     max_logit_error: float | None,
     min_agreement: float | None,
     max_accuracy_drop: float | None,
@@ -66,33 +100,54 @@ def command(
 ) -> None:
     """Export CHECKPOINT (what `train` wrote, unless another is named).
 
-    Every file is compared with the trained model on all 10,000 test images before it gets its name. If one differs,
-    none is written and what was there stays. Goals come on top of the tolerance of each precision; to miss one is to
-    differ. --quantize makes a file in each way that the format has, and keeps the one that answers most like the
-    trained model.
+    Every artifact is compared with the trained model on all test images before it gets its name. If one differs, none
+    is written and what was there stays. Goals come on top of the tolerance of each precision; to miss one is to
+    differ. A quantized artifact is made in each scheme that the format has, and the one whose answers agree most with
+    the trained model's is kept.
     """
-    if not quantize and (scheme is not None or max_bytes is not None):
-        raise click.UsageError("--scheme and --max-bytes go with --quantize.")
-    from mnist_edge.cli.tables import artefact_table, candidate_table, print_table
-    from mnist_edge.exporting.pipeline import OPSET, export
-    from mnist_edge.formats.registry import FORMATS
-    from mnist_edge.parity.comparison import Goals
+    if quantize:
+        precisions = tuple(dict.fromkeys((*precisions, Precision.INT8)))
+    if precisions == (Precision.FP32,) and (quant_scheme is not None or max_bytes is not None):
+        raise click.UsageError("--quant-scheme and --max-bytes go with --quantize or a --precision below fp32.")
+    from mnist_edge.cli.tables import artifact_table, candidate_table, print_table
+    from mnist_edge.exporting.pipeline import ExportSettings, export_artifacts
     from mnist_edge.parity.reference import load_reference
+    from mnist_edge.parity.tolerance import Goals
 
-    reference = load_reference(checkpoint, data_dir)
-    formats = [format for name, format in FORMATS.items() if name in names or "all" in names]
-    precisions = ["fp32", "int8"] if quantize else ["fp32"]
-    goals = Goals(
-        max_error=max_logit_error,
-        min_agreement=None if min_agreement is None else min_agreement / 100,
-        max_accuracy_drop=None if max_accuracy_drop is None else max_accuracy_drop / 100,
-        max_bytes=max_bytes,
+    settings = ExportSettings(
+        formats=_chosen(names),
+        precisions=precisions,
+        options={} if opset is None else {"opset": opset},
+        goals=Goals(
+            max_abs_diff=max_logit_error,
+            min_agreement=None if min_agreement is None else min_agreement / 100,
+            max_accuracy_drop=None if max_accuracy_drop is None else max_accuracy_drop / 100,
+            max_bytes=max_bytes,
+        ),
+        scheme=quant_scheme,
     )
-    artefacts = export(reference, formats, precisions, output, opset or OPSET, goals, scheme)
+    reference = load_reference(checkpoint, data_dir)
+    artifacts = export_artifacts(reference, settings, output)
     if as_json:
-        click.echo(json.dumps([artefact.to_json() for artefact in artefacts], indent=2))
+        click.echo(json.dumps([artifact.to_json() for artifact in artifacts], indent=2))
         return
-    for artefact in artefacts:
-        if artefact.candidates:
-            print_table(candidate_table(artefact))
-    print_table(artefact_table(artefacts))
+    for artifact in artifacts:
+        if artifact.candidates:
+            print_table(candidate_table(artifact, len(reference.validation)))
+    print_table(artifact_table(artifacts))
+
+
+def _chosen(names: tuple[str, ...]) -> list[FormatSpec]:
+    """Return the formats that were named, in the order of the registry; of `all`, those that can be exported here."""
+    if ALL not in names:
+        return [spec for name, spec in FORMATS.items() if name in names]
+    chosen = []
+    for spec in FORMATS.values():
+        if missing := spec.missing_to_export():
+            install = install_command(spec.export_extra, spec.tools)
+            click.echo(f"{spec.name} is left out: {', '.join(missing)} not installed; {install}", err=True)
+        else:
+            chosen.append(spec)
+    if not chosen:
+        raise UserError(f"no format can be exported here: {install_command('export')}")
+    return chosen

@@ -13,7 +13,7 @@ from mnist_edge.cli import options
 @click.argument("file", type=click.Path(path_type=Path))
 @options.as_json
 def command(file: Path, as_json: bool) -> None:
-    """Show the contract, provenance, size, operators and parameters of FILE, an exported file or a checkpoint."""
+    """Show the contract, provenance, size, operators and parameters of FILE, an exported artifact or a checkpoint."""
     from mnist_edge.exporting.inspect_file import describe
 
     groups = describe(file)

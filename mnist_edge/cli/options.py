@@ -39,7 +39,7 @@ data_dir = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("data"),
     show_default=True,
-    help="Folder that holds MNIST/raw with the four files of MNIST; missing ones are downloaded.",
+    help="Folder that holds the data set, MNIST in MNIST/raw; missing files are downloaded.",
 )
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")

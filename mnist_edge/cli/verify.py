@@ -1,4 +1,4 @@
-"""`mnist-edge verify`: exported files and their checkpoint in, verdicts and reports out."""
+"""`mnist-edge verify`: exported artifacts and their checkpoint in, verdicts and reports out."""
 
 import json
 import sys
@@ -10,63 +10,61 @@ import click
 from mnist_edge.cli import options
 
 if TYPE_CHECKING:
-    from mnist_edge.exporting.report.report import Report
+    from mnist_edge.parity.parity_report import ParityReport
 
 REPORT_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("artefacts", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="ARTEFACT...")
+@click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="ARTIFACT...")
 @click.option(
-    "--reference",
+    "--checkpoint",
     type=click.Path(path_type=Path),
     default=options.CHECKPOINT,
     show_default=True,
     help="The checkpoint that they were exported from.",
 )
-@click.option("--layers", is_flag=True, help="Also compare layer by layer, and name the first that departs.")
-@click.option("--thorough", is_flag=True, help="Give all images, not 500, at each batch size and in shuffled batches.")
+@click.option("--layers", is_flag=True, help="Also compare layer by layer, and name the first that diverges.")
+@click.option("--all-images", is_flag=True, help="Give all images, not 500, at each batch size and in shuffled batches.")
 @click.option("--html", type=REPORT_FILE, help="Write the report as one HTML page, with the changed digits.")
 @click.option("--junit", "junit_file", type=REPORT_FILE, help="Write the outcome of each check as JUnit XML.")
 @options.data_dir
 @options.as_json
 def command(
-    artefacts: tuple[Path, ...],
-    reference: Path,
+    artifacts: tuple[Path, ...],
+    checkpoint: Path,
     layers: bool,
-    thorough: bool,
+    all_images: bool,
     html: Path | None,
     junit_file: Path | None,
     data_dir: Path,
     as_json: bool,
 ) -> None:
-    """Check each ARTEFACT against the checkpoint it came from, on all 10,000 test images.
+    """Check each ARTIFACT against the checkpoint it came from, on all test images.
 
-    A file that was altered, or that answers otherwise than the trained model, fails: the exit code is 1 and stderr
+    One that was altered, or that answers differently from the trained model, fails: the exit code is 1 and stderr
     says why.
     """
+    from mnist_edge.atomic import transaction
     from mnist_edge.exporting.report.junit import junit
     from mnist_edge.parity.reference import load_reference
-    from mnist_edge.exporting.report.report import report_on, with_layers
-    from mnist_edge.atomic import staging
+    from mnist_edge.parity.verify import verify_path
 
-    _keep_apart(html, junit_file, *artefacts, reference)
-    trained = load_reference(reference, data_dir)
-    reports = [report_on(path, trained, thorough=thorough) for path in artefacts]
-    if layers:
-        reports = [with_layers(report, trained) for report in reports]
-    with staging() as stage:
+    _keep_apart(html, junit_file, *artifacts, checkpoint)
+    reference = load_reference(checkpoint, data_dir)
+    reports = [verify_path(path, reference, all_images=all_images, layers=layers) for path in artifacts]
+    with transaction() as changes:
         if html:
             from mnist_edge.exporting.report.html import html_report
 
-            stage(html, html_report(reports, trained))
+            changes.write(html, html_report(reports, reference))
         if junit_file:
-            stage(junit_file, junit(reports))
+            changes.write(junit_file, junit(reports))
     if as_json:
-        click.echo(json.dumps([{"file": str(report.path), **report.to_json()} for report in reports], indent=2))
+        click.echo(json.dumps([report.to_json() for report in reports], indent=2))
     else:
         _print(reports)
-    _tell(reports)
+    _report_problems(reports)
     if not all(reports):
         sys.exit(1)
 
@@ -81,7 +79,7 @@ def _keep_apart(html: Path | None, junit_file: Path | None, *given: Path) -> Non
             taken.add(target.resolve())
 
 
-def _print(reports: "list[Report]") -> None:
+def _print(reports: "list[ParityReport]") -> None:
     from mnist_edge.cli.tables import changed_table, layer_table, print_table, report_table
 
     print_table(report_table(reports))
@@ -92,9 +90,9 @@ def _print(reports: "list[Report]") -> None:
             print_table(layer_table(report.path, report.layers))
 
 
-def _tell(reports: "list[Report]") -> None:
+def _report_problems(reports: "list[ParityReport]") -> None:
     for report in reports:
         for problem in report.problems:
             click.echo(f"{report.path}: {problem}", err=True)
-        if report.hidden_layers:
-            click.echo(f"{report.path}: its layers cannot be shown: {report.hidden_layers}", err=True)
+        if report.layers_unavailable_reason:
+            click.echo(f"{report.path}: no layerwise comparison: {report.layers_unavailable_reason}", err=True)

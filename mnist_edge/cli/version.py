@@ -9,12 +9,13 @@ def show(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     """Print the version and the built-in models with the SHA-256 of their files, and end."""
     if not value or ctx.resilient_parsing:
         return
-    from mnist_edge.atomic import read_bytes, sha256
-    from mnist_edge.runtime.builtin_models import BUILT_IN, BUILT_INS
+    from mnist_edge.artifact.checksum import sha256
+    from mnist_edge.atomic import read_bytes
+    from mnist_edge.runtime.builtin_models import BUILTIN_MODELS, DEFAULT_MODEL
 
     click.echo(f"mnist-edge {__version__}")
-    for name, path in BUILT_INS.items():
-        default = " (default)" if path == BUILT_IN else ""
+    for name, path in BUILTIN_MODELS.items():
+        default = " (default)" if path == DEFAULT_MODEL else ""
         click.echo(f"model {name}{default}: {path.name} sha256:{sha256(read_bytes(path))}")
     ctx.exit()
 

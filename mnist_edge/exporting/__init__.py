@@ -1,1 +1,1 @@
-"""Checkpoint → artefact + proof: exports to the runtimes' formats and the parity check that guards them."""
+"""Checkpoint → artifacts with proof: the pipeline, the search for a scheme, what a file is, and reports."""

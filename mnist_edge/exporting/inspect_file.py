@@ -4,70 +4,87 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from mnist_edge.errors import UserError
-from mnist_edge.formats.base import ArtefactError
-from mnist_edge.formats.registry import format_of
-from mnist_edge.atomic import read_bytes, sha256
-from mnist_edge.artifact.checksum import SealError, check_seal
-from mnist_edge.training.checkpoint import load_checkpoint
+from mnist_edge.artifact.bundle import Bundle
+from mnist_edge.atomic import read_bytes
+from mnist_edge.errors import ArtifactError, ChecksumError, UserError
+from mnist_edge.formats.base import Runner
+from mnist_edge.formats.registry import read_artifact
+from mnist_edge.training.checkpoint import CHECKPOINT_SUFFIX, load_checkpoint
+
+Groups = dict[str, dict[str, Any]]
+"""Named groups of JSON types."""
 
 
-def describe(path: Path) -> dict[str, dict[str, Any]]:
-    """Return what is known of an exported file or a checkpoint, in named groups of JSON types.
+def describe(path: Path) -> Groups:
+    """Return what is known of an exported artifact or a checkpoint.
 
     Raises:
-        UserError: the file can't be read, or is neither.
+        UserError: it can't be read, or is neither.
     """
-    data = read_bytes(path)
-    file = {"path": str(path), "bytes": len(data), "sha256": sha256(data)}
-    if path.suffix == ".safetensors":
-        return {"file": file, **_checkpoint(path)}
-    format = format_of(path)
+    if path.suffix == CHECKPOINT_SUFFIX:
+        return _describe_checkpoint(path)
+    artifact = read_artifact(path)
+    spec, bundle = artifact.spec, artifact.bundle
     try:
-        loaded = format.load(path)
-        structure = format.structure(path)
-    except ArtefactError as error:
+        with artifact.open() as runner:
+            structure = None
+            if spec.readable_weights or spec.intermediates:
+                structure = dataclasses.asdict(spec.inspector().inspect(bundle, runner).summary)
+            return {
+                "file": {**_file(path, bundle), "format": spec.name, "checksum": _checksum(bundle)},
+                **_describe_contract(runner),
+                "structure": structure or {"operators": f"{spec.name} does not show them"},
+            }
+    except ArtifactError as error:
         raise UserError(f"cannot load {path}: {error}; expected a file made by `mnist-edge export`") from error
-    contract = dataclasses.asdict(loaded.contract)
-    provenance = {name: contract.pop(name) for name in ("checkpoint", "architecture", "licence", "producer")}
-    golden = loaded.golden
+
+
+def _describe_contract(runner: Runner) -> Groups:
+    contract = dataclasses.asdict(runner.contract)
+    provenance = {name: contract.pop(name) for name in ("checkpoint", "architecture", "license", "producer")}
+    vectors = runner.test_vectors
     return {
-        "file": {**file, "format": format.name, "seal": _seal(data)},
         "contract": contract,
         "provenance": provenance,
-        "golden vectors": {
-            "images": len(golden.labels),
-            "training images": list(golden.indices),
-            "allowed |Δlogit|": golden.bound,
+        "test_vectors": {
+            "images": len(vectors.labels),
+            "training_images": list(vectors.indices),
+            "bound": vectors.bound,
         },
-        "structure": dataclasses.asdict(structure),
     }
 
 
-def _checkpoint(path: Path) -> dict[str, dict[str, Any]]:
+def _describe_checkpoint(path: Path) -> Groups:
+    bundle = Bundle.of_file(read_bytes(path))
     checkpoint = load_checkpoint(path)
     tensors = {
         name: (str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
         for name, tensor in checkpoint.weights.items()
     }
-    learnt = [parameter.numel() for parameter in checkpoint.build().parameters()]
+    learned = [parameter.numel() for parameter in checkpoint.build().parameters()]
     return {
+        "file": _file(path, bundle),
+        "task": checkpoint.task.to_fields(),
         "recipe": dataclasses.asdict(checkpoint.recipe),
         "provenance": {
             "architecture": checkpoint.architecture,
             "seed": checkpoint.seed,
-            "held-back accuracy": checkpoint.history[-1].accuracy if checkpoint.history else None,
+            "validation_accuracy": checkpoint.history[-1].accuracy if checkpoint.history else None,
             "temperature": checkpoint.temperature,
-            "training data": checkpoint.data_digest,
-            "producer": checkpoint.versions,
+            "training_data": checkpoint.data_digest,
+            "producer": checkpoint.producer,
         },
-        "structure": {"parameters": sum(learnt), "tensors": tensors},
+        "structure": {"parameters": sum(learned), "tensors": tensors},
     }
 
 
-def _seal(data: bytes) -> str:
+def _file(path: Path, bundle: Bundle) -> dict[str, Any]:
+    return {"path": str(path), "bytes": bundle.size, "sha256": bundle.digest}
+
+
+def _checksum(bundle: Bundle) -> str:
     try:
-        check_seal(data)
-    except SealError as error:
+        bundle.verify_checksum()
+    except ChecksumError as error:
         return f"broken: {error}"
-    return "whole"
+    return "correct"

@@ -1,27 +1,23 @@
-"""Checkpoint → artefacts with proof: what does not match the trained model is never given its name."""
+"""Checkpoint → artifacts with proof: what does not match the trained model is never given its name."""
 
-import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import onnx
-import onnxruntime
-import torch
-
 import mnist_edge
-from mnist_edge.errors import UserError
-from mnist_edge.exporting.scheme_search import Candidate, weigh
-from mnist_edge.formats.base import Format
-from mnist_edge.parity.comparison import NO_GOALS, Goals, ParityReport, Reference
-from mnist_edge.parity.verify import expected_contract, judge
-from mnist_edge.atomic import Stage, sha256, staging
-from mnist_edge.artifact.contract import UNQUANTIZED, Contract
+from mnist_edge.artifact.contract import Contract, Task
 from mnist_edge.artifact.manifest import MANIFEST, manifest_bytes, read_manifest
-from mnist_edge.artifact.checksum import seal
-
-OPSET = 18
-"""ONNX opset that is written unless another is asked for: the lowest for which torch's exporter has implementations."""
+from mnist_edge.atomic import Transaction, locked, transaction
+from mnist_edge.errors import UserError
+from mnist_edge.exporting.scheme_search import Candidate, select_scheme
+from mnist_edge.formats.base import ArtifactFile, ExportRequest, FormatSpec, Precision, Scheme
+from mnist_edge.parity.parity_report import ParityReport
+from mnist_edge.parity.reference import Reference
+from mnist_edge.parity.tolerance import NO_GOALS, Goals
+from mnist_edge.parity.verify import verify
 
 
 class ParityError(UserError):
@@ -29,17 +25,60 @@ class ParityError(UserError):
 
 
 @dataclass(frozen=True)
-class Artefact:
-    """A written file and its proof.
+class ExportSettings:
+    """What is asked of an export.
+
+    Attributes:
+        formats: to export to.
+        precisions: to export in; a format that does not have one is passed over for it.
+        options: of the formats, such as the ONNX opset; those that are not given have the format's default.
+        goals: what each artifact must keep beyond the tolerance of its scheme.
+        scheme: how quantized artifacts are stored and computed; None compares all that the format has.
+    """
+
+    formats: Sequence[FormatSpec]
+    precisions: Sequence[Precision] = (Precision.FP32,)
+    options: Mapping[str, int] = field(default_factory=dict)
+    goals: Goals = NO_GOALS
+    scheme: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what a format does not have, before any work is done; raises `UserError`."""
+        for spec in self.formats:
+            for name in self.options:
+                if name not in spec.options:
+                    raise UserError(f"{spec.name} has no {name}: leave out --{name}, or export {spec.name} by itself")
+            for precision in self.precisions:
+                self.schemes_of(spec, precision)
+        for precision in self.precisions:
+            if not any(spec.schemes_of(precision) for spec in self.formats):
+                has = "; ".join(f"{spec.name} has {', '.join(spec.precisions)}" for spec in self.formats)
+                raise UserError(f"none of the formats can be exported in {precision}: {has}")
+
+    def schemes_of(self, spec: FormatSpec, precision: Precision) -> tuple[Scheme, ...]:
+        """Return the schemes to export in; raises `UserError` where the format does not have the one asked for."""
+        schemes = spec.schemes_of(precision)
+        if self.scheme is None or not schemes or not schemes[0].quantized:
+            return schemes
+        chosen = tuple(scheme for scheme in schemes if scheme.name == self.scheme)
+        if not chosen:
+            known = ", ".join(scheme.name for scheme in schemes)
+            raise UserError(f"{spec.name} has no {precision} scheme {self.scheme!r}: expected one of {known}")
+        return chosen
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A written artifact and its proof.
 
     Attributes:
         path: where it is.
         format: a key of `FORMATS`.
         size: in bytes.
-        sha256: of its bytes.
+        sha256: its digest.
         contract: what it carries.
         report: the verdict on it.
-        candidates: the ways to quantise that were weighed; none where nothing was quantised.
+        candidates: the schemes that were compared; none where nothing was quantized.
     """
 
     path: Path
@@ -51,116 +90,94 @@ class Artefact:
     candidates: tuple[Candidate, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return the artefact's entry in the manifest."""
+        """Return the artifact's entry in the manifest."""
         return {
             "file": self.path.name,
             "format": self.format,
             "precision": self.contract.precision,
             "scheme": self.contract.scheme,
-            "opset": self.contract.opset,
+            "options": self.contract.options,
             "bytes": self.size,
             "sha256": self.sha256,
             "checkpoint": self.contract.checkpoint,
             "versions": self.contract.producer,
-            "parity": self.report.to_json(),
+            "parity": self.report.summary(),
             "candidates": [candidate.to_json() for candidate in self.candidates],
         }
 
 
-def export(
-    reference: Reference,
-    formats: list[Format],
-    precisions: list[str],
-    output: Path,
-    opset: int = OPSET,
-    goals: Goals = NO_GOALS,
-    scheme: str | None = None,
-) -> list[Artefact]:
+def export_artifacts(reference: Reference, settings: ExportSettings, output: Path) -> list[Artifact]:
     """Export the reference's checkpoint in each format and precision into the folder `output`, all or nothing.
 
-    Each file is written under a temporary name, judged in its own runtime on all images of the reference, and gets
-    its own name only when every one of them has passed. The same checkpoint gives the same bytes.
-
-    Args:
-        reference: the checkpoint and its answers.
-        formats: to export to.
-        precisions: `fp32`, `int8` or both.
-        output: the folder; made where it is missing.
-        opset: ONNX opset of the files.
-        goals: what each file must keep beyond the tolerance of its precision.
-        scheme: how int8 is quantised; None weighs all that the format has and takes the best.
+    Each artifact is written under a temporary name, judged in its own runtime on all images of the reference, and gets
+    its own name only when every one of them has passed. The same checkpoint gives the same bytes. Other processes may
+    export into the same folder at the same time.
 
     Raises:
-        ParityError: a file does not match; `output` is as it was.
-        UserError: a file can't be written or a format can't give what was asked; `output` is as it was.
+        ParityError: an artifact does not match; `output` is as it was.
+        UserError: one can't be written, or a format can't give what was asked; `output` is as it was.
     """
-    with staging() as stage:
-        artefacts = [
-            _export_one(reference, format, precision, output, opset, goals, scheme, stage)
-            for format in formats
-            for precision in precisions
-            if precision in format.precisions
+    with ExitStack() as until_renamed, transaction() as changes:
+        artifacts = [
+            _export_one(reference, settings, spec, precision, output, changes)
+            for spec in settings.formats
+            for precision in settings.precisions
+            if spec.schemes_of(precision)
         ]
-        stage(output / MANIFEST, _manifest(output, artefacts))
-    return artefacts
+        until_renamed.enter_context(locked(output))
+        changes.write(output / MANIFEST, _manifest(output, artifacts))
+    return artifacts
 
 
 def _export_one(
     reference: Reference,
-    format: Format,
-    precision: str,
+    settings: ExportSettings,
+    spec: FormatSpec,
+    precision: Precision,
     output: Path,
-    opset: int,
-    goals: Goals,
-    scheme: str | None,
-    stage: Stage,
-) -> Artefact:
-    schemes = _schemes(format, precision, scheme)
-    contracts = [_contract(reference, format, each, opset) for each in schemes]
-    files = dict(zip(schemes, format.export(reference.checkpoint.build(), contracts, reference.golden), strict=True))
-    candidates = weigh(format, files, reference, goals.max_bytes) if precision == "int8" else ()
-    taken = next((candidate.scheme for candidate in candidates if candidate.chosen), UNQUANTIZED)
-    contract = contracts[schemes.index(taken)]
-    target = output / artefact_name(reference.checkpoint.architecture, format, precision)
-    data = seal(files[taken])
-    report = judge(stage(target, data), format, reference, goals)
+    changes: Transaction,
+) -> Artifact:
+    schemes = settings.schemes_of(spec, precision)
+    requests = [_request(reference, spec, scheme, settings.options) for scheme in schemes]
+    bundles = spec.exporter().export(reference.checkpoint.build(), requests)
+    candidates = select_scheme(spec, schemes, bundles, reference, settings.goals.max_bytes) if _searched(schemes) else ()
+    taken = next((index for index, candidate in enumerate(candidates) if candidate.chosen), 0)
+    target = output / artifact_name(reference.checkpoint.task, reference.checkpoint.architecture, spec, precision)
+    written = bundles[taken].with_checksum().write(target, changes)
+    report = verify(ArtifactFile(target, spec, written), reference, settings.goals, all_images=True)
     if not report:
         raise ParityError(f"{target} was not written, it differs from the trained model: {'; '.join(report.problems)}")
-    return Artefact(target, format.name, len(data), sha256(data), contract, report, candidates)
+    contract = requests[taken].contract
+    return Artifact(target, spec.name, written.size, written.digest, contract, report, candidates)
 
 
-def _schemes(format: Format, precision: str, scheme: str | None) -> tuple[str, ...]:
-    if precision == "fp32":
-        return (UNQUANTIZED,)
-    if scheme is None:
-        return format.schemes
-    if scheme not in format.schemes:
-        raise UserError(f"{format.name} has no scheme {scheme!r}: expected one of {', '.join(format.schemes)}")
-    return (scheme,)
+def _searched(schemes: Sequence[Scheme]) -> bool:
+    """Say whether schemes are compared before one is taken: not where the weights stay as they are."""
+    return schemes[0].quantized
 
 
-def _contract(reference: Reference, format: Format, scheme: str, opset: int) -> Contract:
-    contract = expected_contract(reference, scheme, opset if format.has_opset else None)
-    return dataclasses.replace(contract, producer=_producer())
+def _request(reference: Reference, spec: FormatSpec, scheme: Scheme, options: Mapping[str, int]) -> ExportRequest:
+    contract = reference.contract(spec, scheme, {**spec.options, **options})
+    return ExportRequest(
+        contract=replace(contract, producer=_producer(spec)),
+        test_vectors=reference.test_vectors_for(scheme),
+        scheme=scheme,
+    )
 
 
-def artefact_name(architecture: str, format: Format, precision: str) -> str:
-    """Return the file name of an export."""
-    return f"mnist-{architecture}{'' if precision == 'fp32' else '-' + precision}{format.suffix}"
+def _producer(spec: FormatSpec) -> dict[str, str]:
+    packages = dict.fromkeys(("torch", *spec.export_packages, *spec.run_packages))
+    return {"mnist-edge": mnist_edge.__version__, **{name: version(name) for name in packages}}
 
 
-def _producer() -> dict[str, str]:
-    return {
-        "mnist-edge": mnist_edge.__version__,
-        "torch": torch.__version__,
-        "onnx": onnx.__version__,
-        "onnxruntime": onnxruntime.__version__,
-    }
+def artifact_name(task: Task, architecture: str, spec: FormatSpec, precision: Precision) -> str:
+    """Return the name of an artifact in the folder of the exports."""
+    return f"{task.name}-{architecture}{'' if precision is Precision.FP32 else f'-{precision}'}{spec.suffix}"
 
 
-def _manifest(folder: Path, artefacts: list[Artefact]) -> bytes:
-    """Return the manifest with these artefacts last, after those of earlier exports that are there and stay."""
-    replaced = {artefact.path.name for artefact in artefacts}
+def _manifest(folder: Path, artifacts: list[Artifact]) -> bytes:
+    """Return the manifest with these artifacts last, after those of earlier exports that are there and stay."""
+    replaced = {artifact.path.name for artifact in artifacts}
     earlier = [entry for entry in read_manifest(folder) if (folder / entry["file"]).exists()]
     kept = [entry for entry in earlier if entry["file"] not in replaced]
-    return manifest_bytes(kept + [artefact.to_json() for artefact in artefacts])
+    return manifest_bytes(kept + [artifact.to_json() for artifact in artifacts])

@@ -1,29 +1,28 @@
-"""Which way to quantise: every scheme of a format is made and measured, and the best is taken."""
+"""The search for the best scheme: every scheme of a precision is exported and measured, and the best is taken."""
 
-import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mnist_edge.errors import UserError
-from mnist_edge.formats.base import ArtefactError, Format
-from mnist_edge.parity.comparison import Reference, compare_logits, eager_predictor, in_batches
+from mnist_edge.artifact.bundle import Bundle
+from mnist_edge.artifact.fields import json_numbers
+from mnist_edge.errors import ArtifactError, UserError
+from mnist_edge.formats.base import FormatSpec, Scheme, predict_in_batches
+from mnist_edge.parity.comparison import compare
+from mnist_edge.parity.reference import EAGER_BATCH, Reference, eager_predictor
+from mnist_edge.types import Images, Labels, Logits
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file quantised in one of the ways, measured on the held-back images, one image at a time.
+    """An artifact in one of the schemes, measured on the validation images, one image at a time.
 
     Attributes:
-        scheme: the way.
+        scheme: its name.
         size: in bytes.
         agreement: share of images with the trained model's top-1 answer, in [0, 1]; 0 where it can't be run.
-        max_error: largest |Δlogit|; infinite where it can't be run.
-        accuracy: share of images answered rightly, in [0, 1].
+        max_abs_diff: largest |Δlogit|; infinite where it can't be run.
+        accuracy: share of images answered correctly, in [0, 1].
         refusal: why it can't be taken; empty where it can.
         chosen: whether it was.
     """
@@ -31,54 +30,78 @@ class Candidate:
     scheme: str
     size: int
     agreement: float
-    max_error: float
+    max_abs_diff: float
     accuracy: float
     refusal: str
     chosen: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Return the candidate as JSON types; an infinite error is null."""
-        return {**asdict(self), "max_error": self.max_error if self.max_error < float("inf") else None}
+        """Return the candidate as JSON types; an infinite difference is null."""
+        return json_numbers(asdict(self))
 
 
-def weigh(
-    format: Format, files: Mapping[str, bytes], reference: Reference, max_bytes: int | None
+@dataclass(frozen=True)
+class _Validation:
+    """The images that schemes are compared on, and the trained model's answers to them."""
+
+    images: Images
+    labels: Labels
+    trained: Logits
+
+
+def select_scheme(
+    spec: FormatSpec,
+    schemes: Sequence[Scheme],
+    bundles: Sequence[Bundle],
+    reference: Reference,
+    max_bytes: int | None,
 ) -> tuple[Candidate, ...]:
-    """Measure each scheme's file and mark the one to take: the best agreement, then the smallest |Δlogit|, then size.
+    """Measure each scheme's artifact and mark the one to take: best agreement, then smallest |Δlogit|, then size.
 
     Raises:
         UserError: none can be taken.
     """
-    trained = in_batches(eager_predictor(reference.checkpoint), reference.held_back.images.numpy(), 1_000)
-    measured = [_measure(format, scheme, data, reference, trained, max_bytes) for scheme, data in files.items()]
-    fit = [candidate for candidate in measured if not candidate.refusal]
-    if not fit:
+    validation = _validation(spec, reference)
+    measured = [
+        _evaluate_scheme(spec, scheme, bundle, validation, max_bytes)
+        for scheme, bundle in zip(schemes, bundles, strict=True)
+    ]
+    eligible = [candidate for candidate in measured if not candidate.refusal]
+    if not eligible:
         reasons = "; ".join(f"{candidate.scheme}: {candidate.refusal}" for candidate in measured)
-        raise UserError(f"no way to quantise to {format.name} can be taken ({reasons})")
-    best = min(fit, key=lambda candidate: (-candidate.agreement, candidate.max_error, candidate.size))
-    return tuple(Candidate(**{**asdict(candidate), "chosen": candidate is best}) for candidate in measured)
+        raise UserError(f"no scheme of {spec.name} can be taken ({reasons})")
+    best = min(eligible, key=lambda candidate: (-candidate.agreement, candidate.max_abs_diff, candidate.size))
+    return tuple(replace(candidate, chosen=candidate is best) for candidate in measured)
 
 
-def _measure(
-    format: Format,
-    scheme: str,
-    data: bytes,
-    reference: Reference,
-    trained: NDArray[np.float32],
-    max_bytes: int | None,
+def _validation(spec: FormatSpec, reference: Reference) -> _Validation:
+    """Return the validation images, as many of them as the format's proof may cost."""
+    images = reference.validation.images.numpy()[: spec.max_images]
+    labels = reference.validation.labels.numpy()[: spec.max_images]
+    return _Validation(
+        images, labels, predict_in_batches(eager_predictor(reference.checkpoint), images, EAGER_BATCH)
+    )
+
+
+def _evaluate_scheme(
+    spec: FormatSpec, scheme: Scheme, bundle: Bundle, validation: _Validation, max_bytes: int | None
 ) -> Candidate:
-    images = reference.held_back.images.numpy()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"candidate{format.suffix}"
-        path.write_bytes(data)
-        try:
-            loaded = format.load(path)
-            logits = in_batches(loaded.predict, images, 1)
-        except ArtefactError as error:
-            return Candidate(scheme, len(data), 0.0, float("inf"), 0.0, str(error))
-    comparison = compare_logits(logits, trained, reference.held_back.labels.numpy(), batch=1)
-    reasons = list(loaded.problems)
-    if max_bytes is not None and len(data) > max_bytes:
-        reasons.append(f"{len(data)} bytes, allowed {max_bytes}")
-    refusal = reasons[0] if reasons else ""
-    return Candidate(scheme, len(data), comparison.agreement, comparison.max_error, comparison.accuracy, refusal)
+    try:
+        with spec.open(bundle) as runner:
+            problems = list(runner.mismatches)
+            if spec.readable_weights or spec.intermediates:
+                problems += spec.inspector().inspect(bundle, runner).problems
+            logits = runner.predict_in_batches(validation.images, spec.batch or 1)
+    except ArtifactError as error:
+        return Candidate(scheme.name, bundle.size, 0.0, float("inf"), 0.0, str(error))
+    comparison = compare(logits, validation.trained, validation.labels, batch=1)
+    if max_bytes is not None and bundle.size > max_bytes:
+        problems.append(f"{bundle.size} bytes, allowed {max_bytes}")
+    return Candidate(
+        scheme=scheme.name,
+        size=bundle.size,
+        agreement=comparison.agreement,
+        max_abs_diff=comparison.max_abs_diff,
+        accuracy=comparison.accuracy,
+        refusal=problems[0] if problems else "",
+    )

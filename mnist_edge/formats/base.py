@@ -149,13 +149,26 @@ class FormatSpec:
         """Return the batch sizes at which artifacts are compared; the last one is that of deployment."""
         return scheme.tolerance.batches if self.batch is None else (self.batch,)
 
+    @property
+    def needs_to_run(self) -> tuple[str, ...]:
+        """The packages and programs that running needs."""
+        return (*self.run_packages, *self.tools)
+
+    @property
+    def needs_to_export(self) -> tuple[str, ...]:
+        """The packages and programs that exporting needs."""
+        return tuple(dict.fromkeys(("torch", *self.export_packages, *self.needs_to_run)))
+
     def missing_to_run(self) -> list[str]:
-        """Return the packages and programs that running needs and this machine does not have."""
-        return _missing(self.run_packages, self.tools)
+        """Return those that running needs and this machine does not have."""
+        return [name for name in self.needs_to_run if self._is_missing(name)]
 
     def missing_to_export(self) -> list[str]:
-        """Return the packages and programs that exporting needs and this machine does not have."""
-        return _missing(("torch", *self.run_packages, *self.export_packages), self.tools)
+        """Return those that exporting needs and this machine does not have."""
+        return [name for name in self.needs_to_export if self._is_missing(name)]
+
+    def _is_missing(self, name: str) -> bool:
+        return shutil.which(name) is None if name in self.tools else importlib.util.find_spec(name) is None
 
     def exporter(self) -> "Exporter":
         """Import the exporter.
@@ -192,11 +205,6 @@ def install_command(extra: str | None, tools: Sequence[str] = ()) -> str:
     """Return the command that installs what a format needs, and which programs it needs beside that."""
     command = f"pip install 'mnist-edge[{extra}]'" if extra else "pip install mnist-edge"
     return f"{command}, and the programs {', '.join(tools)}" if tools else command
-
-
-def _missing(packages: Sequence[str], tools: Sequence[str]) -> list[str]:
-    absent = [name for name in dict.fromkeys(packages) if importlib.util.find_spec(name) is None]
-    return absent + [name for name in tools if shutil.which(name) is None]
 
 
 @dataclass(frozen=True)
@@ -408,7 +416,10 @@ class Intermediates:
 
 
 class Inspector(Protocol):
-    """The module `inspector` of a format; it runs on the build machine."""
+    """The module `inspector` of a format; it runs on the build machine.
+
+    A format without `intermediates` has no `open_intermediates`.
+    """
 
     def inspect(self, bundle: Bundle, runner: Runner) -> Inspection:
         """Return what can be read in an artifact that its runner has opened; raises `ArtifactError`."""

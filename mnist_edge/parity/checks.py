@@ -1,42 +1,43 @@
-"""Checks beyond the test images one way: neighbours in the batch, inputs at the edges, numbers that are none."""
+"""Findings on an artifact, each as an object, and the checks beyond its answers to the test images."""
 
 import contextlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mnist_edge.errors import UserError
+from mnist_edge.artifact.fields import json_numbers
+from mnist_edge.errors import ArtifactError, UserError
+from mnist_edge.formats.base import Tolerance, predict_in_batches
 from mnist_edge.parity.evaluate import OpenModel
-from mnist_edge.formats.base import ArtefactError
-from mnist_edge.parity.comparison import Reference, Tolerance, eager_predictor, in_batches, round_up
-from mnist_edge.parity.statistics import absolute_errors, margin
-from mnist_edge.formats.onnx.runner import Predict
+from mnist_edge.parity.logits import absolute_differences
+from mnist_edge.parity.tolerance import excess_of
+from mnist_edge.types import Images, Predict, TensorSpec
 
-Images = NDArray[np.float32]
-
-SAMPLE = 500
-"""Images that are given in more ways than one: half of them those with the smallest margin, half evenly spread."""
-
-COMPOSITIONS = (7, 100)
+SHUFFLED_BATCH_SIZES = (7, 100)
 """Sizes of the shuffled batches."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was examined: truthy unless it failed.
+    """One thing that was checked: truthy unless it failed.
 
     Attributes:
-        name: what.
-        found: what was measured, in a line.
+        code: what, for programs; it does not change with the wording.
+        title: what, for people.
+        found: the outcome, in a line.
         problems: a line for each way in which it failed.
-        judged: False for what is measured and told, but does not decide.
+        decides: False for what is only measured, or can't be done for this artifact.
+        figures: what was measured, by name; infinite where a logit is not finite.
     """
 
-    name: str
+    code: str
+    title: str
     found: str
     problems: tuple[str, ...] = ()
-    judged: bool = True
+    decides: bool = True
+    figures: Mapping[str, float] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         """Say whether it passed."""
@@ -45,92 +46,119 @@ class Check:
     @property
     def verdict(self) -> str:
         """The outcome in a word."""
-        return "FAILED" if self.problems else "ok" if self.judged else "measured"
+        return "FAILED" if self.problems else "ok" if self.decides else "measured"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the check as JSON types; what is infinite is null."""
+        return {
+            "code": self.code,
+            "title": self.title,
+            "verdict": self.verdict,
+            "found": self.found,
+            "problems": list(self.problems),
+            "figures": json_numbers(self.figures),
+        }
 
 
-def sample_of(reference: Reference) -> Reference:
-    """Return the part of the reference that is given in more ways than one, `SAMPLE` images at most."""
-    count = len(reference.images)
-    hardest = np.argsort(margin(reference.logits), kind="stable")[: SAMPLE // 2]
-    spread = np.linspace(0, count - 1, min(SAMPLE - len(hardest), count)).astype(np.intp)
-    return reference.part(np.union1d(hardest, spread))
+def as_expected(code: str, title: str, problems: tuple[str, ...]) -> Check:
+    """Return the check of something that is as it should be, or has problems."""
+    return Check(code, title, "not as expected" if problems else "as expected", problems)
 
 
-def stress(model: OpenModel, tolerance: Tolerance, reference: Reference, sample: Reference) -> tuple[Check, ...]:
-    """Examine a file: in shuffled batches of the sample's images, on inputs at the edges, with NaN and infinity.
+def not_available(code: str, title: str, reason: str) -> Check:
+    """Return the check of something that can't be checked for this artifact."""
+    return Check(code, title, f"not available: {reason}", decides=False)
+
+
+def check_batch_invariance(predict: Predict, tolerance: Tolerance, images: Images) -> Check:
+    """Compare the logits of images given alone with those among others, shuffled, in `SHUFFLED_BATCH_SIZES`.
+
+    It fails where the tolerance bounds logits and these differ by more. A dynamically quantized layer takes its scale
+    from the whole batch: the tolerance of such schemes bounds answers alone, and it is measured only.
 
     Raises:
-        ArtefactError: the file does not take a batch.
+        ArtifactError: the artifact does not take a batch.
     """
-    trained = eager_predictor(reference.checkpoint)
-    return (
-        check_neighbours(model.predict, tolerance, sample.images),
-        check_edges(model.predict, trained, tolerance),
-        check_refusal(model, sample.images[0]),
+    alone = predict_in_batches(predict, images, 1)
+    largest, changed = 0.0, 0
+    for batch in SHUFFLED_BATCH_SIZES:
+        order = np.random.default_rng(batch).permutation(len(images))
+        among = np.empty_like(alone)
+        among[order] = predict_in_batches(predict, images[order], batch)
+        largest = max(largest, float(absolute_differences(alone, among).max()))
+        changed = max(changed, int((alone.argmax(axis=1) != among.argmax(axis=1)).sum()))
+    excess = excess_of(largest, tolerance, "between an image alone and in a shuffled batch")
+    return Check(
+        code="batch_invariance",
+        title="shuffled batches",
+        found=f"|Δlogit| ≤ {largest:.3g}, {changed} of {len(images):,} change",
+        problems=(excess,) if excess else (),
+        decides=tolerance.max_abs_diff is not None,
+        figures={"max_abs_diff": largest, "changed": changed, "images": len(images)},
     )
 
 
-def check_neighbours(predict: Predict, tolerance: Tolerance, images: Images) -> Check:
-    """Compare the logits of images given alone with those among others, shuffled, in batches of `COMPOSITIONS`.
+def check_synthetic_inputs(predict: Predict, trained: Predict, tolerance: Tolerance, tensor: TensorSpec) -> Check:
+    """Compare with the trained model on inputs that no test image is like; without a bound they need be finite only.
 
-    It fails where logits are bounded and these differ by more than the bound. A dynamically quantised layer takes its
-    scale from the whole batch, so there it is measured only.
+    Args:
+        predict: runs the artifact, on any number of images.
+        trained: runs the trained model.
+        tolerance: of the artifact.
+        tensor: its input.
     """
-    alone = in_batches(predict, images, 1)
-    largest, changed = 0.0, 0
-    for batch in COMPOSITIONS:
-        order = np.random.default_rng(batch).permutation(len(images))
-        among = np.empty_like(alone)
-        among[order] = in_batches(predict, images[order], batch)
-        largest = max(largest, float(absolute_errors(alone, among).max()))
-        changed = max(changed, int((alone.argmax(axis=1) != among.argmax(axis=1)).sum()))
-    found = f"|Δlogit| ≤ {largest:.3g}, {changed} of {len(images):,} change"
-    problems = _excess(largest, tolerance, "between an image alone and in a shuffled batch")
-    return Check("shuffled batches", found, problems, judged=tolerance.max_error is not None)
-
-
-def check_edges(predict: Predict, trained: Predict, tolerance: Tolerance) -> Check:
-    """Compare with the trained model on inputs that no test image is like; without a bound they need be finite only."""
-    images = np.concatenate(list(edge_inputs().values()))
-    logits, expected = in_batches(predict, images, tolerance.batches[0]), trained(images)
-    largest = float(absolute_errors(expected, logits).max())
-    problems = _excess(largest, tolerance, "on inputs at the edges")
+    images = np.concatenate(list(synthetic_inputs(tensor).values()))
+    logits, expected = predict(images), trained(images)
+    largest = float(absolute_differences(expected, logits).max())
+    excess = excess_of(largest, tolerance, "on synthetic inputs")
     if not np.isfinite(logits).all():
-        problems = ("some logits are not finite on inputs at the edges",)
-    return Check("inputs at the edges", f"|Δlogit| ≤ {largest:.3g} on {len(images)}", problems)
+        excess = "some logits are not finite on synthetic inputs"
+    return Check(
+        code="synthetic_inputs",
+        title="synthetic inputs",
+        found=f"|Δlogit| ≤ {largest:.3g} on {len(images)}",
+        problems=(excess,) if excess else (),
+        figures={"max_abs_diff": largest, "images": len(images)},
+    )
 
 
-def edge_inputs() -> dict[str, Images]:
-    """Return inputs, float32 `[N, 1, 28, 28]` in [0, 1]: all black, all white, uniform noise, one pixel."""
-    pixels = np.zeros((16, 1, 28, 28), np.float32)
-    for number, (row, column) in enumerate((row, column) for row in (0, 9, 18, 27) for column in (0, 9, 18, 27)):
-        pixels[number, 0, row, column] = 1
+def synthetic_inputs(tensor: TensorSpec) -> dict[str, Images]:
+    """Return inputs, float32 `[N, channels, height, width]`: all of the least value, all of the greatest, uniform noise,
+    one pixel of the greatest on a 4×4 grid.
+    """  # noqa: D205
+    low, high = tensor.range
+    channels, height, width = tensor.shape
+    pixels = np.full((16, *tensor.shape), low, np.float32)
+    places = [(row, column) for row in _four(height) for column in _four(width)]
+    for number, (row, column) in enumerate(places):
+        pixels[number, :, row, column] = high
+    noise = np.random.default_rng(0).random((8, channels, height, width), np.float32)
     return {
-        "black": np.zeros((1, 1, 28, 28), np.float32),
-        "white": np.ones((1, 1, 28, 28), np.float32),
-        "noise": np.random.default_rng(0).random((8, 1, 28, 28), np.float32),
+        "lowest": np.full((1, *tensor.shape), low, np.float32),
+        "highest": np.full((1, *tensor.shape), high, np.float32),
+        "noise": low + (high - low) * noise,
         "one pixel": pixels,
     }
 
 
-def check_refusal(model: OpenModel, image: Images) -> Check:
-    """See that an image with NaN or infinity is refused, and what the file by itself would make of it."""
+def _four(side: int) -> list[int]:
+    """Return four indices from the first to the last of a side."""
+    return [round(step * (side - 1) / 3) for step in range(4)]
+
+
+def check_nonfinite_inputs(model: OpenModel, image: Images) -> Check:
+    """Check that an image with NaN or infinity is refused, and report what the artifact alone would make of it."""
     answered, problems = [], []
+    center = tuple(side // 2 for side in image.shape)
     for name, value in (("NaN", np.nan), ("+∞", np.inf), ("-∞", -np.inf)):
         bad = image[np.newaxis].copy()
-        bad[0, 0, 14, 14] = value
+        bad[(0, *center)] = value
         with contextlib.suppress(UserError):
-            model.answer(bad)
+            model.predict_logits(bad)
             problems.append(f"{name} is not refused")
-        with contextlib.suppress(ArtefactError):
-            if np.isfinite(in_batches(model.predict, bad, 1)).all():
+        with contextlib.suppress(ArtifactError):
+            if np.isfinite(model.predict(bad)).all():
                 answered.append(name)
     alone = f"alone it answers {', '.join(answered)}" if answered else "alone it gives NaN"
-    return Check("NaN and infinity", f"{'let in' if problems else 'refused'}; {alone}", tuple(problems))
-
-
-def _excess(largest: float, tolerance: Tolerance, where: str) -> tuple[str, ...]:
-    if tolerance.max_error is None or largest <= tolerance.max_error:
-        return ()
-    passing = f" ({round_up(largest):.3g} would have passed)" if np.isfinite(largest) else ""
-    return (f"largest |Δlogit| is {largest:.3g} {where}, allowed {tolerance.max_error:.3g}{passing}",)
+    found = f"{'let in' if problems else 'refused'}; {alone}"
+    return Check("nonfinite_inputs", "NaN and infinity", found, tuple(problems))

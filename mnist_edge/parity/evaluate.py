@@ -1,20 +1,20 @@
-"""Measure a model, trained or exported, on labelled images."""
+"""Measuring a model, trained or exported, on labeled images."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mnist_edge.errors import UserError
-from mnist_edge.formats.base import ArtefactError
-from mnist_edge.formats.registry import format_of
-from mnist_edge.parity.comparison import TOLERANCES, eager_predictor, in_batches
-from mnist_edge.formats.onnx.runner import Predict, check_finite
-from mnist_edge.training.checkpoint import load_checkpoint
+from mnist_edge.artifact.contract import Task
+from mnist_edge.errors import ArtifactError, UserError
+from mnist_edge.formats.base import Runner, predict_in_batches
+from mnist_edge.formats.registry import read_artifact
+from mnist_edge.parity.reference import EAGER_BATCH, eager_predictor
+from mnist_edge.training.checkpoint import CHECKPOINT_SUFFIX, Checkpoint, load_checkpoint
 from mnist_edge.training.corruptions import CORRUPTIONS, SEVERITIES, corrupt
-from mnist_edge.training.datasets.mnist import Split
+from mnist_edge.training.datasets.splits import Split
 from mnist_edge.training.metrics import Evaluation, evaluate_logits
+from mnist_edge.types import Images, Logits, Predict
 
 Robustness = dict[str, list[float]]
 """Accuracy in [0, 1] at severity 1 to 5, for each corruption."""
@@ -22,58 +22,87 @@ Robustness = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class OpenModel:
-    """A checkpoint or an exported file, open in its own runtime.
+    """A checkpoint or an exported artifact, open in its own runtime.
 
     Attributes:
-        path: its file.
-        predict: images → logits.
-        batch: the largest batch at which its answers are those of deployment.
+        path: of it.
+        predict: any number of images → logits, as it is deployed.
         temperature: by which its logits are to be divided before the softmax.
+        task: what it tells apart.
     """
 
     path: Path
     predict: Predict
-    batch: int
     temperature: float
+    task: Task
 
-    def answer(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the logits, float32 `[N, 10]`, of images, float32 `[N, 1, 28, 28]` in [0, 1].
+    def predict_logits(self, images: Images) -> Logits:
+        """Return the logits, float32 `[N, classes]`, of images, float32 `[N, channels, height, width]`.
 
         Raises:
-            UserError: the file can't be run, or an image holds NaN or infinity.
+            UserError: the artifact can't be run, or an image holds NaN or infinity.
         """
         check_finite(images)
         try:
-            return in_batches(self.predict, images, self.batch)
-        except ArtefactError as error:
+            return self.predict(images)
+        except ArtifactError as error:
             raise UserError(f"cannot run {self.path}: {error}") from error
 
 
-def open_model(path: Path) -> OpenModel:
-    """Open a checkpoint (`.safetensors`) or an exported file.
+def check_finite(images: Images) -> None:
+    """Return if all values of the images are finite numbers.
+
+    It is for where arrays come in from outside, not for the inner loop: a picture file always gives finite values. A
+    quantized model would turn NaN into an answer like any other.
 
     Raises:
-        UserError: the file can't be read, or is neither.
+        UserError: some are NaN or infinite.
     """
-    if path.suffix == ".safetensors":
-        checkpoint = load_checkpoint(path)
-        return OpenModel(path, eager_predictor(checkpoint), 1_000, checkpoint.temperature)
+    finite = np.isfinite(images).reshape(len(images), -1).all(axis=1)
+    if not finite.all():
+        raise UserError(f"image {int(finite.argmin())} holds NaN or infinity: expected finite numbers")
+
+
+def open_model(path: Path) -> OpenModel:
+    """Open a checkpoint (`.safetensors`) or an exported artifact.
+
+    Raises:
+        UserError: it can't be read, or is neither.
+    """
+    if path.suffix == CHECKPOINT_SUFFIX:
+        return open_checkpoint(path, load_checkpoint(path))
+    artifact = read_artifact(path)
     try:
-        loaded = format_of(path).load(path)
-    except ArtefactError as error:
+        runner = artifact.open()
+    except ArtifactError as error:
         raise UserError(f"cannot load {path}: {error}; expected a file made by `mnist-edge export`") from error
-    tolerance = TOLERANCES.get(loaded.contract.precision)
-    batch = tolerance.batches[-1] if tolerance else 1
-    return OpenModel(path, loaded.predict, batch, loaded.contract.temperature)
+    scheme = artifact.spec.scheme(runner.contract.scheme)
+    return deployed(path, runner, artifact.spec.batches(scheme)[-1] if scheme else 1)
+
+
+def open_checkpoint(path: Path, checkpoint: Checkpoint) -> OpenModel:
+    """Return a checkpoint as a model that runs in eager PyTorch."""
+    eager = eager_predictor(checkpoint)
+    return OpenModel(
+        path, lambda images: predict_in_batches(eager, images, EAGER_BATCH), checkpoint.temperature, checkpoint.task
+    )
+
+
+def deployed(path: Path, runner: Runner, batch: int) -> OpenModel:
+    """Return an open artifact as a model that is given `batch` images at once."""
+    contract = runner.contract
+    return OpenModel(
+        path, lambda images: runner.predict_in_batches(images, batch), contract.temperature, contract.task
+    )
 
 
 def evaluate(model: OpenModel, test: Split) -> Evaluation:
     """Measure a model at the batch size at which it is deployed.
 
     Raises:
-        UserError: the file can't be run.
+        UserError: it can't be run.
     """
-    logits = model.answer(test.images.numpy())
+    logits = model.predict_logits(test.images.numpy())
     return evaluate_logits(logits, test.labels.numpy(), model.temperature)
 
 
@@ -81,12 +110,12 @@ def evaluate_corrupted(model: OpenModel, test: Split) -> Robustness:
     """Measure a model's accuracy on corrupted images, the same ones for every model.
 
     Raises:
-        UserError: the file can't be run.
+        UserError: it can't be run.
     """
     labels = test.labels.numpy()
     return {
         kind: [
-            float((model.answer(corrupt(test.images, kind, severity).numpy()).argmax(axis=1) == labels).mean())
+            float((model.predict_logits(corrupt(test.images, kind, severity).numpy()).argmax(axis=1) == labels).mean())
             for severity in SEVERITIES
         ]
         for kind in CORRUPTIONS

@@ -1,4 +1,4 @@
-"""A trained model as a chain of steps: its layers with weights, and what is done between them."""
+"""A trained model as a chain of parts: its layers with weights, and what is done between them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,49 +8,73 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 @dataclass(frozen=True)
-class Step:
+class Layer:
     """A part of the trained model.
 
     Attributes:
         name: of the layer; or of what is done between two layers, and before which.
         run: its input → its output.
-        layer: the module with its weights, batch normalisation folded in, or None between layers.
+        module: the module with its weights, batch normalization folded in, or None between layers.
     """
 
     name: str
     run: Callable[[Tensor], Tensor]
-    layer: nn.Module | None = None
+    module: nn.Module | None = None
 
 
-def chain(model: nn.Module) -> list[Step]:
+def trace_layers(model: nn.Module) -> list[Layer] | None:
     """Return a model as a chain: what lies before each layer with weights, the layer, …, what lies after the last.
 
-    Raises:
-        ValueError: the model is no chain: a value is used twice.
+    None where the model is not a chain of modules and functions of one value: a value is used twice, or the flow of
+    control depends on the data, so that `torch.fx` can't trace it.
     """
-    traced = fx.symbolic_trace(model)
-    modules = dict(traced.named_modules())
-    steps: list[Step] = []
+    graph = trace(model)
+    if graph is None or not _is_chain(graph):
+        return None
+    modules = dict(graph.named_modules())
+    layers: list[Layer] = []
     between: list[fx.Node] = []
-    for node in traced.graph.nodes:
+    for node in graph.graph.nodes:
+        module = modules.get(str(node.target)) if node.op == "call_module" else None
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            layers.append(_between(between, modules, f"before {node.target}" if layers else "of the input"))
+            layers.append(Layer(str(node.target), module, module))
+            between = []
+        elif isinstance(module, nn.BatchNorm2d) and layers and not between and isinstance(layers[-1].module, nn.Conv2d):
+            fused = fuse_conv_bn_eval(layers[-1].module, module)
+            layers[-1] = Layer(layers[-1].name, fused, fused)
+        elif node.op not in ("placeholder", "output"):
+            between.append(node)
+    return [*layers, _between(between, modules, "of the output")]
+
+
+def trace(model: nn.Module) -> fx.GraphModule | None:
+    """Return a model as `torch.fx` traces it, or None where it can't."""
+    try:
+        return fx.symbolic_trace(model)
+    except (TypeError, ValueError, RuntimeError, AttributeError):  # fx.proxy.TraceError is a ValueError
+        return None
+
+
+def unchanged(value: Tensor) -> Tensor:
+    """Return the value: the part between two layers that follow each other at once."""
+    return value
+
+
+def _is_chain(graph: fx.GraphModule) -> bool:
+    """Say whether each operation has one value, which nothing else uses, and no further arguments that are values."""
+    for node in graph.graph.nodes:
         if node.op == "placeholder":
             continue
         if len(node.all_input_nodes) != 1 or len(node.all_input_nodes[0].users) != 1:
-            raise ValueError(f"the model is no chain at {node.name}")
-        module = modules.get(str(node.target)) if node.op == "call_module" else None
-        if isinstance(module, nn.Linear | nn.Conv2d):
-            steps.append(_between(between, modules, f"before {node.target}" if steps else "of the input"))
-            steps.append(Step(str(node.target), module, module))
-            between = []
-        elif isinstance(module, nn.BatchNorm2d) and steps and not between and isinstance(steps[-1].layer, nn.Conv2d):
-            fused = fuse_conv_bn_eval(steps[-1].layer, module)
-            steps[-1] = Step(steps[-1].name, fused, fused)
-        elif node.op != "output":
-            between.append(node)
-    return [*steps, _between(between, modules, "of the output")]
+            return False
+        function = node.op == "call_function" and callable(node.target) and node.args == tuple(node.all_input_nodes)
+        if not function and node.op not in ("call_module", "output"):
+            return False
+    return True
 
 
-def _between(nodes: list[fx.Node], modules: dict[str, nn.Module], where: str) -> Step:
+def _between(nodes: list[fx.Node], modules: dict[str, nn.Module], where: str) -> Layer:
     operations = [_operation(node, modules) for node in nodes]
 
     def run(value: Tensor) -> Tensor:
@@ -59,21 +83,15 @@ def _between(nodes: list[fx.Node], modules: dict[str, nn.Module], where: str) ->
         return value
 
     if not nodes:
-        return Step(f"nothing {where}", unchanged)
-    return Step(f"{' and '.join(_called(node, modules) for node in nodes)} {where}", run)
-
-
-def unchanged(value: Tensor) -> Tensor:
-    """Return the value: the step between two layers that follow each other at once."""
-    return value
+        return Layer(f"nothing {where}", unchanged)
+    return Layer(f"{' and '.join(_called(node, modules) for node in nodes)} {where}", run)
 
 
 def _operation(node: fx.Node, modules: dict[str, nn.Module]) -> Callable[[Tensor], Tensor]:
     if node.op == "call_module":
         return modules[str(node.target)]
-    if node.op == "call_function" and callable(node.target) and node.args == tuple(node.all_input_nodes):
-        return node.target
-    raise ValueError(f"the model is no chain of modules and functions of one value at {node.name}")
+    assert callable(node.target), "the trace was found to be a chain of modules and functions"
+    return node.target
 
 
 def _called(node: fx.Node, modules: dict[str, nn.Module]) -> str:

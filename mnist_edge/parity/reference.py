@@ -1,16 +1,120 @@
-"""The trained model's answers, from the files that hold the model and the data."""
+"""The trained model's answers: what an artifact is judged by."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mnist_edge.parity.comparison import Reference, make_reference
-from mnist_edge.training.checkpoint import load_checkpoint
-from mnist_edge.training.datasets.mnist import load_test_data, load_training_data
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mnist_edge.artifact.contract import Contract
+from mnist_edge.artifact.test_vectors import TestVectors
+from mnist_edge.formats.base import FormatSpec, Scheme, predict_in_batches
+from mnist_edge.parity.logits import top2_margin
+from mnist_edge.parity.ood_threshold import fit_energy_threshold
+from mnist_edge.parity.test_vectors import choose_test_vectors, exact_logits
+from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint
+from mnist_edge.training.datasets.registry import load_test_data, load_training_data
+from mnist_edge.training.datasets.splits import Split, TrainingData
+from mnist_edge.types import Images, Labels, Logits, Predict
+
+EAGER_BATCH = 1_000
+"""Images that the trained model is given at once."""
+
+MAX_SAMPLE = 500
+"""Most images that are given in more ways than one: half of them with the smallest margin, half evenly spread."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The trained model's answers to the test images.
+
+    Attributes:
+        checkpoint: the trained model.
+        images: float32 `[N, channels, height, width]`.
+        labels: int64 `[N]`.
+        logits: float32 `[N, classes]`, by eager PyTorch in batches of `EAGER_BATCH`.
+        validation: images that were neither trained nor tested on: schemes are compared on them.
+        test_vectors: chosen from the validation images.
+        energy_threshold: the energy score that an answer must have, fitted on the validation images.
+    """
+
+    checkpoint: Checkpoint
+    images: Images
+    labels: Labels
+    logits: Logits
+    validation: Split
+    test_vectors: TestVectors
+    energy_threshold: float
+
+    @property
+    def accuracy(self) -> float:
+        """The trained model's accuracy on the images, in [0, 1]."""
+        return float(np.mean(self.logits.argmax(axis=1) == self.labels))
+
+    def part(self, chosen: NDArray[np.intp]) -> "Reference":
+        """Return the reference on the images with these indices only."""
+        return replace(self, images=self.images[chosen], labels=self.labels[chosen], logits=self.logits[chosen])
+
+    def sample(self, count: int = MAX_SAMPLE) -> "Reference":
+        """Return at most `count` images: half of them those with the smallest margin, the rest evenly spread."""
+        total = len(self.images)
+        hardest = np.argsort(top2_margin(self.logits), kind="stable")[: count // 2]
+        even = np.linspace(0, total - 1, min(count - len(hardest), total)).astype(np.intp)
+        return self.part(np.union1d(hardest, even))
+
+    def contract(self, spec: FormatSpec, scheme: Scheme, options: dict[str, int]) -> Contract:
+        """Return the contract that an artifact of the checkpoint carries, without its producer."""
+        checkpoint = self.checkpoint
+        return Contract(
+            task=checkpoint.task,
+            architecture=checkpoint.architecture,
+            checkpoint=checkpoint.digest,
+            precision=scheme.precision.value,
+            scheme=scheme.name,
+            options=options,
+            batch=spec.batch,
+            temperature=checkpoint.temperature,
+            energy_threshold=self.energy_threshold,
+        )
+
+    def test_vectors_for(self, scheme: Scheme) -> TestVectors:
+        """Return the test vectors with the bound of a scheme."""
+        return replace(self.test_vectors, bound=scheme.device_bound)
 
 
 def load_reference(checkpoint: Path, data_dir: Path) -> Reference:
-    """Read a checkpoint and MNIST under `data_dir`, and answer the images.
+    """Read a checkpoint and its data set under `data_dir`, and answer the images.
 
     Raises:
-        UserError: a file is missing or damaged, or is no checkpoint.
+        UserError: a file is missing or damaged, or is not a checkpoint.
     """
-    return make_reference(load_checkpoint(checkpoint), load_test_data(data_dir), load_training_data(data_dir))
+    loaded = load_checkpoint(checkpoint)
+    name = loaded.task.name
+    return make_reference(loaded, load_test_data(name, data_dir), load_training_data(name, data_dir))
+
+
+def make_reference(checkpoint: Checkpoint, test: Split, data: TrainingData) -> Reference:
+    """Answer the test images with the trained model; from the validation images, take what travels in artifacts."""
+    exact = exact_logits(checkpoint.build(), data.validation.images)
+    return Reference(
+        checkpoint=checkpoint,
+        images=test.images.numpy(),
+        labels=test.labels.numpy(),
+        logits=predict_in_batches(eager_predictor(checkpoint), test.images.numpy(), EAGER_BATCH),
+        validation=data.validation,
+        test_vectors=choose_test_vectors(data.validation, exact, first=len(data.train)),
+        energy_threshold=fit_energy_threshold(exact, checkpoint.temperature),
+    )
+
+
+def eager_predictor(checkpoint: Checkpoint) -> Predict:
+    """Return the function that runs the checkpoint in eager PyTorch."""
+    model = checkpoint.build()
+
+    def predict(images: Images) -> Logits:
+        with torch.inference_mode():
+            logits: Logits = model(torch.from_numpy(images)).numpy()
+        return logits
+
+    return predict

@@ -1,4 +1,4 @@
-"""How far two sets of logits for the same images differ. docs/parity.md defines each statistic and names its source."""
+"""Statistics of how far two sets of logits for the same images differ. docs/parity.md defines each, with its source."""
 
 import dataclasses
 import math
@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 from scipy.stats import binomtest
 
-from mnist_edge.parity.comparison import round_up
+from mnist_edge.artifact.fields import json_numbers
+from mnist_edge.parity.logits import absolute_differences, top2_margin
+from mnist_edge.parity.tolerance import round_up
 from mnist_edge.training.metrics import wilson_interval
-
-Logits = NDArray[np.float32]
+from mnist_edge.types import Labels, Logits
 
 
 @dataclass(frozen=True)
-class Share:
+class Proportion:
     """A part of the images, with its 95 % Wilson interval.
 
     Attributes:
@@ -42,11 +43,11 @@ class Share:
 
 @dataclass(frozen=True)
 class McNemar:
-    """McNemar's exact test: are right answers lost as often as they are gained?
+    """McNemar's exact test, whether correct answers are lost as often as they are gained.
 
     Attributes:
-        lost: images that only the trained model answers rightly.
-        gained: images that only the exported file answers rightly.
+        lost: images that only the trained model answers correctly.
+        gained: images that only the exported file answers correctly.
         p_value: probability of a split at least as uneven if both were equally likely, in [0, 1]: a double
             holds none below 1e-308.
     """
@@ -58,7 +59,7 @@ class McNemar:
 
 @dataclass(frozen=True)
 class ChangedAnswer:
-    """An image that the exported file answers otherwise than the trained model.
+    """An image that the exported file answers differently from the trained model.
 
     Attributes:
         image: its index among the images compared.
@@ -78,16 +79,16 @@ class ChangedAnswer:
 
 
 @dataclass(frozen=True)
-class Smallest:
+class RequiredTolerance:
     """The tightest tolerance that these logits keep.
 
     Attributes:
-        max_error: bound on |Δlogit|, rounded up to three digits; infinite where a logit is not finite.
+        max_abs_diff: bound on |Δlogit|, rounded up to three digits; infinite where a logit is not finite.
         min_agreement: share of answers that are the same, in [0, 1].
         max_accuracy_drop: loss of accuracy, in [0, 1].
     """
 
-    max_error: float
+    max_abs_diff: float
     min_agreement: float
     max_accuracy_drop: float
 
@@ -97,39 +98,39 @@ class Statistics:
     """What is left of the trained model's logits in those of an exported file.
 
     Attributes:
-        max_error: largest |Δlogit|; infinite, as are the next two, where a logit is not finite.
-        p999_error: 99.9th percentile of |Δlogit|: the least value that 99.9 % of them do not exceed.
-        mean_error: mean |Δlogit|.
-        sqnr: signal-to-quantisation-noise ratio of the logits in dB; infinite where they are identical.
+        max_abs_diff: largest |Δlogit|; infinite, as are the next two, where a logit is not finite.
+        p99_9_abs_diff: 99.9th percentile of |Δlogit|: the least value that 99.9 % of them do not exceed.
+        mean_abs_diff: mean |Δlogit|.
+        sqnr: signal-to-quantization-noise ratio of the logits in dB; infinite where they are identical.
         mean_divergence: mean over the images of KL(trained ‖ exported) in nats; infinite where a logit is not finite.
         max_divergence: the largest of them.
         agreement: images with the same answer.
-        reference_accuracy: images that the trained model answers rightly.
-        accuracy: images that the exported file answers rightly.
+        reference_accuracy: images that the trained model answers correctly.
+        accuracy: images that the exported file answers correctly.
         mcnemar: the test on the answers that became right or wrong.
-        changed: each answer that changed, the trained model's surest first.
-        smallest: the tightest tolerance that would have passed.
+        changed: each answer that changed, the trained model's most confident first.
+        required: the tightest tolerance that would have passed.
     """
 
-    max_error: float
-    p999_error: float
-    mean_error: float
+    max_abs_diff: float
+    p99_9_abs_diff: float
+    mean_abs_diff: float
     sqnr: float
     mean_divergence: float
     max_divergence: float
-    agreement: Share
-    reference_accuracy: Share
-    accuracy: Share
+    agreement: Proportion
+    reference_accuracy: Proportion
+    accuracy: Proportion
     mcnemar: McNemar
     changed: tuple[ChangedAnswer, ...]
-    smallest: Smallest
+    required: RequiredTolerance
 
     def to_json(self) -> dict[str, Any]:
         """Return the statistics as JSON types; what is infinite is null."""
         errors = {
-            "max_error": self.max_error,
-            "p999_error": self.p999_error,
-            "mean_error": self.mean_error,
+            "max_abs_diff": self.max_abs_diff,
+            "p99_9_abs_diff": self.p99_9_abs_diff,
+            "mean_abs_diff": self.mean_abs_diff,
             "sqnr_db": self.sqnr,
             "mean_divergence_nats": self.mean_divergence,
             "max_divergence_nats": self.max_divergence,
@@ -141,31 +142,31 @@ class Statistics:
             "accuracy": self.accuracy.to_json(),
             "mcnemar": dataclasses.asdict(self.mcnemar),
             "changed": [json_numbers(dataclasses.asdict(answer)) for answer in self.changed],
-            "smallest_passing_tolerance": json_numbers(dataclasses.asdict(self.smallest)),
+            "required_tolerance": json_numbers(dataclasses.asdict(self.required)),
         }
 
 
-def statistics(trained: Logits, exported: Logits, labels: NDArray[np.int64], temperature: float) -> Statistics:
+def statistics(trained: Logits, exported: Logits, labels: Labels, temperature: float) -> Statistics:
     """Compare an exported file's logits with the trained model's.
 
     Args:
-        trained: float32 `[N, 10]`, N > 0, finite.
-        exported: float32 `[N, 10]`.
-        labels: int64 `[N]` in 0..9.
+        trained: float32 `[N, classes]`, N > 0, finite.
+        exported: float32 `[N, classes]`.
+        labels: int64 `[N]`.
         temperature: logits are divided by it before the softmax.
     """
-    errors = absolute_errors(trained, exported)
+    errors = absolute_differences(trained, exported)
     answers, reference_answers = exported.argmax(axis=1), trained.argmax(axis=1)
     right, reference_right = answers == labels, reference_answers == labels
     divergences = divergence(trained, exported, temperature)
     agreement, accuracy, reference_accuracy = (
-        _share(hits) for hits in (answers == reference_answers, right, reference_right)
+        _proportion(hits) for hits in (answers == reference_answers, right, reference_right)
     )
     largest = float(errors.max())
     return Statistics(
-        max_error=largest,
-        p999_error=float(np.quantile(errors, 0.999, method="inverted_cdf")),
-        mean_error=float(errors.mean()),
+        max_abs_diff=largest,
+        p99_9_abs_diff=float(np.quantile(errors, 0.999, method="inverted_cdf")),
+        mean_abs_diff=float(errors.mean()),
         sqnr=sqnr(trained, errors),
         mean_divergence=float(divergences.mean()),
         max_divergence=float(divergences.max()),
@@ -174,19 +175,12 @@ def statistics(trained: Logits, exported: Logits, labels: NDArray[np.int64], tem
         accuracy=accuracy,
         mcnemar=mcnemar(reference_right, right),
         changed=changed_answers(trained, exported, labels),
-        smallest=Smallest(
-            max_error=float(f"{round_up(largest):.3g}") if 0 < largest < math.inf else largest,
+        required=RequiredTolerance(
+            max_abs_diff=float(f"{round_up(largest):.3g}") if 0 < largest < math.inf else largest,
             min_agreement=agreement.value,
             max_accuracy_drop=max(0, reference_accuracy.hits - accuracy.hits) / len(labels),
         ),
     )
-
-
-def absolute_errors(trained: Logits, exported: Logits) -> NDArray[np.float64]:
-    """Return |Δlogit|, `[N, 10]`, infinite where a logit is not a finite number."""
-    errors = np.abs(exported.astype(np.float64) - trained)
-    errors[~np.isfinite(errors)] = np.inf
-    return errors
 
 
 def sqnr(trained: NDArray[np.float32], errors: NDArray[np.float64]) -> float:
@@ -215,11 +209,11 @@ def mcnemar(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> McNemar:
     return McNemar(lost, gained, p_value)
 
 
-def changed_answers(trained: Logits, exported: Logits, labels: NDArray[np.int64]) -> tuple[ChangedAnswer, ...]:
-    """Return the answers that differ, the trained model's surest first."""
+def changed_answers(trained: Logits, exported: Logits, labels: Labels) -> tuple[ChangedAnswer, ...]:
+    """Return the answers that differ, the trained model's most confident first."""
     before, after = trained.argmax(axis=1), exported.argmax(axis=1)
     indices = np.flatnonzero(before != after)
-    margins, exported_margins = margin(trained[indices]), margin(exported[indices])
+    margins, exported_margins = top2_margin(trained[indices]), top2_margin(exported[indices])
     return tuple(
         ChangedAnswer(
             image=int(indices[i]),
@@ -233,20 +227,6 @@ def changed_answers(trained: Logits, exported: Logits, labels: NDArray[np.int64]
     )
 
 
-def margin(logits: Logits) -> NDArray[np.float32]:
-    """Return by how much the greatest of each image's logits exceeds the second, `[N]`."""
-    two = np.partition(logits, -2, axis=1)[:, -2:]
-    return two[:, 1] - two[:, 0]
-
-
-def _share(hits: NDArray[np.bool_]) -> Share:
+def _proportion(hits: NDArray[np.bool_]) -> Proportion:
     count = int(hits.sum())
-    return Share(count, len(hits), wilson_interval(count, len(hits)))
-
-
-def json_numbers(numbers: dict[str, Any]) -> dict[str, Any]:
-    """Return the dictionary with None in place of floats that are not finite, which JSON does not have."""
-    return {
-        name: None if isinstance(number, float) and not math.isfinite(number) else number
-        for name, number in numbers.items()
-    }
+    return Proportion(count, len(hits), wilson_interval(count, len(hits)))

@@ -1,170 +1,269 @@
-"""Judge an exported file against the checkpoint that it came from."""
+"""The judgement of an artifact against the checkpoint that it came from."""
 
-import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mnist_edge.formats.base import ArtefactError, Format, Loaded
-from mnist_edge.formats.registry import format_of
-from mnist_edge.parity.test_vectors import golden_problems
-from mnist_edge.parity.comparison import (
-    NO_GOALS,
-    TOLERANCES,
-    Goals,
-    ParityReport,
-    Reference,
-    Tolerance,
-    compare,
-    in_batches,
-    shortfalls,
-)
-from mnist_edge.parity.weights import weight_problems
-from mnist_edge.atomic import read_bytes, sha256
-from mnist_edge.artifact.contract import UNQUANTIZED, Contract
 from mnist_edge.artifact.manifest import MANIFEST, read_manifest
-from mnist_edge.artifact.checksum import SealError, check_seal
+from mnist_edge.errors import ArtifactError, ChecksumError, UserError
+from mnist_edge.formats.base import ArtifactFile, Inspection, Runner, Scheme, Tolerance
+from mnist_edge.formats.registry import read_artifact
+from mnist_edge.parity.checks import (
+    Check,
+    as_expected,
+    check_batch_invariance,
+    check_nonfinite_inputs,
+    check_synthetic_inputs,
+    not_available,
+)
+from mnist_edge.parity.comparison import Comparison, compare
+from mnist_edge.parity.evaluate import deployed
+from mnist_edge.parity.layerwise import compare_layers
+from mnist_edge.parity.logits import absolute_differences
+from mnist_edge.parity.parity_report import ParityReport
+from mnist_edge.parity.reference import Reference, eager_predictor
+from mnist_edge.parity.statistics import statistics
+from mnist_edge.parity.test_vectors import test_vector_problems
+from mnist_edge.parity.tolerance import NO_GOALS, Goals, violations
+from mnist_edge.parity.weights import weight_problems
+from mnist_edge.types import Logits
+
+ODD_BATCH = 7
+"""A batch size that every artifact without a fixed one must take, whatever it is compared at."""
+
+
+def verify_path(path: Path, reference: Reference, *, all_images: bool = False, layers: bool = False) -> ParityReport:
+    """Judge the artifact at a path as `verify` does, and against the manifest in its folder, where that lists it.
+
+    One that can't be read, or is not an artifact, fails for that reason.
+    """
+    try:
+        artifact = read_artifact(path)
+        manifest = _check_manifest(artifact)
+        report = verify(artifact, reference, all_images=all_images, layers=layers)
+    except UserError as error:
+        check = Check("readable", "file", "cannot be used", (str(error),))
+        return ParityReport(path, 0, "", len(reference.images), reference.accuracy, (check,))
+    return replace(report, checks=(*manifest, *report.checks))
+
+
+def verify(
+    artifact: ArtifactFile,
+    reference: Reference,
+    goals: Goals = NO_GOALS,
+    *,
+    all_images: bool = False,
+    layers: bool = False,
+) -> ParityReport:
+    """Judge an artifact by its checksum, contract, structure, weights, test vectors, and its answers.
+
+    All images are compared at the batch size at which the artifact is deployed. At the others, and in shuffled
+    batches, it is a sample of them, or with `all_images` all of them.
+
+    Args:
+        artifact: as it was read.
+        reference: the trained model's answers.
+        goals: what is asked for beyond the tolerance of the artifact's scheme.
+        all_images: whether to give all images in every way.
+        layers: whether to compare layer by layer too.
+
+    Raises:
+        UserError: a package that the format needs is not installed.
+    """
+    if artifact.spec.max_images is not None:
+        reference = reference.sample(artifact.spec.max_images)
+    checks = [_check_checksum(artifact)]
+    try:
+        runner = artifact.open()
+        with runner:
+            inspection = artifact.spec.inspector().inspect(artifact.bundle, runner) if _inspectable(artifact) else None
+            checks += _check_content(artifact, runner, inspection, reference)
+            scheme = artifact.spec.scheme(runner.contract.scheme)
+            if scheme is None or scheme.precision != runner.contract.precision:
+                return _not_run(artifact, reference, checks, "its scheme is not known")
+            report = _verify_answers(artifact, runner, scheme, reference, goals, checks, all_images)
+    except ArtifactError as error:
+        return _not_run(artifact, reference, [*checks, Check("loads", "file", "cannot be run", (str(error),))], "")
+    return _with_layers(report, artifact, reference) if layers else report
+
+
+def _inspectable(artifact: ArtifactFile) -> bool:
+    return artifact.spec.readable_weights or artifact.spec.intermediates
+
+
+def _check_checksum(artifact: ArtifactFile) -> Check:
+    try:
+        artifact.bundle.verify_checksum()
+    except ChecksumError as error:
+        return as_expected("checksum", "checksum", (str(error),))
+    return as_expected("checksum", "checksum", ())
+
+
+def _check_manifest(artifact: ArtifactFile) -> list[Check]:
+    """Return the check against the manifest of the artifact's folder; none where that does not list it."""
+    folder = artifact.path.parent
+    listed = [entry["sha256"] for entry in read_manifest(folder) if entry["file"] == artifact.path.name]
+    if not listed:
+        return []
+    problem = f"its SHA-256 is not the one in {folder / MANIFEST}: it was altered, or export again"
+    return [as_expected("manifest", "manifest", () if artifact.bundle.digest in listed else (problem,))]
+
+
+def _check_content(
+    artifact: ArtifactFile, runner: Runner, inspection: Inspection | None, reference: Reference
+) -> list[Check]:
+    """Check what the artifact is and carries, whatever it answers."""
+    contract, spec = runner.contract, artifact.spec
+    scheme = spec.scheme(contract.scheme)
+    if scheme is None:
+        known = ", ".join(scheme.name for scheme in spec.schemes)
+        problem = f"its scheme is {contract.scheme!r}, expected one of {known}"
+        return [as_expected("contract", "contract", (problem,))]
+    options = {name: contract.options.get(name, value) for name, value in spec.options.items()}
+    expected = replace(reference.contract(spec, scheme, options), producer=contract.producer)
+    differences = tuple(f"its contract differs: {line}" for line in expected.differences(contract))
+    structure = (*runner.mismatches, *(inspection.problems if inspection else ()))
+    vectors = test_vector_problems(runner.test_vectors, reference.test_vectors, scheme)
+    return [
+        as_expected("contract", "contract", differences),
+        as_expected("structure", "structure", structure),
+        _check_weights(artifact, inspection, reference),
+        as_expected("test_vectors", "test vectors", vectors),
+    ]
+
+
+def _check_weights(artifact: ArtifactFile, inspection: Inspection | None, reference: Reference) -> Check:
+    if inspection is None or not artifact.spec.readable_weights:
+        return not_available("weights", "weights", f"{artifact.spec.name} does not show them")
+    problems = weight_problems(inspection.weights, reference.checkpoint.build())
+    if problems is None:
+        return not_available("weights", "weights", "this network can't be traced")
+    return as_expected("weights", "weights", problems)
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A file after its judgement.
+class _Answers:
+    """An artifact's answers at each batch size.
 
     Attributes:
-        report: the verdict.
-        defects: the problems of the file itself, whatever it answers: seal, manifest, contract, structure.
-        loaded: the open file, None where it could not be run.
-        logits: its answers to all images, float32 `[N, 10]`, at the last of its tolerance's batch sizes, or None.
+        comparisons: with the trained model's.
+        checks: the verdict on each.
+        logits: at the batch size of deployment, or None where it could not be run.
     """
 
-    report: ParityReport
-    defects: tuple[str, ...]
-    loaded: Loaded | None = None
-    logits: NDArray[np.float32] | None = None
+    comparisons: tuple[Comparison, ...]
+    checks: tuple[Check, ...]
+    logits: Logits | None
 
 
-def verify(path: Path, reference: Reference) -> ParityReport:
-    """Judge an exported file: as `judge`, and against the manifest in its folder, where that lists it.
-
-    Raises:
-        UserError: the file can't be read, or its format can't be told.
-    """
-    return verify_closely(path, reference, reference).report
-
-
-def verify_closely(path: Path, reference: Reference, sample: Reference) -> Judged:
-    """Judge an exported file as `verify` does, but at all but the last batch size on the images of `sample` only.
-
-    Raises:
-        UserError: the file can't be read, or its format can't be told.
-    """
-    judged = _judge(path, format_of(path), reference, sample, NO_GOALS)
-    listed = _manifest_problems(path)
-    return dataclasses.replace(
-        judged,
-        report=dataclasses.replace(judged.report, problems=(*listed, *judged.report.problems)),
-        defects=(*listed, *judged.defects),
-    )
-
-
-def judge(path: Path, format: Format, reference: Reference, goals: Goals = NO_GOALS) -> ParityReport:
-    """Judge a file by its seal, contract, golden vectors, structure, and its answers to all images of the reference.
-
-    Args:
-        path: the file.
-        format: its format.
-        reference: the trained model's answers.
-        goals: what is asked for beyond the tolerance of the file's precision.
-
-    Raises:
-        UserError: the file can't be read.
-    """
-    return _judge(path, format, reference, reference, goals).report
-
-
-def _judge(path: Path, format: Format, reference: Reference, sample: Reference, goals: Goals) -> Judged:
-    problems = _seal_problems(path)
-    try:
-        loaded = format.load(path)
-    except ArtefactError as error:
-        return _not_run(reference, [*problems, str(error)])
-    expected = dataclasses.replace(
-        expected_contract(reference, loaded.contract.scheme, loaded.contract.opset),
-        producer=loaded.contract.producer,
-    )
-    problems += [f"its contract differs: {line}" for line in expected.differences(loaded.contract)]
-    problems += loaded.problems
-    problems += weight_problems(loaded.weights, reference.checkpoint.build())
-    problems += golden_problems(loaded.golden, reference.golden, loaded.contract.scheme)
-    if loaded.contract.precision not in format.precisions:
-        known = " or ".join(format.precisions)
-        return _not_run(reference, [*problems, f"its precision is {loaded.contract.precision!r}, expected {known}"])
-    tolerance = goals.tighten(TOLERANCES[loaded.contract.precision])
-    return _judge_answers(loaded, reference, sample, problems, tolerance)
-
-
-def expected_contract(reference: Reference, scheme: str, opset: int | None) -> Contract:
-    """Return the contract that a file from the reference's checkpoint carries, without its producer.
-
-    Args:
-        reference: of the checkpoint.
-        scheme: how the file is quantised, or `UNQUANTIZED`.
-        opset: ONNX opset of the file, or None in a format that has none.
-    """
-    checkpoint = reference.checkpoint
-    return Contract(
-        checkpoint=checkpoint.digest,
-        architecture=checkpoint.architecture,
-        precision="fp32" if scheme == UNQUANTIZED else "int8",
-        scheme=scheme,
-        opset=opset,
-        producer={},
-        temperature=checkpoint.temperature,
-        certainty=reference.certainty,
-    )
-
-
-def _judge_answers(
-    loaded: Loaded, reference: Reference, sample: Reference, defects: list[str], tolerance: Tolerance
-) -> Judged:
-    comparisons, problems, logits = [], list(defects), None
-    try:
-        in_batches(loaded.predict, reference.images[:7], 7)  # takes a batch, whatever batch it is judged at
-        for batch in tolerance.batches:
-            judged = reference if batch == tolerance.batches[-1] else sample
-            logits = in_batches(loaded.predict, judged.images, batch)
-            part = len(judged.images) < len(reference.images)
-            comparisons.append(dataclasses.replace(compare(judged, logits, batch), part=part))
-            problems += shortfalls(comparisons[-1], tolerance, judged.accuracy)
-    except ArtefactError as error:
-        problems, logits = [*problems, str(error)], None
+def _verify_answers(
+    artifact: ArtifactFile,
+    runner: Runner,
+    scheme: Scheme,
+    reference: Reference,
+    goals: Goals,
+    checks: list[Check],
+    all_images: bool,
+) -> ParityReport:
+    sample = reference if all_images else reference.sample()
+    tolerance = goals.tighten(scheme.tolerance)
+    batches = artifact.spec.batches(scheme)
+    answers = _compare_answers(runner, batches, tolerance, reference, sample)
     report = ParityReport(
+        path=artifact.path,
+        size=artifact.bundle.size,
+        sha256=artifact.bundle.digest,
         images=len(reference.images),
-        tolerance=tolerance,
         reference_accuracy=reference.accuracy,
-        comparisons=tuple(comparisons),
-        problems=tuple(problems),
+        checks=(*checks, *answers.checks),
+        tolerance=tolerance,
+        comparisons=answers.comparisons,
     )
-    return Judged(report, tuple(defects), loaded, logits)
+    if answers.logits is None:
+        return report
+    return replace(
+        report,
+        checks=(*report.checks, *_check_other_inputs(artifact, runner, scheme, reference, sample)),
+        statistics=statistics(
+            reference.logits, answers.logits, reference.labels, reference.checkpoint.temperature
+        ),
+        differences=absolute_differences(reference.logits, answers.logits),
+    )
 
 
-def _not_run(reference: Reference, problems: list[str]) -> Judged:
-    """Return the judgement of a file that could not be run."""
-    return Judged(ParityReport(len(reference.images), None, reference.accuracy, (), tuple(problems)), tuple(problems))
-
-
-def _seal_problems(path: Path) -> list[str]:
+def _compare_answers(
+    runner: Runner, batches: tuple[int, ...], tolerance: Tolerance, reference: Reference, sample: Reference
+) -> _Answers:
+    """Compare the answers at each batch size: on all images at the last, on the sample at the others."""
+    comparisons: list[Comparison] = []
+    checks: list[Check] = []
+    logits = None
     try:
-        check_seal(read_bytes(path))
-    except SealError as error:
-        return [str(error)]
-    return []
+        if runner.contract.batch is None:
+            runner.predict_in_batches(reference.images[:ODD_BATCH], ODD_BATCH)
+        for batch in batches:
+            judged = reference if batch == batches[-1] else sample
+            logits = runner.predict_in_batches(judged.images, batch)
+            sampled = len(judged.images) < len(reference.images)
+            comparisons.append(compare(logits, judged.logits, judged.labels, batch, sampled=sampled))
+            checks.append(_check_comparison(comparisons[-1], tolerance, judged.accuracy))
+    except ArtifactError as error:
+        checks.append(Check("batch_sizes", "other batch sizes", "cannot be run", (str(error),)))
+        logits = None
+    return _Answers(tuple(comparisons), tuple(checks), logits)
 
 
-def _manifest_problems(path: Path) -> list[str]:
-    listed = {entry["file"]: entry["sha256"] for entry in read_manifest(path.parent)}
-    if listed.get(path.name) in (None, sha256(read_bytes(path))):
-        return []
-    return [f"its SHA-256 is not the one in {path.parent / MANIFEST}: it was altered, or export again"]
+def _check_comparison(comparison: Comparison, tolerance: Tolerance, reference_accuracy: float) -> Check:
+    return Check(
+        code=f"batch_{comparison.batch}",
+        title=f"batch {comparison.batch:,}",
+        found=f"|Δlogit| ≤ {comparison.max_abs_diff:.3g}, {comparison.agreement:.2%} of {comparison.images:,} same",
+        problems=tuple(violations(comparison, tolerance, reference_accuracy)),
+        figures={
+            "max_abs_diff": comparison.max_abs_diff,
+            "agreement": comparison.agreement,
+            "accuracy": comparison.accuracy,
+            "images": comparison.images,
+        },
+    )
+
+
+def _check_other_inputs(
+    artifact: ArtifactFile, runner: Runner, scheme: Scheme, reference: Reference, sample: Reference
+) -> list[Check]:
+    """Check shuffled batches, synthetic inputs, and NaN and infinity, by the tolerance of the scheme itself."""
+    batches = artifact.spec.batches(scheme)
+    first = deployed(artifact.path, runner, batches[0])
+    trained = eager_predictor(reference.checkpoint)
+    fixed = runner.contract.batch
+    try:
+        return [
+            check_batch_invariance(runner.predict, scheme.tolerance, sample.images)
+            if fixed is None
+            else not_available("batch_invariance", "shuffled batches", f"it takes batches of {fixed} only"),
+            check_synthetic_inputs(first.predict, trained, scheme.tolerance, runner.contract.task.input),
+            check_nonfinite_inputs(first, sample.images[0]),
+        ]
+    except ArtifactError as error:
+        return [Check("other_inputs", "other inputs", "cannot be run", (str(error),))]
+
+
+def _not_run(artifact: ArtifactFile, reference: Reference, checks: list[Check], reason: str) -> ParityReport:
+    """Return the verdict on an artifact that could not be run; it fails, for this reason if no check says why."""
+    if all(checks):
+        checks = [*checks, Check("loads", "file", "cannot be run", (reason,))]
+    bundle = artifact.bundle
+    return ParityReport(
+        artifact.path, bundle.size, bundle.digest, len(reference.images), reference.accuracy, tuple(checks)
+    )
+
+
+def _with_layers(report: ParityReport, artifact: ArtifactFile, reference: Reference) -> ParityReport:
+    """Return the report with the error of each layer, or with the reason why that can't be shown."""
+    if report.tolerance is None:
+        return replace(report, layers_unavailable_reason="it cannot be run")
+    batch = report.comparisons[-1].batch if report.comparisons else 1
+    try:
+        model, images = reference.checkpoint.build(), reference.sample().images
+        return replace(report, layers=compare_layers(artifact, model, images, batch))
+    except ArtifactError as error:
+        return replace(report, layers_unavailable_reason=str(error))

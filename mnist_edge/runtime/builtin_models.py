@@ -1,4 +1,4 @@
-"""Which model `predict` uses when none is named."""
+"""The models that come with the package, and which model `predict` uses when none is named."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ from mnist_edge.artifact.manifest import read_manifest
 
 _MODELS = Path(__file__).parent.parent / "models"
 
-BUILT_INS = {"mlp": _MODELS / "mnist-mlp-int8.onnx", "cnn": _MODELS / "mnist-cnn-int8.onnx"}
-"""The models that come with the package: `cnn` reads better, `mlp` is the quicker."""
+BUILTIN_MODELS = {"mlp": _MODELS / "mnist-mlp-int8.onnx", "cnn": _MODELS / "mnist-cnn-int8.onnx"}
+"""The models by name: `cnn` reads better, `mlp` is the quicker."""
 
-BUILT_IN = BUILT_INS["mlp"]
+DEFAULT_MODEL = BUILTIN_MODELS["mlp"]
 """The one that is used unless another is named."""
 
 EXPORTS = Path("exports")
@@ -24,4 +24,4 @@ def default_model(exports: Path = EXPORTS) -> Path:
     """
     files = [exports / entry["file"] for entry in read_manifest(exports) if entry["format"] == "onnx"]
     present = [file for file in files if file.exists()]
-    return present[-1] if present else BUILT_IN
+    return present[-1] if present else DEFAULT_MODEL

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
-"""Where Linux tells the processor's features."""
+"""Where Linux lists the processor's features."""
 
 _X86 = {
     "AVX2": {"avx2"},
@@ -19,7 +19,7 @@ _ARM = {"NEON": {"asimd", "neon"}, "dot-product": {"asimddp"}, "I8MM": {"i8mm"},
 
 
 def cpu_features(cpuinfo: Path = CPUINFO, machine: str | None = None) -> dict[str, bool] | None:
-    """Return which of the features that matter this processor has, or None where the system does not tell.
+    """Return which of the features that matter this processor has, or None where the system does not say.
 
     Args:
         cpuinfo: the file in which Linux lists them.

@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import mnist_edge
-from mnist_edge.parity.comparison import Reference
-from mnist_edge.exporting.report.report import Report
+from mnist_edge.artifact.contract import Task
+from mnist_edge.exporting.report.figures import readable_figures
+from mnist_edge.parity.parity_report import ParityReport
+from mnist_edge.parity.reference import Reference
 from mnist_edge.parity.statistics import ChangedAnswer
-from mnist_edge.atomic import read_bytes, sha256
 
-MOST_DIGITS = 100
-"""Changed answers of a file that the page shows as pictures, the trained model's surest."""
+MAX_CHANGED = 100
+"""Changed answers of an artifact that the page shows as pictures, the trained model's most confident."""
 
 _TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("mnist_edge.export", "."),
+    loader=jinja2.PackageLoader("mnist_edge.exporting.report", "."),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
@@ -32,47 +33,46 @@ _TEMPLATES = jinja2.Environment(
 
 
 @dataclass(frozen=True)
-class _Digit:
-    """A changed answer and its picture, as a data URI."""
+class _Change:
+    """A changed answer, the labels in words, and its picture as a data URI."""
 
     answer: ChangedAnswer
+    label: str
+    trained: str
+    exported: str
     picture: str
 
 
 @dataclass(frozen=True)
 class _Section:
-    """What the page shows of one file."""
+    """What the page shows of one artifact."""
 
-    report: Report
-    digest: str
-    size: int
+    report: ParityReport
+    figures: dict[str, str]
     histogram: str
-    digits: list[_Digit]
+    changes: list[_Change]
 
 
-def html_report(reports: Sequence[Report], reference: Reference) -> bytes:
-    """Return the page; the same reports give the same bytes.
-
-    Raises:
-        UserError: a file can't be read.
-    """
+def html_report(reports: Sequence[ParityReport], reference: Reference) -> bytes:
+    """Return the page; the same reports give the same bytes."""
+    sections = [_section(report, reference) for report in reports]
     page = _TEMPLATES.get_template("report.html.jinja").render(
-        sections=[_section(report, reference) for report in reports],
-        figures=list(dict.fromkeys(name for report in reports for name in report.figures())),
+        sections=sections,
+        figures=list(dict.fromkeys(name for section in sections for name in section.figures)),
         checkpoint=reference.checkpoint,
         images=len(reference.images),
-        most_digits=MOST_DIGITS,
+        max_changed=MAX_CHANGED,
         version=mnist_edge.__version__,
     )
     return (page + "\n").encode()
 
 
-def draw_errors(axes: Axes, errors: NDArray[np.float64], allowed: float | None) -> None:
+def draw_differences(axes: Axes, differences: NDArray[np.float64], allowed: float | None) -> None:
     """Draw the histogram of |Δlogit| on a logarithmic axis, with the bound that was allowed, if any.
 
     Logits that are the same, or not finite, have no place on that axis and are counted in the title.
     """
-    flat = errors.ravel()
+    flat = differences.ravel()
     shown = flat[(flat > 0) & np.isfinite(flat)]
     if len(shown):
         lowest, highest = np.log10(shown.min()), np.log10(max(shown.max(), allowed or 0))
@@ -87,23 +87,26 @@ def draw_errors(axes: Axes, errors: NDArray[np.float64], allowed: float | None) 
     axes.grid(alpha=0.3)
 
 
-def _section(report: Report, reference: Reference) -> _Section:
-    data = read_bytes(report.path)
-    tolerance = report.parity.tolerance
-    allowed = tolerance.max_error if tolerance else None
-    changed = report.statistics.changed[:MOST_DIGITS] if report.statistics else ()
+def _section(report: ParityReport, reference: Reference) -> _Section:
+    allowed = report.tolerance.max_abs_diff if report.tolerance else None
+    changed = report.statistics.changed[:MAX_CHANGED] if report.statistics else ()
     return _Section(
         report=report,
-        digest=sha256(data),
-        size=len(data),
-        histogram="" if report.errors is None else _histogram(report.errors, allowed),
-        digits=[_Digit(answer, _png(reference.images[answer.image, 0])) for answer in changed],
+        figures=readable_figures(report),
+        histogram="" if report.differences is None else _histogram(report.differences, allowed),
+        changes=[_change(answer, reference) for answer in changed],
     )
 
 
-def _histogram(errors: NDArray[np.float64], allowed: float | None) -> str:
+def _change(answer: ChangedAnswer, reference: Reference) -> _Change:
+    task: Task = reference.checkpoint.task
+    label, trained, exported = (task.labels[index] for index in (answer.label, answer.trained, answer.exported))
+    return _Change(answer, label, trained, exported, _png(reference.images[answer.image, 0]))
+
+
+def _histogram(differences: NDArray[np.float64], allowed: float | None) -> str:
     figure = Figure(figsize=(6.4, 2.6), layout="constrained")
-    draw_errors(figure.subplots(), errors, allowed)
+    draw_differences(figure.subplots(), differences, allowed)
     buffer = io.BytesIO()
     with rc_context({"svg.hashsalt": "mnist-edge", "svg.fonttype": "none"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})

@@ -7,22 +7,23 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from mnist_edge.exporting.report.report import Report
+from mnist_edge.exporting.report.figures import readable_figures
+from mnist_edge.parity.parity_report import ParityReport
 
 _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 (section 2.2) has no place for, and a damaged file may bring into a message."""
 
 
-def junit(reports: Sequence[Report]) -> bytes:
+def junit(reports: Sequence[ParityReport]) -> bytes:
     """Return the reports as a JUnit XML file."""
     root = ElementTree.Element("testsuites", _counts(reports) | {"name": "mnist-edge verify"})
     for report in reports:
         suite = ElementTree.SubElement(root, "testsuite", _counts([report]) | {"name": _legal(str(report.path))})
         properties = ElementTree.SubElement(suite, "properties")
-        for name, value in report.figures().items():
+        for name, value in readable_figures(report).items():
             ElementTree.SubElement(properties, "property", name=name, value=value)
         for check in report.checks:
-            case = ElementTree.SubElement(suite, "testcase", classname=_legal(report.path.name), name=check.name)
+            case = ElementTree.SubElement(suite, "testcase", classname=_legal(report.path.name), name=check.title)
             if check.problems:
                 failure = ElementTree.SubElement(case, "failure", message=_legal(check.problems[0]))
                 failure.text = _legal("\n".join(check.problems))
@@ -32,7 +33,7 @@ def junit(reports: Sequence[Report]) -> bytes:
     return page + b"\n"
 
 
-def _counts(reports: Sequence[Report]) -> dict[str, str]:
+def _counts(reports: Sequence[ParityReport]) -> dict[str, str]:
     checks = [check for report in reports for check in report.checks]
     failures = sum(not check for check in checks)
     return {"tests": str(len(checks)), "failures": str(failures), "errors": "0", "skipped": "0"}

@@ -1,0 +1,101 @@
+"""The build side in Python: `export` and `verify`, as small as `Recognizer`."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from mnist_edge.errors import UserError
+from mnist_edge.exporting.pipeline import Artifact, ExportSettings, export_artifacts
+from mnist_edge.formats.base import Precision
+from mnist_edge.formats.registry import FORMATS
+from mnist_edge.parity.parity_report import ParityReport
+from mnist_edge.parity.reference import Reference, load_reference
+from mnist_edge.parity.tolerance import NO_GOALS, Goals
+from mnist_edge.parity.verify import verify_path
+
+PathLike = str | os.PathLike[str]
+
+
+def export(
+    checkpoint: PathLike | Reference,
+    *,
+    formats: Sequence[str] = ("onnx",),
+    precisions: Sequence[str] = ("fp32",),
+    output: PathLike = "exports",
+    data_dir: PathLike = "data",
+    options: Mapping[str, int] | None = None,
+    goals: Goals = NO_GOALS,
+    scheme: str | None = None,
+) -> list[Artifact]:
+    """Export a checkpoint in each format and precision, all or nothing, each with its proof.
+
+        for artifact in mnist_edge.export("checkpoints/mnist-mlp.safetensors", precisions=["fp32", "int8"]):
+            print(artifact.path, artifact.report.max_abs_diff)
+
+    Args:
+        checkpoint: what `mnist-edge train` wrote, or a `Reference` that `load_reference` made of it, which saves
+            answering the test images again.
+        formats: names that `mnist-edge formats` lists.
+        precisions: `fp32`, `fp16`, `int8`; a format that does not have one is passed over for it.
+        output: the folder to write to; made where it is missing.
+        data_dir: the folder that holds the data set.
+        options: of the formats, such as `{"opset": 17}`.
+        goals: what each artifact must keep beyond the tolerance of its scheme.
+        scheme: how quantized artifacts are stored; None compares all schemes and takes the best.
+
+    Returns:
+        The artifacts that were written; each has its `ParityReport`.
+
+    Raises:
+        UserError: a file can't be read or written, an artifact does not match the trained model (`ParityError`), or
+            a format can't give what was asked. The folder is as it was.
+    """
+    settings = ExportSettings(
+        formats=[FORMATS[_known("format", name, FORMATS)] for name in formats],
+        precisions=[Precision(_known("precision", name, list(Precision))) for name in precisions],
+        options=options or {},
+        goals=goals,
+        scheme=scheme,
+    )
+    return export_artifacts(_reference(checkpoint, data_dir), settings, Path(output))
+
+
+def verify(
+    artifact: PathLike,
+    checkpoint: PathLike | Reference,
+    *,
+    data_dir: PathLike = "data",
+    all_images: bool = False,
+    layers: bool = False,
+) -> ParityReport:
+    """Judge an exported artifact against the checkpoint that it came from.
+
+        report = mnist_edge.verify("exports/mnist-mlp.onnx", "checkpoints/mnist-mlp.safetensors")
+        assert report, report.problems
+
+    Args:
+        artifact: what `export` wrote.
+        checkpoint: what `mnist-edge train` wrote, or a `Reference` that `load_reference` made of it.
+        data_dir: the folder that holds the data set.
+        all_images: whether to give all test images at each batch size, not a sample at all but one.
+        layers: whether to compare layer by layer too.
+
+    Returns:
+        The verdict, truthy when it passed, with every check and figure. A file that can't be read fails.
+
+    Raises:
+        UserError: the checkpoint or the data can't be read, or a package that the format needs is not installed.
+    """
+    return verify_path(Path(artifact), _reference(checkpoint, data_dir), all_images=all_images, layers=layers)
+
+
+def _reference(checkpoint: PathLike | Reference, data_dir: PathLike) -> Reference:
+    return checkpoint if isinstance(checkpoint, Reference) else load_reference(Path(checkpoint), Path(data_dir))
+
+
+def _known(kind: str, name: str, known: Iterable[str]) -> str:
+    """Return a name that is known; raises `UserError` where it is not."""
+    names = list(known)
+    if name not in names:
+        raise UserError(f"unknown {kind} {name!r}: expected one of {', '.join(names)}")
+    return name

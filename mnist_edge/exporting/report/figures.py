@@ -1,0 +1,36 @@
+"""The statistics of a report as people read them."""
+
+import math
+
+from mnist_edge.parity.parity_report import ParityReport
+from mnist_edge.parity.statistics import Proportion
+
+
+def readable_figures(report: ParityReport) -> dict[str, str]:
+    """Return the statistics of a report by name, empty where the artifact could not be run."""
+    found = report.statistics
+    if found is None:
+        return {}
+    required = found.required
+    return {
+        "largest |Δlogit|": f"{found.max_abs_diff:.3g}",
+        "99.9th percentile of |Δlogit|": f"{found.p99_9_abs_diff:.3g}",
+        "mean |Δlogit|": f"{found.mean_abs_diff:.3g}",
+        "SQNR": "∞" if found.sqnr == math.inf else f"{found.sqnr:.1f} dB",
+        "KL divergence, mean": f"{found.mean_divergence:.2g} nats",
+        "KL divergence, largest": f"{found.max_divergence:.2g} nats",
+        "top-1 agreement": f"{found.agreement.value:.2%}",
+        "accuracy": f"{found.accuracy.value:.2%}",
+        "accuracy, 95 % interval": _interval(found.accuracy),
+        "trained model": f"{found.reference_accuracy.value:.2%}",
+        "trained model, 95 % interval": _interval(found.reference_accuracy),
+        "correct answers lost, gained": f"{found.mcnemar.lost:,}, {found.mcnemar.gained:,}",
+        "McNemar's exact test": f"p = {found.mcnemar.p_value:.2g}" if found.mcnemar.p_value else "p < 1e-300",
+        "would pass: |Δlogit| up to": f"{required.max_abs_diff:.3g}",
+        "would pass: top-1 agreement from": f"{required.min_agreement:.2%}",
+        "would pass: accuracy lower by": f"{100 * required.max_accuracy_drop:.2f} points",
+    }
+
+
+def _interval(proportion: Proportion) -> str:
+    return f"{proportion.interval[0]:.2%} – {proportion.interval[1]:.2%}"

@@ -1,0 +1,159 @@
+"""Reading an ONNX graph: who makes and who uses each tensor, and what it stores."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.numpy_helper
+from numpy.typing import NDArray
+
+from mnist_edge.formats.base import StoredTensor, float_tensor, half_tensor, int8_tensor
+
+INTEGER_PRODUCTS = {"MatMulInteger", "ConvInteger", "QLinearMatMul", "QLinearConv"}
+"""Operators that multiply and add in integers."""
+
+PRODUCTS = {"Gemm", "MatMul", "Conv", *INTEGER_PRODUCTS}
+"""Operators that multiply by weights."""
+
+_PREPARES_WEIGHTS = {"DequantizeLinear", "Transpose", "Reshape", "Cast", "Identity"}
+"""What may lie between a stored weight and its product."""
+
+
+class GraphIndex:
+    """An ONNX graph with an index of who makes and who uses each tensor.
+
+    Attributes:
+        nodes: in the order of the computation.
+        makers: the node that makes each tensor.
+        users: the nodes that use each tensor.
+        constants: the stored tensors by name.
+        outputs: names of the graph's outputs.
+    """
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        """Index a graph."""
+        self.nodes = list(graph.node)
+        self.makers = {name: node for node in graph.node for name in node.output}
+        self.users: dict[str, list[onnx.NodeProto]] = {}
+        for node in graph.node:
+            for name in node.input:
+                self.users.setdefault(name, []).append(node)
+        self.constants: dict[str, NDArray[Any]] = {
+            tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer
+        }
+        self.outputs = {tensor.name for tensor in graph.output}
+
+    def product_of(self, tensor: str) -> onnx.NodeProto | None:
+        """Return the node that multiplies by a stored weight, or None."""
+        for user in self.users.get(tensor, []):
+            if user.op_type in PRODUCTS and tensor == user.input[1]:
+                return user
+            if user.op_type in _PREPARES_WEIGHTS and tensor == user.input[0]:
+                return self.product_of(user.output[0])
+        return None
+
+    def stored(self, name: str) -> StoredTensor | None:
+        """Return what a tensor holds, with the step between values that could be stored, or None if it is computed.
+
+        Tensors that are stored in fewer bits are followed through the operators that make them float32.
+        """
+        if name in self.constants:
+            return self._constant(name)
+        maker = self.makers.get(name)
+        if maker is None or maker.op_type not in _PREPARES_WEIGHTS:
+            return None
+        if maker.op_type == "DequantizeLinear":
+            return self._dequantized(maker)
+        source = self.stored(maker.input[0])
+        if source is None or maker.op_type in ("Cast", "Identity"):
+            return source
+        return _moved(source, maker, self.constants)
+
+    def _constant(self, name: str) -> StoredTensor | None:
+        """Return a stored tensor. What onnxruntime quantizes for integer products it calls `w_quantized`, `w_scale`
+        and `w_zero_point`; the scale of each output channel is one for each column of a matrix.
+        """  # noqa: D205
+        array = self.constants[name]
+        if array.dtype == np.float16:
+            return half_tensor(array)
+        if array.dtype.kind == "f":
+            return float_tensor(array)
+        scale = self.constants.get(f"{name.removesuffix('_quantized')}_scale")
+        if array.dtype.itemsize != 1 or scale is None:
+            return None
+        multiplied = any(user.op_type.startswith("MatMul") for user in self.users.get(name, []))
+        zero_point = self.constants.get(f"{name.removesuffix('_quantized')}_zero_point")
+        return int8_tensor(array, scale, zero_point, array.ndim - 1 if multiplied else 0)
+
+    def _dequantized(self, node: onnx.NodeProto) -> StoredTensor | None:
+        levels, scale = (self.constants.get(name) for name in node.input[:2])
+        zero_point = self.constants.get(node.input[2]) if len(node.input) > 2 else None
+        if levels is None or scale is None:
+            return None
+        axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 1)
+        if levels.dtype.itemsize == 1:
+            return int8_tensor(levels, scale, zero_point, axis % max(levels.ndim, 1))
+        return float_tensor((levels * scale).astype(np.float32))  # the 32-bit bias of static quantization
+
+
+def _moved(tensor: StoredTensor, node: onnx.NodeProto, constants: Mapping[str, NDArray[Any]]) -> StoredTensor | None:
+    """Return a stored tensor after a `Transpose` or `Reshape`; a scale of several numbers moves along."""
+    if node.op_type == "Transpose":
+        order = next((list(attribute.ints) for attribute in node.attribute if attribute.name == "perm"), None)
+
+        def move(array: NDArray[Any]) -> NDArray[Any]:
+            return array.transpose(order) if array.ndim == tensor.dequantized.ndim else array
+
+    else:
+        shape = constants.get(node.input[1])
+        if shape is None:
+            return None
+        full = tensor.dequantized.shape
+        target = shape.tolist()
+
+        def move(array: NDArray[Any]) -> NDArray[Any]:
+            return np.broadcast_to(array, full).reshape(target) if array.size > 1 else array
+
+    return StoredTensor(move(tensor.dequantized), move(tensor.step), move(tensor.saturated))
+
+
+def stored_weights(graph: onnx.GraphProto) -> dict[str, StoredTensor]:
+    """Return a graph's weights under the names, and in the layout, that the trained model has for them.
+
+    Torch's exporter calls the bias of a convolution `c`, into which it folds batch normalization, `c.weight_bias`.
+    Weights that were stored in fewer bits keep their name before or behind what makes them float32.
+    """
+    index = GraphIndex(graph)
+    result = {}
+    for name in [*index.constants, *index.makers]:
+        stored = None if _is_parameter(name) else index.stored(name)
+        if stored is None or stored.dequantized.ndim == 0:
+            continue
+        plain = re.sub(r"\.weight_bias$", ".bias", name.removesuffix("_quantized"))
+        result[plain] = _transposed(stored) if _multiplies_rows(index, name) else stored
+    return result
+
+
+def _is_parameter(name: str) -> bool:
+    """Say whether a constant is a parameter of the quantization rather than of the model."""
+    return name.endswith(("_scale", "_zero_point"))
+
+
+def _multiplies_rows(index: GraphIndex, name: str) -> bool:
+    """Say whether a tensor is the second factor of a `MatMul`, which has it the other way round than torch."""
+    return any(
+        user.op_type in ("MatMul", "MatMulInteger", "QLinearMatMul") and name in user.input[1:]
+        for user in index.users.get(name, [])
+    )
+
+
+def _transposed(tensor: StoredTensor) -> StoredTensor:
+    return StoredTensor(tensor.dequantized.T, tensor.step.T, tensor.saturated.T)
+
+
+def opset_of(model: onnx.ModelProto) -> int | None:
+    """Return the version of the standard operators that a model asks for, or None where it is not one version."""
+    versions: list[int] = [entry.version for entry in model.opset_import if entry.domain == ""]
+    return versions[0] if len(versions) == 1 else None

@@ -1,0 +1,88 @@
+"""What the `onnx` package reads in an ONNX file: structure, stored weights, intermediate values."""
+
+import math
+from collections import Counter
+
+import numpy as np
+import onnx
+import onnx.checker
+from google.protobuf.message import DecodeError
+
+from mnist_edge.artifact.bundle import Bundle
+from mnist_edge.artifact.contract import Contract
+from mnist_edge.artifact.test_vectors import TestVectors
+from mnist_edge.errors import ArtifactError
+from mnist_edge.formats.base import Inspection, Intermediates, ModelSummary, Runner
+from mnist_edge.formats.onnx import intermediates
+from mnist_edge.formats.onnx.graph import opset_of, stored_weights
+from mnist_edge.formats.onnx.quantization import precision_of, reference_logits, saturating_weights
+
+REFERENCE_ATOL = 1e-5
+"""By how much the reference implementation's own arithmetic may differ between machines."""
+
+
+def inspect(bundle: Bundle, runner: Runner) -> Inspection:
+    """Return what can be read in an ONNX file; see `mnist_edge.formats.base.Inspector`."""
+    model = _parse(bundle.data)
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise ArtifactError(str(error).splitlines()[0]) from error
+    return Inspection(
+        summary=_summary(model),
+        weights=stored_weights(model.graph),
+        problems=(*_structure_problems(model, runner.contract), *_reference_problems(model, runner.test_vectors)),
+    )
+
+
+def open_intermediates(bundle: Bundle, names: tuple[str, ...]) -> Intermediates:
+    """Open an ONNX file so that its layers can be seen; see `mnist_edge.formats.base.Inspector`."""
+    return intermediates.open_intermediates(_parse(bundle.data), names)
+
+
+def _parse(data: bytes) -> onnx.ModelProto:
+    try:
+        return onnx.ModelProto.FromString(data)
+    except DecodeError as error:
+        raise ArtifactError("it is not an ONNX file") from error
+
+
+def _structure_problems(model: onnx.ModelProto, contract: Contract) -> list[str]:
+    problems = []
+    opset, asked = opset_of(model), contract.options.get("opset")
+    if opset != asked:
+        problems.append(f"the graph is of opset {opset}, its contract says {asked}")
+    precision = precision_of(model.graph)
+    if precision != contract.precision:
+        problems.append(f"the graph's weights are {precision}, its contract says {contract.precision}")
+    return problems + saturating_weights(model.graph)
+
+
+def _reference_problems(model: onnx.ModelProto, test_vectors: TestVectors) -> list[str]:
+    """Return a line where the file's operators do not give what its test vectors expect of them."""
+    try:
+        logits = reference_logits(model, test_vectors.inputs)
+    except (RuntimeError, ValueError, IndexError, KeyError, TypeError) as error:  # what a broken graph makes it raise
+        return [f"ONNX's reference implementation cannot run it ({str(error).splitlines()[0]})"]
+    if logits.shape != test_vectors.expected_logits.shape:
+        return [f"its operators give {list(logits.shape)} logits for {len(test_vectors.labels)} test vectors"]
+    off = float(np.abs(logits.astype(np.float64) - test_vectors.expected_logits).max())
+    if off <= REFERENCE_ATOL:
+        return []
+    return [f"its operators give logits off by {off:.3g} from those that its test vectors expect of them"]
+
+
+def _summary(model: onnx.ModelProto) -> ModelSummary:
+    weights = [tensor for tensor in model.graph.initializer if _is_learned(tensor)]
+    return ModelSummary(
+        operators=dict(Counter(node.op_type for node in model.graph.node)),
+        parameters=sum(math.prod(tensor.dims) for tensor in weights),
+        tensors={
+            tensor.name: (onnx.TensorProto.DataType.Name(tensor.data_type), tuple(tensor.dims)) for tensor in weights
+        },
+    )
+
+
+def _is_learned(tensor: onnx.TensorProto) -> bool:
+    """Say whether a constant is learned: scales, zero points and shapes are not."""
+    return tensor.data_type != onnx.TensorProto.INT64 and not tensor.name.endswith(("_scale", "_zero_point"))

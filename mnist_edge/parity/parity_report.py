@@ -1,0 +1,99 @@
+"""The verdict on one artifact, with everything that it rests on."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_edge.formats.base import Tolerance
+from mnist_edge.parity.checks import Check
+from mnist_edge.parity.comparison import Comparison
+from mnist_edge.parity.layerwise import LayerwiseReport
+from mnist_edge.parity.statistics import Statistics
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """The verdict on one artifact: truthy when it passed.
+
+    Attributes:
+        path: where it is, or shall be.
+        size: in bytes; 0 where it could not be read.
+        sha256: its digest; empty where it could not be read.
+        images: on how many images it is judged.
+        reference_accuracy: the trained model's accuracy on them, in [0, 1].
+        checks: everything that was checked; it passed if all of them did.
+        tolerance: by which it was judged, or None where it could not be run.
+        comparisons: the figures at each batch size.
+        statistics: of its answers to all images, or None where it could not be run.
+        differences: |Δlogit| of all images, `[N, classes]`, or None.
+        layers: the error of each layer, or None where it was not asked for or is not available.
+        layers_unavailable_reason: why there is no layerwise comparison; empty if there is one or none was requested.
+    """
+
+    path: Path
+    size: int
+    sha256: str
+    images: int
+    reference_accuracy: float
+    checks: tuple[Check, ...]
+    tolerance: Tolerance | None = None
+    comparisons: tuple[Comparison, ...] = ()
+    statistics: Statistics | None = None
+    differences: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
+    layers: LayerwiseReport | None = None
+    layers_unavailable_reason: str = ""
+
+    def __bool__(self) -> bool:
+        """Say whether it passed."""
+        return all(self.checks)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """A line for each way in which it failed."""
+        return tuple(problem for check in self.checks for problem in check.problems)
+
+    @property
+    def max_abs_diff(self) -> float | None:
+        """Largest |Δlogit| over the batch sizes, or None where nothing was compared."""
+        return max((comparison.max_abs_diff for comparison in self.comparisons), default=None)
+
+    @property
+    def agreement(self) -> float | None:
+        """Least agreement over the batch sizes, or None where nothing was compared."""
+        return min((comparison.agreement for comparison in self.comparisons), default=None)
+
+    @property
+    def accuracy(self) -> float | None:
+        """Least accuracy over the batch sizes, or None where nothing was compared."""
+        return min((comparison.accuracy for comparison in self.comparisons), default=None)
+
+    def check(self, code: str) -> Check | None:
+        """Return the check with that code, or None where it was not made."""
+        return next((check for check in self.checks if check.code == code), None)
+
+    def summary(self) -> dict[str, Any]:
+        """Return the verdict and the figures it rests on as JSON types, without what only a full report needs."""
+        return {
+            "passed": bool(self),
+            "images": self.images,
+            "tolerance": asdict(self.tolerance) if self.tolerance else None,
+            "reference_accuracy": self.reference_accuracy,
+            "comparisons": [comparison.to_json() for comparison in self.comparisons],
+            "problems": list(self.problems),
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the whole report as JSON types."""
+        return {
+            "file": str(self.path),
+            "bytes": self.size,
+            "sha256": self.sha256,
+            **self.summary(),
+            "statistics": self.statistics.to_json() if self.statistics else None,
+            "checks": [check.to_json() for check in self.checks],
+            "layers": self.layers.to_json() if self.layers is not None else None,
+            "layers_unavailable_reason": self.layers_unavailable_reason,
+        }

@@ -1,0 +1,84 @@
+"""What an artifact may differ by: goals on top of the tolerance of its scheme, and the figures that violate them."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mnist_edge.formats.base import Tolerance
+from mnist_edge.parity.comparison import Comparison
+
+
+@dataclass(frozen=True)
+class Goals:
+    """What the user asks for beyond the tolerance; None asks for nothing. (Olive calls them metric goals.)
+
+    Attributes:
+        max_abs_diff: the largest |Δlogit| allowed.
+        min_agreement: the least share of images whose top-1 answer is the same, in [0, 1].
+        max_accuracy_drop: by how much the accuracy may be lower, in [0, 1].
+        max_bytes: the largest size of a quantized artifact.
+    """
+
+    max_abs_diff: float | None = None
+    min_agreement: float | None = None
+    max_accuracy_drop: float | None = None
+    max_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that compare with nothing: a bound of NaN would bound nothing."""
+        for goal in (self.max_abs_diff, self.min_agreement, self.max_accuracy_drop):
+            if goal is not None and not math.isfinite(goal):
+                raise ValueError(f"a goal is {goal}, expected a finite number")
+
+    def tighten(self, tolerance: Tolerance) -> Tolerance:
+        """Return the stricter of goal and tolerance, figure by figure: a goal never loosens the proof."""
+        errors = [error for error in (self.max_abs_diff, tolerance.max_abs_diff) if error is not None]
+        agreement, drop = self.min_agreement, self.max_accuracy_drop
+        return Tolerance(
+            batches=tolerance.batches,
+            max_abs_diff=min(errors, default=None),
+            min_agreement=max(tolerance.min_agreement, 0.0 if agreement is None else agreement),
+            max_accuracy_drop=min(tolerance.max_accuracy_drop, 1.0 if drop is None else drop),
+        )
+
+
+NO_GOALS = Goals()
+"""Nothing beyond the tolerance."""
+
+
+def violations(comparison: Comparison, tolerance: Tolerance, reference_accuracy: float) -> Iterator[str]:
+    """Yield a line for each figure outside the tolerance, with the smallest tolerance that would have passed.
+
+    `reference_accuracy` is the trained model's on the same images, in [0, 1].
+    """
+    at = comparison.where
+    if not math.isfinite(comparison.max_abs_diff):
+        yield f"some logits are not finite {at}"
+    elif excess := excess_of(comparison.max_abs_diff, tolerance, at):
+        yield excess
+    if comparison.agreement < tolerance.min_agreement:
+        yield (
+            f"{comparison.agreement:.2%} of the answers are the same {at}, required {tolerance.min_agreement:.2%} "
+            f"({comparison.agreement:.2%} would have passed)"
+        )
+    drop = reference_accuracy - comparison.accuracy
+    if drop > tolerance.max_accuracy_drop + 1e-12:
+        yield (
+            f"accuracy is {100 * drop:.2f} points lower {at}, allowed {100 * tolerance.max_accuracy_drop:.2f} "
+            f"({100 * drop:.2f} would have passed)"
+        )
+
+
+def excess_of(max_abs_diff: float, tolerance: Tolerance, where: str) -> str | None:
+    """Return a line if the largest |Δlogit| is more than the tolerance allows, or None."""
+    allowed = tolerance.max_abs_diff
+    if allowed is None or max_abs_diff <= allowed:
+        return None
+    passing = f" ({round_up(max_abs_diff):.3g} would have passed)" if math.isfinite(max_abs_diff) else ""
+    return f"largest |Δlogit| is {max_abs_diff:.3g} {where}, allowed {allowed:.3g}{passing}"
+
+
+def round_up(value: float) -> float:
+    """Return the least number of three significant digits that is not below a positive finite `value`."""
+    step = 10.0 ** (math.floor(math.log10(value)) - 2)
+    return math.ceil(value / step) * step
