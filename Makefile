@@ -6,26 +6,28 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BUILD := build
 
-.PHONY: help demo test lint bench release-model pictures clean
+.PHONY: help demo check test lint bench release-model pictures format-table clean
 
 help:
 	@echo "make demo           train, export, verify and predict, from nothing"
+	@echo "make check          the quick checks: ruff, mypy, import-linter, the fast tests"
 	@echo "make test           every check: ruff, mypy, import-linter, pytest (fast and slow)"
 	@echo "make lint           the checks that run no code"
 	@echo "make bench          measure the budgets and print each ratio against its bar"
 	@echo "make release-model  train and export the built-in model again"
 	@echo "make pictures       draw the pictures of examples/ and docs/ again"
+	@echo "make format-table   write the README's table of formats again"
 	@echo "make clean          remove the environment and what was built"
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
 	touch $@
 
 demo: $(READY)
 	$(BIN)/mnist-edge train
 	$(BIN)/mnist-edge export --format all --quantize
-	$(BIN)/mnist-edge verify exports/*.onnx exports/*.pt
+	$(BIN)/mnist-edge verify exports/mnist-*.*
 	$(BIN)/mnist-edge predict examples/*.png examples/*.jpg
 
 lint: $(READY)
@@ -34,8 +36,14 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+# One thread for each process: two processes that start two threads each on two cores wait for one another.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup
+
+check: lint
+	$(PYTEST) $(PYTEST_ARGS)
+
 test: lint
-	$(BIN)/pytest -m "slow or not slow" $(PYTEST_ARGS)
+	$(PYTEST) -m "slow or not slow" $(PYTEST_ARGS)
 
 bench: $(READY)
 	missed=0; for what in training verify runner; do $(BIN)/python benchmarks/$${what}_speed.py || missed=1; done; exit $$missed
@@ -46,6 +54,9 @@ release-model: $(READY)
 	$(BIN)/mnist-edge export release/mnist-mlp.safetensors --format onnx --quantize --output $(BUILD)/release
 	$(BIN)/mnist-edge export release/mnist-cnn.safetensors --format onnx --quantize --output $(BUILD)/release
 	cp $(BUILD)/release/*-int8.onnx mnist_edge/models/
+
+format-table: $(READY)
+	$(BIN)/python docs/format_table.py --write
 
 pictures: $(READY)
 	$(BIN)/python examples/draw_digits.py

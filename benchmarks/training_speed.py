@@ -1,4 +1,4 @@
-"""Measure what the training's budgets promise, side by side in one run, and print each ratio against its bar.
+"""Measure the budgets of the training, side by side in one run, and print each ratio beside its limit.
 
 1. An epoch of `plain` against the same loop over torchvision's per-sample `ToTensor` and a plain `DataLoader`: at most
    1/5 of the time, with the same losses for the same order of images.
@@ -21,13 +21,16 @@ from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
-from mnist_edge.training.augment import Augmentation
-from mnist_edge.training.datasets.mnist import Split, TrainingData, load_training_data
-from mnist_edge.training.loop import begin, train_epoch
 from mnist_edge.training.architectures.registry import build_model
+from mnist_edge.training.augment import Augmentation
+from mnist_edge.training.datasets.registry import DATASETS, load_training_data
+from mnist_edge.training.datasets.splits import Split, TrainingData
+from mnist_edge.training.loop import train_epoch
 from mnist_edge.training.recipe import PLAIN, Recipe, recipe_for
+from mnist_edge.training.train_state import init_train_state
 
 DATA = Path(__file__).parent.parent / "data"
+TASK = DATASETS["mnist"].task
 PLAIN_BAR = 1 / 5
 ROBUST_BAR = 4.0
 
@@ -42,14 +45,15 @@ def seconds(work: Callable[[], object]) -> float:
 def our_epoch(recipe: Recipe, data: TrainingData) -> list[float]:
     """Train an epoch with the project's loop and return its losses."""
     losses: list[float] = []
-    train_epoch(begin(build_model("mlp"), recipe, seed=0), data, lambda step: losses.append(step.loss))
+    state = init_train_state(build_model("mlp", TASK), recipe, seed=0)
+    train_epoch(state, data, lambda step: losses.append(step.loss))
     return losses
 
 
 def textbook_epoch(dataset: Subset[object]) -> list[float]:
     """Train an epoch of `plain` as the tutorials write it and return its losses."""
     loader = DataLoader(dataset, batch_size=32, shuffle=True, generator=torch.Generator().manual_seed(0))
-    model = build_model("mlp")
+    model = build_model("mlp", TASK)
     criterion = nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(model.parameters(), lr=PLAIN.learning_rate)
     losses = []
@@ -65,7 +69,7 @@ def textbook_epoch(dataset: Subset[object]) -> list[float]:
 
 def measure(images: int, repeats: int) -> tuple[list[float], list[float], bool]:
     """Return the two ratios of each of `repeats` alternating runs, and whether the losses were the same."""
-    data = load_training_data(DATA)
+    data = load_training_data(TASK.name, DATA)
     data = dataclasses.replace(data, train=Split(data.train.images[:images], data.train.labels[:images]))
     dataset: Subset[object] = Subset(MNIST(DATA, train=True, download=True, transform=ToTensor()), range(images))
     robust = recipe_for("robust", "mlp")
@@ -80,7 +84,7 @@ def measure(images: int, repeats: int) -> tuple[list[float], list[float], bool]:
 
 
 def main() -> int:
-    """Print the medians; return 1 where a bar is missed."""
+    """Print the medians; return 1 if a limit is exceeded."""
     parser = argparse.ArgumentParser(description="Measure the training's budgets.")
     parser.add_argument("--images", type=int, default=55_000)
     parser.add_argument("--repeats", type=int, default=3)

@@ -1,14 +1,19 @@
+import pickle
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from mnist_edge.exporting.pipeline import Artefact, export
+from mnist_edge.atomic import atomic_write, locked
+from mnist_edge.exporting.pipeline import Artifact, ExportSettings, export_artifacts
+from mnist_edge.formats.base import Precision
 from mnist_edge.formats.registry import FORMATS
-from mnist_edge.parity.comparison import Reference, make_reference
+from mnist_edge.parity.reference import Reference, make_reference
 from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint
-from mnist_edge.training.datasets.mnist import Split, TrainingData, load_test_data, load_training_data
+from mnist_edge.training.datasets.registry import load_test_data, load_training_data
+from mnist_edge.training.datasets.splits import Split, TrainingData
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "data"
@@ -18,7 +23,7 @@ RELEASED = RELEASES["mlp"]
 
 @pytest.fixture(scope="session")
 def training_data() -> TrainingData:
-    return load_training_data(DATA)
+    return load_training_data("mnist", DATA)
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +38,7 @@ def few(training_data: TrainingData) -> TrainingData:
 
 @pytest.fixture(scope="session")
 def test_data() -> Split:
-    return load_test_data(DATA)
+    return load_test_data("mnist", DATA)
 
 
 @pytest.fixture(scope="session")
@@ -47,14 +52,32 @@ def reference(released: Checkpoint, test_data: Split, training_data: TrainingDat
 
 
 @pytest.fixture(scope="session")
-def exported(reference: Reference, tmp_path_factory: pytest.TempPathFactory) -> list[Artefact]:
-    """The released checkpoint in every format and precision. Tests only read these files."""
-    folder = tmp_path_factory.mktemp("exported")
-    return export(reference, list(FORMATS.values()), ["fp32", "int8"], folder)
+def cnn_reference(test_data: Split, training_data: TrainingData) -> Reference:
+    """The released CNN on 200 test images: enough to see that something works for convolutions too."""
+    part = Split(test_data.images[:200], test_data.labels[:200])
+    return make_reference(load_checkpoint(RELEASES["cnn"]), part, training_data)
 
 
 @pytest.fixture(scope="session")
-def exports(exported: list[Artefact]) -> Path:
+def exported(reference: Reference, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> list[Artifact]:
+    """The released checkpoint in every format and precision. Tests only read these files.
+
+    They are made once, also where several processes run the tests.
+    """
+    temporary = tmp_path_factory.getbasetemp()
+    shared = temporary if worker_id == "master" else temporary.parent
+    folder, record = shared / "exported", shared / "exported.pickle"
+    with locked(shared):
+        if not record.exists():
+            precisions = [name for name in Precision if any(name in spec.precisions for spec in FORMATS.values())]
+            settings = ExportSettings(list(FORMATS.values()), precisions)
+            atomic_write(record, pickle.dumps(export_artifacts(reference, settings, folder)))
+    artifacts: list[Artifact] = pickle.loads(record.read_bytes())
+    return artifacts
+
+
+@pytest.fixture(scope="session")
+def exports(exported: list[Artifact]) -> Path:
     """The folder that holds them."""
     return exported[0].path.parent
 
@@ -66,7 +89,7 @@ def ctrl_c_is_heard() -> None:
 
 
 @pytest.fixture(autouse=True)
-def threads_are_left_alone() -> object:
+def threads_are_left_alone() -> Iterator[None]:
     """Fail a test after which torch's global number of threads is another."""
     before = torch.get_num_threads()
     yield

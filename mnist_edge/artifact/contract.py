@@ -10,14 +10,18 @@ from typing import Any
 from mnist_edge.artifact.fields import (
     check_integer,
     check_number,
+    expect_fields,
+    expect_version,
+    one_line,
     parse_object,
-    take,
     take_integer,
     take_list,
     take_number,
     take_object,
+    take_sha256,
     take_text,
     take_texts,
+    take_versions,
 )
 from mnist_edge.errors import ContractError
 from mnist_edge.types import TensorSpec
@@ -33,8 +37,6 @@ BATCH = "batch"
 
 MAX_PIXELS = 1 << 24
 """Most values of one input image."""
-
-_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Task:
         Raises:
             ValueError: something is missing, of another type, or out of range.
         """
-        _expect_fields(cls, fields)
+        expect_fields(_names(cls), fields)
         labels = take_texts(fields, "labels")
         if len(labels) < 2 or len(set(labels)) != len(labels):
             raise ValueError("labels are not at least two different ones")
@@ -131,28 +133,23 @@ class Contract:
             raise ContractError("it carries no mnist-edge contract")
         try:
             fields = parse_object(text)
-            version = take(fields, "version")
-            if version != VERSION:
-                raise ContractError(f"its contract is of version {str(version)[:20]}, expected {VERSION}")
+            expect_version(fields, VERSION)
             del fields["version"]
             return cls._from_fields(fields)
         except ValueError as error:
-            raise ContractError(f"its contract is damaged ({error})") from error
+            raise ContractError(f"its contract is not understood here ({one_line(error)})") from error
 
     @classmethod
     def _from_fields(cls, fields: Mapping[str, Any]) -> "Contract":
-        _expect_fields(cls, fields)
-        checkpoint, batch = take_text(fields, "checkpoint"), fields["batch"]
-        if not _SHA256.fullmatch(checkpoint):
-            raise ValueError("checkpoint is not a SHA-256 of 64 hexadecimal digits")
-        producer, options = take_object(fields, "producer"), take_object(fields, "options")
+        expect_fields(_names(cls), fields)
+        batch, options = fields["batch"], take_object(fields, "options")
         return cls(
             task=Task.from_fields(take_object(fields, "task")),
             architecture=take_text(fields, "architecture"),
-            checkpoint=checkpoint,
+            checkpoint=take_sha256(fields, "checkpoint"),
             precision=take_text(fields, "precision"),
             scheme=take_text(fields, "scheme"),
-            producer={name: take_text(producer, name) for name in producer},
+            producer=take_versions(fields, "producer"),
             options={name: take_integer(options, name, 0, 2**31) for name in options},
             batch=None if batch is None else check_integer(batch, "batch", 1, 2**16),
             output=take_text(fields, "output"),
@@ -171,15 +168,12 @@ class Contract:
         ]
 
 
-def _expect_fields(kind: type[Any], fields: Mapping[str, Any]) -> None:
-    """Raise `ValueError` where an object lacks a field of a dataclass, or has one more."""
-    names = {entry.name for entry in dataclasses.fields(kind)}
-    if different := sorted(names ^ set(fields)):
-        raise ValueError(f"{different[0][:40]} is {'missing' if different[0] in names else 'not a field of it'}")
+def _names(kind: type[Any]) -> list[str]:
+    return [entry.name for entry in dataclasses.fields(kind)]
 
 
 def _tensor(fields: Mapping[str, Any]) -> TensorSpec:
-    _expect_fields(TensorSpec, fields)
+    expect_fields(_names(TensorSpec), fields)
     shape = tuple(check_integer(side, "shape", 1, 2**20) for side in take_list(fields, "shape"))
     pixels = 1
     for side in shape:

@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 MAX_TEXT = 1_000
@@ -10,6 +11,14 @@ MAX_TEXT = 1_000
 
 MAX_LIST = 10_000
 """Most entries of a list or an object."""
+
+MAX_COUNT = 2**62
+"""Greatest number of epochs or images in a batch, and greatest seed."""
+
+MAX_REASON = 200
+"""Most characters of what is wrong with a file that an error shows."""
+
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def parse_object(text: str | bytes) -> dict[str, Any]:
@@ -25,6 +34,20 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise ValueError(f"expected an object, not {type(fields).__name__}")
     return fields
+
+
+def expect_fields(names: Iterable[str], fields: Mapping[str, Any]) -> None:
+    """Raise `ValueError` where an object lacks one of the named fields, or has one more."""
+    expected = set(names)
+    if different := sorted(expected ^ set(fields)):
+        raise ValueError(f"{different[0][:40]!r} is {'missing' if different[0] in expected else 'an unknown field'}")
+
+
+def expect_version(fields: Mapping[str, Any], version: int) -> None:
+    """Raise `ValueError` where an object is of another version."""
+    found = take(fields, "version")
+    if found != version or isinstance(found, bool):
+        raise ValueError(f"it is of version {ascii(found)[:20]}, expected {version}")
 
 
 def take(fields: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - any JSON value
@@ -91,6 +114,25 @@ def check_number(value: object, name: str, low: float = -math.inf, high: float =
     if not isinstance(value, float) or not math.isfinite(value) or not low <= value <= high:
         raise ValueError(f"{name} is not a finite number" + (f" from {low:g} to {high:g}" if low > -math.inf else ""))
     return value
+
+
+def take_sha256(fields: Mapping[str, Any], name: str) -> str:
+    """Return a field that is a SHA-256; raises `ValueError` where it is not."""
+    digest = take_text(fields, name)
+    if not _SHA256.fullmatch(digest):
+        raise ValueError(f"{name} is not a SHA-256 of 64 hexadecimal digits")
+    return digest
+
+
+def take_versions(fields: Mapping[str, Any], name: str) -> dict[str, str]:
+    """Return a field that holds versions of packages by their names; raises `ValueError` where it is not."""
+    versions = take_object(fields, name)
+    return {check_text(package, name): check_text(version, name) for package, version in versions.items()}
+
+
+def one_line(error: BaseException) -> str:
+    """Return what an error says, on one line of at most `MAX_REASON` characters."""
+    return " ".join(str(error).split())[:MAX_REASON]
 
 
 def json_numbers(numbers: Mapping[str, Any]) -> dict[str, Any]:

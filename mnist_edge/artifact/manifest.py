@@ -1,11 +1,10 @@
 """`manifest.json`, the list of what was exported into a folder, the latest last."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
-from mnist_edge.artifact.fields import parse_object, take, take_list, take_text
+from mnist_edge.artifact.fields import expect_version, one_line, parse_object, take_list, take_sha256, take_text
 from mnist_edge.atomic import read_bytes
 from mnist_edge.errors import UserError
 
@@ -14,8 +13,6 @@ MANIFEST = "manifest.json"
 
 VERSION = 2
 """Version of the manifest's layout."""
-
-_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def read_manifest(folder: Path) -> list[dict[str, Any]]:
@@ -32,21 +29,19 @@ def read_manifest(folder: Path) -> list[dict[str, Any]]:
     data = read_bytes(path)
     try:
         manifest = parse_object(data)
-        if take(manifest, "version") != VERSION:
-            raise ValueError(f"it is of version {str(manifest['version'])[:20]}, expected {VERSION}")
+        expect_version(manifest, VERSION)
         return [_checked(entry) for entry in take_list(manifest, "artifacts")]
     except ValueError as error:
-        raise UserError(f"cannot understand {path} ({error}): remove it and export again") from error
+        raise UserError(f"cannot understand {path} ({one_line(error)}): remove it and export again") from error
 
 
 def _checked(entry: object) -> dict[str, Any]:
     if not isinstance(entry, dict):
-        raise ValueError("an entry is not an object")  # noqa: TRY004 - bad data, not a bad call
+        raise ValueError("an entry is not an object")
     name = take_text(entry, "file")
     if Path(name).name != name or "\0" in name:
         raise ValueError(f"{name[:60]!r} is not the name of a file in the folder")
-    if not _SHA256.fullmatch(take_text(entry, "sha256")):
-        raise ValueError(f"the SHA-256 of {name[:60]!r} is not 64 hexadecimal digits")
+    take_sha256(entry, "sha256")
     take_text(entry, "format")
     return entry
 

@@ -12,7 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.artifact.contract import Task
-from mnist_edge.artifact.fields import check_integer, parse_object, take, take_list, take_number, take_text
+from mnist_edge.artifact.fields import (
+    check_integer,
+    expect_version,
+    one_line,
+    parse_object,
+    take,
+    take_list,
+    take_number,
+    take_text,
+)
 from mnist_edge.errors import TestVectorsError
 from mnist_edge.types import Images, Logits
 
@@ -88,12 +97,10 @@ class TestVectors:
             raise TestVectorsError("it carries no test vectors")
         try:
             fields = parse_object(text)
-            version = take(fields, "version")
-            if version != VERSION:
-                raise TestVectorsError(f"its test vectors are of version {str(version)[:20]}, expected {VERSION}")
+            expect_version(fields, VERSION)
             return cls._from_fields(fields, task)
         except (ValueError, zlib.error) as error:
-            raise TestVectorsError(f"its test vectors are damaged ({error})") from error
+            raise TestVectorsError(f"its test vectors are not understood here ({one_line(error)})") from error
 
     @classmethod
     def _from_fields(cls, fields: Mapping[str, Any], task: Task) -> "TestVectors":

@@ -1,4 +1,4 @@
-"""`mnist-edge plot`: pictures by which a model is understood."""
+"""`mnist-edge plot`: figures of data, trainings and models."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +12,13 @@ from mnist_edge.errors import UserError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from mnist_edge.parity.evaluate import OpenModel
+    from mnist_edge.training.datasets.splits import Split
+
 KINDS = ["samples", "corruptions", "curves", "confusion", "mistakes", "augmentation", "reliability"]
 
-SHOWN = (0, 1, 2, 4, 8, 11, 18, 61)
-"""Test images that the picture of corruptions shows: a few clear ones and a few that are not."""
+SHOWN_INDICES = (0, 1, 2, 4, 8, 11, 18, 61)
+"""Test images that the figure of corruptions shows: a few clear ones and a few that are not."""
 
 
 @click.command()
@@ -28,21 +31,21 @@ SHOWN = (0, 1, 2, 4, 8, 11, 18, 61)
 )
 @click.option("--recipe", default="robust", show_default=True, help="For augmentation: whose changes to show.")
 @click.option(
-    "--index", type=click.IntRange(0, 54_999), default=0, show_default=True, help="For augmentation: of which."
+    "--index", type=click.IntRange(min=0), default=0, show_default=True, help="For augmentation: of which image."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For what is drawn at random.")
 @options.data_dir
 def command(kind: str, model: Path, output: Path | None, recipe: str, index: int, seed: int, data_dir: Path) -> None:
-    """Draw a picture of KIND, of MODEL (a checkpoint or an exported file) where it shows a model.
+    """Draw a figure of KIND, of MODEL (a checkpoint or an exported file) where it shows a model.
 
     \b
     samples       eight test images of each label
-    corruptions   the same digits blurred, noisy and more, with the model's answers
+    corruptions   the same images blurred, noisy and more, with the model's answers
     curves        loss and accuracy over the training of a checkpoint
-    confusion     what is taken for what
-    mistakes      the wrong answers of which the model is surest
+    confusion     which labels the model confuses
+    mistakes      the model's most confident wrong answers
     augmentation  sixteen versions of one training image
-    reliability   is it right as often as it is sure?
+    reliability   accuracy against confidence
     """  # noqa: D301 - click takes a backspace for "do not wrap"
     from mnist_edge.training.figures import save_figure
 
@@ -61,18 +64,22 @@ def command(kind: str, model: Path, output: Path | None, recipe: str, index: int
 
 
 def _samples(data_dir: Path, seed: int) -> "Figure":
-    from mnist_edge.training.datasets.mnist import load_test_data
+    from mnist_edge.training.datasets.registry import DATASETS, DEFAULT_DATASET, load_test_data
     from mnist_edge.training.figures import samples_figure
 
-    return samples_figure(load_test_data(data_dir), seed)
+    return samples_figure(load_test_data(DEFAULT_DATASET, data_dir), DATASETS[DEFAULT_DATASET].task, seed)
 
 
 def _augmentation(data_dir: Path, recipe: str, index: int, seed: int) -> "Figure":
-    from mnist_edge.training.datasets.mnist import load_training_data
+    from mnist_edge.training.datasets.registry import DATASETS, DEFAULT_DATASET, load_training_data
     from mnist_edge.training.figures import augmentation_figure
     from mnist_edge.training.recipe import recipe_for
 
-    return augmentation_figure(load_training_data(data_dir).train, recipe_for(recipe, "mlp"), index, seed)
+    split = load_training_data(DEFAULT_DATASET, data_dir).train
+    if index >= len(split):
+        raise click.BadParameter(f"{index} is not in the range 0<=x<={len(split) - 1}.", param_hint="'--index'")
+    labels = DATASETS[DEFAULT_DATASET].task.labels
+    return augmentation_figure(split, labels, recipe_for(recipe, "mlp"), index, seed)
 
 
 def _curves(model: Path) -> "Figure":
@@ -81,45 +88,54 @@ def _curves(model: Path) -> "Figure":
 
     if model.suffix != ".safetensors":
         raise UserError(f"{model} does not know how it was trained: expected a checkpoint (.safetensors)")
-    return curves_figure(load_checkpoint(model).history)
+    history = load_checkpoint(model).history
+    if not history:
+        raise UserError(f"{model} has no epochs to draw: expected a checkpoint that was trained")
+    return curves_figure(history)
+
+
+def _open(model: Path, data_dir: Path) -> "tuple[OpenModel, Split]":
+    """Return a model and the test images of its task."""
+    from mnist_edge.parity.evaluate import open_model
+    from mnist_edge.training.datasets.registry import load_test_data
+
+    opened = open_model(model)
+    return opened, load_test_data(opened.task.name, data_dir)
 
 
 def _corruptions(model: Path, data_dir: Path) -> "Figure":
-    from mnist_edge.parity.evaluate import open_model
     from mnist_edge.training.corruptions import CORRUPTIONS, corrupt
-    from mnist_edge.training.datasets.mnist import load_test_data
-    from mnist_edge.training.figures import corruption_figure
+    from mnist_edge.training.figures import SHOWN_SEVERITY, corruption_figure
 
-    test, opened = load_test_data(data_dir), open_model(model)
-    images = test.images[list(SHOWN)]
-    logits = {kind: opened.answer(corrupt(images, kind, 3).numpy()) for kind in CORRUPTIONS}
-    return corruption_figure(test, {"original": opened.answer(images.numpy()), **logits}, SHOWN, opened.temperature)
+    opened, test = _open(model, data_dir)
+    images = test.images[list(SHOWN_INDICES)]
+    logits = {"original": opened.predict_logits(images.numpy())}
+    for kind in CORRUPTIONS:
+        logits[kind] = opened.predict_logits(corrupt(images, kind, SHOWN_SEVERITY).numpy())
+    return corruption_figure(test, opened.task.labels, logits, SHOWN_INDICES, opened.temperature)
 
 
 def _confusion(model: Path, data_dir: Path) -> "Figure":
-    from mnist_edge.parity.evaluate import evaluate, open_model
-    from mnist_edge.training.datasets.mnist import load_test_data
+    from mnist_edge.parity.evaluate import evaluate
     from mnist_edge.training.figures import confusion_figure
 
-    return confusion_figure(evaluate(open_model(model), load_test_data(data_dir)), model.name)
+    opened, test = _open(model, data_dir)
+    return confusion_figure(evaluate(opened, test), opened.task.labels, model.name)
 
 
 def _mistakes(model: Path, data_dir: Path) -> "Figure":
-    from mnist_edge.parity.evaluate import open_model
-    from mnist_edge.training.datasets.mnist import load_test_data
     from mnist_edge.training.figures import mistakes_figure
 
-    test, opened = load_test_data(data_dir), open_model(model)
-    return mistakes_figure(test, opened.answer(test.images.numpy()), opened.temperature, model.name)
+    opened, test = _open(model, data_dir)
+    logits = opened.predict_logits(test.images.numpy())
+    return mistakes_figure(test, opened.task.labels, logits, opened.temperature, model.name)
 
 
 def _reliability(model: Path, data_dir: Path) -> "Figure":
-    from mnist_edge.parity.evaluate import open_model
     from mnist_edge.training.calibration import reliability
-    from mnist_edge.training.datasets.mnist import load_test_data
     from mnist_edge.training.figures import reliability_figure
 
-    test, opened = load_test_data(data_dir), open_model(model)
-    logits, labels = opened.answer(test.images.numpy()), test.labels.numpy()
+    opened, test = _open(model, data_dir)
+    logits, labels = opened.predict_logits(test.images.numpy()), test.labels.numpy()
     before, after = reliability(logits, labels, 1.0), reliability(logits, labels, opened.temperature)
     return reliability_figure(before, after, opened.temperature, model.name)

@@ -1,4 +1,4 @@
-"""`mnist-edge train`: data in, checkpoint out."""
+"""`mnist-edge train`: from a data set to a checkpoint."""
 
 import dataclasses
 import json
@@ -14,15 +14,16 @@ import click
 from mnist_edge.cli import options
 
 if TYPE_CHECKING:
-    from mnist_edge.training.datasets.mnist import TrainingData
-    from mnist_edge.training.loop import Epoch, Step, Training
-    from mnist_edge.training.train_state import Plan
+    from mnist_edge.training.datasets.splits import TrainingData
+    from mnist_edge.training.loop import StepResult
+    from mnist_edge.training.recipe import Recipe
+    from mnist_edge.training.train_state import Epoch, TrainingConfig, TrainState
 
-LOSS_EVERY = 215
+STEPS_BETWEEN_LOSSES = 215
 """Steps between two printed losses: eight an epoch at batch 32, two at batch 128."""
 
-DRAW_EVERY = 10.0
-"""Seconds between two pictures of the curves."""
+SECONDS_BETWEEN_CURVES = 10.0
+"""The curves are drawn again at most this often, and after the last epoch."""
 
 _SHARE = options.Finite(min=0, max=1)
 _SIZE = options.Finite(min=0)
@@ -30,34 +31,34 @@ _SIZE = options.Finite(min=0)
 SETTINGS: dict[str, tuple[click.ParamType[Any], str]] = {
     "epochs": (click.IntRange(min=1), "Passes over the training images."),
     "batch_size": (click.IntRange(min=1), "Images a step."),
-    "learning_rate": (options.Finite(min=0, min_open=True), "Greatest step size of SGD."),
+    "learning_rate": (options.Finite(min=0, min_open=True), "Greatest learning rate of SGD."),
     "momentum": (options.Finite(min=0, max=1, max_open=True), "Momentum of SGD."),
     "weight_decay": (_SIZE, "L2 penalty on the weights."),
-    "warmup": (_SIZE, "Epochs over which the step size rises."),
-    "schedule": (click.Choice(["constant", "cosine"]), "What the step size does after."),
-    "fade": (_SHARE, "Share of the augmentation's strength that is gone in the end."),
-    "average": (options.Finite(min=0, max=1, max_open=True), "Moving average of the weights: share of the old."),
+    "warmup_epochs": (_SIZE, "Epochs over which the learning rate rises."),
+    "lr_schedule": (click.Choice(["constant", "cosine"]), "Learning-rate schedule after the warm-up."),
+    "augmentation_decay": (_SHARE, "Share of the augmentation's strength that is gone at the end."),
+    "ema_decay": (options.Finite(min=0, max=1, max_open=True), "Decay of the weight EMA (0 disables it)."),
 }
-"""An option for each setting of a recipe, but its name and its augmentation."""
+"""An option for each setting of a recipe, except its name and its augmentation."""
 
 AUGMENTATION: dict[str, tuple[click.ParamType[Any], str]] = {
     "rotation": (_SIZE, "Degrees."),
     "shear": (_SIZE, "Horizontal shift per unit of height."),
     "scale": (_SIZE, "Natural logarithm of the factor."),
-    "shift": (_SIZE, "Pixels off the centre of mass."),
+    "shift": (_SIZE, "Pixels off the center of mass."),
     "elastic": (_SIZE, "Pixels of displacement at the knots of a field."),
-    "thickness": (_SHARE, "Thicker and thinner strokes."),
+    "stroke_jitter": (_SHARE, "Thicker and thinner strokes."),
     "blur": (_SHARE, "Softer strokes."),
     "gamma": (_SIZE, "Natural logarithm of the exponent put on the brightness."),
-    "harden": (_SHARE, "Binarised strokes."),
-    "broken": (_SHARE, "Share of images with faded patches."),
-    "habits": (_SHARE, "Share of ones with flags or feet, of sevens with bars."),
+    "binarize": (_SHARE, "Binarized strokes."),
+    "fracture": (_SHARE, "Share of images with faded patches."),
+    "glyph_variants": (_SHARE, "Share of ones with flags or feet, of sevens with bars."),
 }
 """An option for each change of the augmentation."""
 
 
 def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give the command an option for each setting of a recipe; None is as the recipe has it."""
+    """Add an option for each setting of a recipe; None leaves it as the recipe has it."""
     for name, (kind, text) in reversed((SETTINGS | AUGMENTATION).items()):
         short = ("--lr",) if name == "learning_rate" else ()
         command = click.option(f"--{name.replace('_', '-')}", *short, type=kind, help=text)(command)
@@ -72,9 +73,9 @@ def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The checkpoint to write.  [default: checkpoints/mnist-<arch>.safetensors]",
+    help="The checkpoint to write.  [default: checkpoints/<task>-<arch>.safetensors]",
 )
-@click.option("--resume", is_flag=True, help="Go on with the interrupted training of this checkpoint.")
+@click.option("--resume", is_flag=True, help="Continue the interrupted training of this checkpoint.")
 @click.option(
     "--curves",
     type=options.FIGURE,
@@ -95,28 +96,29 @@ def command(
 ) -> None:
     """Train the digit classifier and write a checkpoint.
 
-    The same seed gives the same file, byte for byte, with the same versions. Accuracy is measured on 5,000 training
-    images that are held back; the test images are for `mnist-edge evaluate`.
+    The same seed gives the same file, byte for byte, with the same versions. Accuracy is measured on the validation
+    images, which are held back from the training images; the test images are for `mnist-edge evaluate`.
 
-    What the recipe says can be changed one by one. After each epoch the training is saved beside the checkpoint, so
-    that an interrupted one goes on with --resume and ends with the same bytes.
+    Each setting of the recipe can be overridden. After each epoch the training is saved beside the checkpoint, so that
+    an interrupted one continues with --resume and ends with the same bytes.
     """
-    _round_the_same_way_every_time()
+    _require_reproducible_rounding()
     from mnist_edge.training.checkpoint import make_checkpoint, save_checkpoint
-    from mnist_edge.training.datasets.mnist import load_training_data
-    from mnist_edge.training.train_state import Plan, load_training, resume_path
+    from mnist_edge.training.datasets.registry import DATASETS, DEFAULT_DATASET, load_training_data
+    from mnist_edge.training.train_state import TrainingConfig, load_train_state, resume_path
 
-    output = output or Path(f"checkpoints/mnist-{architecture}.safetensors")
-    data = load_training_data(data_dir)
-    plan = Plan(architecture, _recipe(recipe, architecture, settings), seed, data.digest)
+    task = DATASETS[DEFAULT_DATASET].task
+    output = output or Path(f"checkpoints/{task.name}-{architecture}.safetensors")
+    data = load_training_data(DEFAULT_DATASET, data_dir)
+    config = TrainingConfig(task, architecture, _recipe(recipe, architecture, settings), seed, data.digest)
     if resume:
-        training, interrupted = load_training(resume_path(output))
-        _same(plan, interrupted)
+        state, interrupted = load_train_state(resume_path(output))
+        _require_same(config, interrupted)
     else:
-        _not_forgotten(resume_path(output))
-        training = plan.begin()
-    _run(training, plan, data, output, curves)
-    checkpoint = make_checkpoint(training, plan, data)
+        _require_none(resume_path(output))
+        state = config.init_train_state()
+    _run(state, config, data, output, curves)
+    checkpoint = make_checkpoint(state, config, data)
     save_checkpoint(output, checkpoint)
     resume_path(output).unlink(missing_ok=True)
     accuracy = checkpoint.history[-1].accuracy
@@ -124,10 +126,10 @@ def command(
         result = {"checkpoint": str(output), "sha256": checkpoint.digest, "validation_accuracy": accuracy}
         click.echo(json.dumps(result, indent=2))
     else:
-        click.echo(f"{output}: {accuracy:.2%} of the 5,000 held-back training images")
+        click.echo(f"{output}: {accuracy:.2%} of the {len(data.validation):,} validation images")
 
 
-def _recipe(name: str, architecture: str, settings: dict[str, Any]) -> Any:  # noqa: ANN401 - Recipe is imported late
+def _recipe(name: str, architecture: str, settings: dict[str, Any]) -> "Recipe":
     """Return the recipe with the settings that were given."""
     from mnist_edge.training.recipe import recipe_for
 
@@ -137,44 +139,46 @@ def _recipe(name: str, architecture: str, settings: dict[str, Any]) -> Any:  # n
     return dataclasses.replace(recipe, **given, augmentation=dataclasses.replace(recipe.augmentation, **changes))
 
 
-def _same(asked: "Plan", interrupted: "Plan") -> None:
-    """Refuse to go on with a training that is not the one asked for."""
+def _require_same(requested: "TrainingConfig", interrupted: "TrainingConfig") -> None:
+    """Refuse to continue a training that is not the requested one."""
     from mnist_edge.errors import UserError
 
-    if asked != interrupted:
+    if requested != interrupted:
         raise UserError(
             "the interrupted training is another one (architecture, recipe, seed or data differ): "
-            "give the same options, or leave out --resume to begin anew"
+            "give the same options, or leave out --resume to start again"
         )
 
 
-def _not_forgotten(path: Path) -> None:
-    """Refuse to write over an interrupted training."""
+def _require_none(path: Path) -> None:
+    """Refuse to overwrite an interrupted training."""
     from mnist_edge.errors import UserError
 
     if path.exists():
-        raise UserError(f"{path} holds an interrupted training: go on with --resume, or remove it to begin anew")
+        raise UserError(f"{path} holds an interrupted training: continue it with --resume, or remove it to start again")
 
 
-def _run(training: "Training", plan: "Plan", data: "TrainingData", output: Path, curves: Path | None) -> None:
-    """Train to the end, saving after each epoch. Ctrl-C stops with the last whole epoch saved."""
+def _run(
+    state: "TrainState", config: "TrainingConfig", data: "TrainingData", output: Path, curves: Path | None
+) -> None:
+    """Train to the end, saving after each epoch. Ctrl-C stops with the last finished epoch saved."""
     from mnist_edge.training.loop import train_epoch
-    from mnist_edge.training.train_state import resume_path, save_training
+    from mnist_edge.training.train_state import resume_path, save_train_state
 
     drawn = 0.0
-    with _Progress(plan.recipe.epochs) as progress:
+    with _Progress(config.recipe.epochs) as progress:
         try:
-            while len(training.history) < plan.recipe.epochs:
-                progress.on_epoch(train_epoch(training, data, progress.on_step))
-                save_training(resume_path(output), training, plan)
-                last = len(training.history) == plan.recipe.epochs
-                if curves and (last or time.monotonic() - drawn > DRAW_EVERY):
-                    _draw(training.history, curves)
+            while len(state.history) < config.recipe.epochs:
+                progress.on_epoch(train_epoch(state, data, progress.on_step))
+                save_train_state(resume_path(output), state, config)
+                last = len(state.history) == config.recipe.epochs
+                if curves and (last or time.monotonic() - drawn > SECONDS_BETWEEN_CURVES):
+                    _draw(state.history, curves)
                     drawn = time.monotonic()
         except KeyboardInterrupt:
-            saved = bool(training.history)
-            advice = "go on with the same command and --resume" if saved else "nothing was saved yet"
-            click.echo(f"stopped in epoch {len(training.history) + 1}: {advice}", err=True)
+            saved = bool(state.history)
+            advice = "continue with the same command and --resume" if saved else "nothing was saved yet"
+            click.echo(f"stopped in epoch {len(state.history) + 1}: {advice}", err=True)
             sys.exit(130)
 
 
@@ -184,7 +188,7 @@ def _draw(history: "list[Epoch]", path: Path) -> None:
     save_figure(curves_figure(history), path)
 
 
-def _round_the_same_way_every_time() -> None:
+def _require_reproducible_rounding() -> None:
     """Ask Intel MKL, before torch loads it, for results that depend neither on threads nor on where arrays lie.
 
     Without it, its matrix products may round differently from run to run ("Conditional Numerical Reproducibility" in
@@ -218,13 +222,13 @@ class _Progress:
     def __exit__(self, *error: object) -> None:
         self.bar.stop()
 
-    def on_step(self, step: "Step") -> None:
+    def on_step(self, step: "StepResult") -> None:
         finished = (step.epoch - 1) * step.steps + step.step
         self.bar.update(self.task, total=self.epochs * step.steps, completed=finished)
-        if step.step % LOSS_EVERY == 0:
+        if step.step % STEPS_BETWEEN_LOSSES == 0:
             self.bar.print(f"epoch {step.epoch}/{self.epochs}  step {step.step}/{step.steps}  loss {step.loss:.4f}")
 
     def on_epoch(self, epoch: "Epoch") -> None:
         self.bar.print(
-            f"epoch {epoch.epoch}/{self.epochs}  mean loss {epoch.loss:.4f}  held-back accuracy {epoch.accuracy:.2%}"
+            f"epoch {epoch.epoch}/{self.epochs}  mean loss {epoch.loss:.4f}  validation accuracy {epoch.accuracy:.2%}"
         )

@@ -46,18 +46,18 @@ def command(
 ) -> None:
     """Search learning rate, momentum, batch size, weight decay and strength of augmentation with Optuna.
 
-    Trials are judged on the 5,000 held-back training images; those below the median of the others are ended early.
+    Trials are compared on the validation images; those below the median of the others are stopped early.
     The same command again continues the study. Prints the command that trains the best trial.
     """
-    from mnist_edge.training.datasets.mnist import load_training_data
+    from mnist_edge.training.datasets.registry import DATASETS, DEFAULT_DATASET, load_training_data
     from mnist_edge.training.figures import importance_figure, save_figure
     from mnist_edge.training.recipe import recipe_for
     from mnist_edge.training.tune import Search, best_recipe, importance, open_study, tune
 
     base = recipe_for(recipe, architecture)
-    search = Search(architecture, base, epochs, seed)
+    search = Search(DATASETS[DEFAULT_DATASET].task, architecture, base, epochs, seed)
     found = open_study(storage, study, search)
-    tune(found, search, load_training_data(data_dir), trials, _tell)
+    tune(found, search, load_training_data(DEFAULT_DATASET, data_dir), trials, _report)
     best = best_recipe(found, base)
     train = _command(best, base, architecture)
     if as_json:
@@ -69,18 +69,18 @@ def command(
         save_figure(importance_figure(importance(found), study), figure)
 
 
-def _tell(trial: "FrozenTrial") -> None:
+def _report(trial: "FrozenTrial") -> None:
     value = "" if trial.value is None else f"{trial.value:.2%}"
     settings = "  ".join(f"{name} {setting:.4g}" for name, setting in trial.params.items())
     click.echo(f"trial {trial.number}: {trial.state.name.lower()} {value}  {settings}", err=True)
 
 
 def _command(recipe: "Recipe", base: "Recipe", architecture: str) -> str:
-    """Return the command line that trains a recipe, given what it was derived from."""
+    """Return the command line that trains a recipe, given the one that it was derived from."""
     words = ["mnist-edge", "train", "--recipe", base.name, "--arch", architecture]
-    for given, usual in ((recipe, base), (recipe.augmentation, base.augmentation)):
-        for field in dataclasses.fields(given):
-            value = getattr(given, field.name)
-            if field.name != "augmentation" and value != getattr(usual, field.name):
+    for tuned, original in ((recipe, base), (recipe.augmentation, base.augmentation)):
+        for field in dataclasses.fields(tuned):
+            value = getattr(tuned, field.name)
+            if field.name != "augmentation" and value != getattr(original, field.name):
                 words += [f"--{field.name.replace('_', '-')}", f"{value!r}"]
     return shlex.join(words)

@@ -25,7 +25,9 @@ REPORT_FILE = click.Path(dir_okay=False, path_type=Path)
     help="The checkpoint that they were exported from.",
 )
 @click.option("--layers", is_flag=True, help="Also compare layer by layer, and name the first that diverges.")
-@click.option("--all-images", is_flag=True, help="Give all images, not 500, at each batch size and in shuffled batches.")
+@click.option(
+    "--all-images", is_flag=True, help="Give all images, not 500, at each batch size and in shuffled batches."
+)
 @click.option("--html", type=REPORT_FILE, help="Write the report as one HTML page, with the changed digits.")
 @click.option("--junit", "junit_file", type=REPORT_FILE, help="Write the outcome of each check as JUnit XML.")
 @options.data_dir

@@ -140,7 +140,9 @@ def _export_one(
     schemes = settings.schemes_of(spec, precision)
     requests = [_request(reference, spec, scheme, settings.options) for scheme in schemes]
     bundles = spec.exporter().export(reference.checkpoint.build(), requests)
-    candidates = select_scheme(spec, schemes, bundles, reference, settings.goals.max_bytes) if _searched(schemes) else ()
+    candidates = (
+        select_scheme(spec, schemes, bundles, reference, settings.goals.max_bytes) if _searched(schemes) else ()
+    )
     taken = next((index for index, candidate in enumerate(candidates) if candidate.chosen), 0)
     target = output / artifact_name(reference.checkpoint.task, reference.checkpoint.architecture, spec, precision)
     written = bundles[taken].with_checksum().write(target, changes)

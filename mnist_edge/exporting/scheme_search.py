@@ -78,9 +78,7 @@ def _validation(spec: FormatSpec, reference: Reference) -> _Validation:
     """Return the validation images, as many of them as the format's proof may cost."""
     images = reference.validation.images.numpy()[: spec.max_images]
     labels = reference.validation.labels.numpy()[: spec.max_images]
-    return _Validation(
-        images, labels, predict_in_batches(eager_predictor(reference.checkpoint), images, EAGER_BATCH)
-    )
+    return _Validation(images, labels, predict_in_batches(eager_predictor(reference.checkpoint), images, EAGER_BATCH))
 
 
 def _evaluate_scheme(

@@ -123,9 +123,7 @@ def check_synthetic_inputs(predict: Predict, trained: Predict, tolerance: Tolera
 
 
 def synthetic_inputs(tensor: TensorSpec) -> dict[str, Images]:
-    """Return inputs, float32 `[N, channels, height, width]`: all of the least value, all of the greatest, uniform noise,
-    one pixel of the greatest on a 4×4 grid.
-    """  # noqa: D205
+    """Return inputs, float32 `[N, channels, height, width]`: lowest, highest, uniform noise, one bright pixel each."""
     low, high = tensor.range
     channels, height, width = tensor.shape
     pixels = np.full((16, *tensor.shape), low, np.float32)

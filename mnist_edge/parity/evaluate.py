@@ -91,9 +91,7 @@ def open_checkpoint(path: Path, checkpoint: Checkpoint) -> OpenModel:
 def deployed(path: Path, runner: Runner, batch: int) -> OpenModel:
     """Return an open artifact as a model that is given `batch` images at once."""
     contract = runner.contract
-    return OpenModel(
-        path, lambda images: runner.predict_in_batches(images, batch), contract.temperature, contract.task
-    )
+    return OpenModel(path, lambda images: runner.predict_in_batches(images, batch), contract.temperature, contract.task)
 
 
 def evaluate(model: OpenModel, test: Split) -> Evaluation:

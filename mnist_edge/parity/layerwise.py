@@ -176,7 +176,7 @@ def _as_eager(found: AnyArray, eager: Tensor) -> Tensor:
 
 
 def _reweighted(layer: Layer, opened: Intermediates) -> nn.Module:
-    """Return the layer's layer with the file's weights.
+    """Return the layer's module with the file's weights.
 
     Raises:
         ArtifactError: they do not fit.
@@ -193,7 +193,9 @@ def _reweighted(layer: Layer, opened: Intermediates) -> nn.Module:
     return other
 
 
-def _divergence(layer: Layer, eager: Tensor, found: Tensor, expected: Tensor, weighted: Tensor | None) -> LayerDivergence:
+def _divergence(
+    layer: Layer, eager: Tensor, found: Tensor, expected: Tensor, weighted: Tensor | None
+) -> LayerDivergence:
     largest = float(_difference(found, expected).abs().max())
     return LayerDivergence(
         name=layer.name,

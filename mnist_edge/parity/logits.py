@@ -8,7 +8,8 @@ from mnist_edge.types import Labels, Logits
 
 def absolute_differences(trained: Logits, exported: Logits) -> NDArray[np.float64]:
     """Return |Δlogit|, `[N, classes]`, infinite where a logit is not a finite number."""
-    differences = np.abs(exported.astype(np.float64) - trained)
+    with np.errstate(invalid="ignore"):  # the difference of two infinities
+        differences = np.abs(exported.astype(np.float64) - trained)
     differences[~np.isfinite(differences)] = np.inf
     return differences
 

@@ -10,7 +10,7 @@ from mnist_edge.parity.comparison import Comparison
 
 @dataclass(frozen=True)
 class Goals:
-    """What the user asks for beyond the tolerance; None asks for nothing. (Olive calls them metric goals.)
+    """What the user asks for beyond the tolerance; None asks for nothing. Olive calls them metric goals.
 
     Attributes:
         max_abs_diff: the largest |Δlogit| allowed.

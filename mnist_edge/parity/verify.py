@@ -183,9 +183,7 @@ def _verify_answers(
     return replace(
         report,
         checks=(*report.checks, *_check_other_inputs(artifact, runner, scheme, reference, sample)),
-        statistics=statistics(
-            reference.logits, answers.logits, reference.labels, reference.checkpoint.temperature
-        ),
+        statistics=statistics(reference.logits, answers.logits, reference.labels, reference.checkpoint.temperature),
         differences=absolute_differences(reference.logits, answers.logits),
     )
 

@@ -1,1 +1,1 @@
-"""Data → model → checkpoint → metrics, with PyTorch and torchvision. Knows neither export nor runtime."""
+"""Training with PyTorch: data sets, architectures, recipes, the loop, checkpoints, metrics and figures."""

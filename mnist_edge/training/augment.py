@@ -1,4 +1,4 @@
-"""Label-preserving changes to whole batches of digits: other hands, other pens, other ways to write ones and sevens.
+"""Label-preserving changes to batches of handwritten digits of 28×28 pixels: other hands, other pens, other glyphs.
 
 Affine and elastic distortions follow Simard, Steinkraus and Platt, *Best practices for convolutional neural networks
 applied to visual document analysis* (2003). torchvision's v2 transforms draw one distortion for a whole batch; here
@@ -8,15 +8,24 @@ every image gets its own, at the cost of about one training step.
 import dataclasses
 import functools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - as torch's documentation has it
 from torch import Generator, Tensor
 
-SIDE = 28
-KNOTS = 6
+from mnist_edge.artifact.fields import expect_fields, take_number
+
+IMAGE_SIDE = 28
+"""Height and width of an image in pixels."""
+
+KNOTS_PER_SIDE = 6
 """The elastic field is drawn on 6×6 knots and interpolated: bends of about five pixels."""
+
+SHARES = ("stroke_jitter", "blur", "binarize", "fracture", "glyph_variants")
+"""The changes whose value is a share, at most 1."""
 
 
 @dataclass(frozen=True)
@@ -26,15 +35,15 @@ class Augmentation:
     Attributes:
         rotation: degrees.
         shear: horizontal shift per unit of height.
-        scale: natural logarithm of the factor, drawn for width and height apart.
-        shift: pixels, from the centre of mass.
+        scale: natural logarithm of the factor, drawn separately for width and height.
+        shift: pixels, from the center of mass.
         elastic: standard deviation of the displacement at each knot, in pixels.
-        thickness: strokes are thickened or thinned by up to this share of a pixel's step to each side, in [0, 1].
+        stroke_jitter: strokes are thickened or thinned by up to this share of a pixel's step to each side, in [0, 1].
         blur: greatest share of a 3×3 mean that is mixed in, in [0, 1]; half of the images stay sharp.
         gamma: natural logarithm of the exponent put on the brightness.
-        harden: greatest share of a binarised version that is mixed in, in [0, 1]; two thirds stay soft.
-        broken: share of the images in which patches of the ink fade.
-        habits: share of the ones that get a flag, a foot or both, and of the sevens that get a bar.
+        binarize: greatest share of a binarized version that is mixed in, in [0, 1]; two thirds stay soft.
+        fracture: share of the images in which patches of the ink fade.
+        glyph_variants: share of the ones that get a flag, a foot or both, and of the sevens that get a bar.
     """
 
     rotation: float = 0.0
@@ -42,18 +51,28 @@ class Augmentation:
     scale: float = 0.0
     shift: float = 0.0
     elastic: float = 0.0
-    thickness: float = 0.0
+    stroke_jitter: float = 0.0
     blur: float = 0.0
     gamma: float = 0.0
-    harden: float = 0.0
-    broken: float = 0.0
-    habits: float = 0.0
+    binarize: float = 0.0
+    fracture: float = 0.0
+    glyph_variants: float = 0.0
 
     def times(self, strength: float) -> "Augmentation":
         """Return the changes at another strength, at least 0; shares stay at most 1."""
-        shares = ("thickness", "blur", "harden", "broken", "habits")
         scaled = {name: strength * value for name, value in dataclasses.asdict(self).items()}
-        return Augmentation(**{name: min(value, 1.0) if name in shares else value for name, value in scaled.items()})
+        return Augmentation(**{name: min(value, 1.0) if name in SHARES else value for name, value in scaled.items()})
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> "Augmentation":
+        """Read what `dataclasses.asdict` gave.
+
+        Raises:
+            ValueError: something is missing, of another type, or out of range.
+        """
+        names = [change.name for change in dataclasses.fields(cls)]
+        expect_fields(names, fields)
+        return cls(**{name: take_number(fields, name, 0, 1 if name in SHARES else math.inf) for name in names})
 
 
 def augment(images: Tensor, labels: Tensor, by: Augmentation, generator: Generator) -> Tensor:
@@ -65,8 +84,8 @@ def augment(images: Tensor, labels: Tensor, by: Augmentation, generator: Generat
     if by == Augmentation():
         return images
     draw = functools.partial(_uniform, len(images), generator)
-    if by.habits:
-        images = _write_habits(images, labels, by.habits, generator)
+    if by.glyph_variants:
+        images = _vary_glyphs(images, labels, by.glyph_variants, generator)
     images = _distort(images, by, generator)
     return _restroke(images, by, draw, generator)
 
@@ -76,87 +95,91 @@ def _uniform(count: int, generator: Generator, low: float, high: float) -> Tenso
 
 
 def _distort(images: Tensor, by: Augmentation, generator: Generator) -> Tensor:
-    """Apply an affine and an elastic distortion of its own to each image, about its centre of mass.
+    """Apply an affine and an elastic distortion of its own to each image, about its center of mass.
 
     Both are linear in fixed fields over the pixels (the coordinates, one, and a bicubic bump for each knot), so one
     matrix product gives all sampling positions.
     """
     count = len(images)
     fields = _fields()
-    angle, shear, shift_x, shift_y, log_x, log_y = (
-        torch.empty(6, count).uniform_(-1, 1, generator=generator)
-        * torch.tensor([math.radians(by.rotation), by.shear, *2 * [2 * by.shift / SIDE], *2 * [by.scale]])[:, None]
-    )
+    limits = torch.tensor([math.radians(by.rotation), by.shear, *2 * [2 * by.shift / IMAGE_SIDE], *2 * [by.scale]])
+    drawn = torch.empty(6, count).uniform_(-1, 1, generator=generator) * limits[:, None]
+    angle, shear, shift_x, shift_y, log_x, log_y = drawn
     cos, sin, scale_x, scale_y = torch.cos(angle), torch.sin(angle), torch.exp(log_x), torch.exp(log_y)
     weights = torch.empty(count, 2, fields.shape[0])
     weights[:, 0, 0] = cos * scale_x
     weights[:, 0, 1] = (cos * shear - sin) * scale_y
     weights[:, 1, 0] = sin * scale_x
     weights[:, 1, 1] = (sin * shear + cos) * scale_y
-    weights[:, :, 2] = _centre_of_mass(images) + torch.stack([shift_x, shift_y], dim=1)
-    knots = torch.randn(count, 2, KNOTS * KNOTS, generator=generator)
-    weights[:, :, 3:] = knots * (2 * by.elastic / SIDE)
-    positions = (weights @ fields).transpose(1, 2).reshape(count, SIDE, SIDE, 2)
+    weights[:, :, 2] = _normalized_center_of_mass(images) + torch.stack([shift_x, shift_y], dim=1)
+    knots = torch.randn(count, 2, KNOTS_PER_SIDE * KNOTS_PER_SIDE, generator=generator)
+    weights[:, :, 3:] = knots * (2 * by.elastic / IMAGE_SIDE)
+    positions = (weights @ fields).transpose(1, 2).reshape(count, IMAGE_SIDE, IMAGE_SIDE, 2)
     return F.grid_sample(images, positions, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
 @functools.cache
 def _fields() -> Tensor:
     """Return the fields x, y, 1 and the knots' bumps over the pixels, float32 `[3 + 36, 784]`; x and y in [-1, 1]."""
-    axis = (torch.arange(SIDE) + 0.5) / SIDE * 2 - 1
+    axis = (torch.arange(IMAGE_SIDE) + 0.5) / IMAGE_SIDE * 2 - 1
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     bumps = F.interpolate(
-        torch.eye(KNOTS * KNOTS).view(-1, 1, KNOTS, KNOTS), size=SIDE, mode="bicubic", align_corners=True
+        torch.eye(KNOTS_PER_SIDE * KNOTS_PER_SIDE).view(-1, 1, KNOTS_PER_SIDE, KNOTS_PER_SIDE),
+        size=IMAGE_SIDE,
+        mode="bicubic",
+        align_corners=True,
     )
-    return torch.cat([x.reshape(1, -1), y.reshape(1, -1), torch.ones(1, SIDE * SIDE), bumps.flatten(1)])
+    return torch.cat([x.reshape(1, -1), y.reshape(1, -1), torch.ones(1, IMAGE_SIDE * IMAGE_SIDE), bumps.flatten(1)])
 
 
-def _centre_of_mass(images: Tensor) -> Tensor:
-    """Return (x, y) of each image's centre of mass, float32 `[N, 2]` in [-1, 1]."""
+def _normalized_center_of_mass(images: Tensor) -> Tensor:
+    """Return (x, y) of each image's center of mass, float32 `[N, 2]` in [-1, 1]."""
     flat = images.flatten(1)
     return (flat @ _fields()[:2].T) / flat.sum(dim=1, keepdim=True).clamp(min=1e-6)
 
 
 def _restroke(images: Tensor, by: Augmentation, draw: functools.partial[Tensor], generator: Generator) -> Tensor:
-    """Change the pen: thickness, softness, contrast, broken ink. The brightest ink stays, or becomes, 1."""
-    if by.thickness:
-        amount = draw(-by.thickness, by.thickness)
-        images = images + amount.clamp(min=0) * (spread(images) - images)
-        images = images - 0.6 * (-amount).clamp(min=0) * (images + spread(-images))  # thin strokes must not vanish
+    """Change the pen: stroke width, softness, contrast, fractures. The brightest ink stays, or becomes, 1."""
+    if by.stroke_jitter:
+        amount = draw(-by.stroke_jitter, by.stroke_jitter)
+        images = images + amount.clamp(min=0) * (dilate(images) - images)
+        images = images - 0.6 * (-amount).clamp(min=0) * (images + dilate(-images))  # thin strokes must not vanish
     if by.blur:
-        images = torch.lerp(images, _mean(images), draw(-by.blur, by.blur).clamp(min=0))
+        images = torch.lerp(images, _box_mean(images), draw(-by.blur, by.blur).clamp(min=0))
     if by.gamma:
         images = images.clamp(1e-6, 1) ** torch.exp(draw(-by.gamma, by.gamma))
-    if by.harden:
-        images = torch.lerp(images, torch.sigmoid(15 * (images - 0.45)), draw(-2 * by.harden, by.harden).clamp(min=0))
-    if by.broken:
-        images = images * _fading(len(images), by.broken, generator)
+    if by.binarize:
+        images = torch.lerp(
+            images, torch.sigmoid(15 * (images - 0.45)), draw(-2 * by.binarize, by.binarize).clamp(min=0)
+        )
+    if by.fracture:
+        images = images * _fracture_patches(len(images), by.fracture, generator)
     return (images / images.amax(dim=(2, 3), keepdim=True).clamp(min=0.3)).clamp(0, 1)
 
 
-def spread(images: Tensor) -> Tensor:
+def dilate(images: Tensor) -> Tensor:
     """Return the greatest of each pixel and its eight neighbours; ten times faster than `max_pool2d` on a CPU."""
     wide = F.pad(images, (1, 1, 1, 1), value=-1.0)
     rows = torch.maximum(torch.maximum(wide[..., :-2], wide[..., 1:-1]), wide[..., 2:])
     return torch.maximum(torch.maximum(rows[..., :-2, :], rows[..., 1:-1, :]), rows[..., 2:, :])
 
 
-def _mean(images: Tensor) -> Tensor:
+def _box_mean(images: Tensor) -> Tensor:
     """Return the mean of each pixel and its eight neighbours, with black beyond the edge."""
     wide = F.pad(images, (1, 1, 1, 1))
     rows = wide[..., :-2] + wide[..., 1:-1] + wide[..., 2:]
     return (rows[..., :-2, :] + rows[..., 1:-1, :] + rows[..., 2:, :]) / 9
 
 
-def _fading(count: int, share: float, generator: Generator) -> Tensor:
+def _fracture_patches(count: int, share: float, generator: Generator) -> Tensor:
     """Return factors `[N, 1, 28, 28]`: 1, but for a `share` of the images, in which patches go down to 0.2."""
     fades = torch.rand(count, 1, generator=generator) < share
-    level = torch.randn(count, KNOTS * KNOTS, generator=generator) @ _fields()[3:]
-    return torch.where(fades & (level < -0.9), 0.2, 1.0).view(count, 1, SIDE, SIDE)
+    level = torch.randn(count, KNOTS_PER_SIDE * KNOTS_PER_SIDE, generator=generator) @ _fields()[3:]
+    return torch.where(fades & (level < -0.9), 0.2, 1.0).view(count, 1, IMAGE_SIDE, IMAGE_SIDE)
 
 
-def _write_habits(images: Tensor, labels: Tensor, share: float, generator: Generator) -> Tensor:
-    """Give ones a flag at the top, a foot, or both, and sevens a bar: habits that MNIST's writers hardly had."""
+def _vary_glyphs(images: Tensor, labels: Tensor, share: float, generator: Generator) -> Tensor:
+    """Give ones a flag at the top, a foot, or both, and sevens a bar, which are rare in MNIST."""
     chosen = torch.rand(len(images), generator=generator) < share
     ones = (chosen & (labels == 1)).nonzero().flatten()
     sevens = (chosen & (labels == 7)).nonzero().flatten()
@@ -169,34 +192,34 @@ def _write_habits(images: Tensor, labels: Tensor, share: float, generator: Gener
     ):
         if len(rows):
             digits = images[rows]
-            images[rows] = torch.maximum(digits, _line(*line(digits, generator), _pen(digits)))
+            images[rows] = torch.maximum(digits, _line(*line(digits, generator), _half_stroke_width(digits)))
     return images
 
 
 def _flags(digits: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
     """Return the ends, `[N, 2]` in pixels (x, y), of a short stroke that falls to the left from the top of a one."""
     top = _end_of_stroke(digits)
-    length, angle = _ranges(len(digits), generator, (3, 8), (0.35, 1.1))
+    length, angle = _uniform_vectors(len(digits), generator, (3, 8), (0.35, 1.1))
     return top, top + torch.stack([-length * torch.cos(angle), length * torch.sin(angle)], dim=1)
 
 
 def _feet(digits: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
     """Return the ends of a level stroke under a one."""
-    bottom = _end_of_stroke(digits.flip(2)) * torch.tensor([1.0, -1.0]) + torch.tensor([0.0, SIDE])
-    left, right, tilt = _ranges(len(digits), generator, (2, 6), (2, 6), (-1, 1))
+    bottom = _end_of_stroke(digits.flip(2)) * torch.tensor([1.0, -1.0]) + torch.tensor([0.0, IMAGE_SIDE])
+    left, right, tilt = _uniform_vectors(len(digits), generator, (2, 6), (2, 6), (-1, 1))
     return bottom - torch.stack([left, tilt], dim=1), bottom + torch.stack([right, tilt], dim=1)
 
 
 def _bars(digits: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
     """Return the ends of a level stroke through the stem of a seven, somewhat below its middle."""
-    height, left, right, tilt = _ranges(len(digits), generator, (13, 17), (2, 5), (2, 5), (-1, 1))
+    height, left, right, tilt = _uniform_vectors(len(digits), generator, (13, 17), (2, 5), (2, 5), (-1, 1))
     rows = digits[torch.arange(len(digits)), 0, height.long()]
-    x = (rows @ (torch.arange(SIDE) + 0.5)) / rows.sum(dim=1).clamp(min=1e-6)
+    x = (rows @ (torch.arange(IMAGE_SIDE) + 0.5)) / rows.sum(dim=1).clamp(min=1e-6)
     middle = torch.stack([x, height], dim=1)
     return middle - torch.stack([left, tilt], dim=1), middle + torch.stack([right, -tilt], dim=1)
 
 
-def _ranges(count: int, generator: Generator, *ranges: tuple[float, float]) -> list[Tensor]:
+def _uniform_vectors(count: int, generator: Generator, *ranges: tuple[float, float]) -> list[Tensor]:
     return [torch.empty(count).uniform_(low, high, generator=generator) for low, high in ranges]
 
 
@@ -205,11 +228,11 @@ def _end_of_stroke(digits: Tensor) -> Tensor:
     ink = digits[:, 0].clamp(min=0)
     first = (ink.amax(dim=2) > 0.3).float().argmax(dim=1)
     row = ink[torch.arange(len(ink)), first]
-    x = (row @ (torch.arange(SIDE) + 0.5)) / row.sum(dim=1).clamp(min=1e-6)
+    x = (row @ (torch.arange(IMAGE_SIDE) + 0.5)) / row.sum(dim=1).clamp(min=1e-6)
     return torch.stack([x, first + 0.5], dim=1)
 
 
-def _pen(digits: Tensor) -> Tensor:
+def _half_stroke_width(digits: Tensor) -> Tensor:
     """Return half the width of each digit's stroke in pixels, `[N]`: ink over length, the length being the height."""
     ink = digits.sum(dim=(1, 2, 3))
     height = (digits.amax(dim=(1, 3)) > 0.3).float().sum(dim=1).clamp(min=1)
@@ -218,7 +241,7 @@ def _pen(digits: Tensor) -> Tensor:
 
 def _line(start: Tensor, end: Tensor, half_width: Tensor) -> Tensor:
     """Return round-ended lines between points `[N, 2]` in pixels, antialiased, float32 `[N, 1, 28, 28]` in [0, 1]."""
-    axis = torch.arange(SIDE) + 0.5
+    axis = torch.arange(IMAGE_SIDE) + 0.5
     along = end - start
     dx = axis.view(1, 1, -1) - start[:, 0].view(-1, 1, 1)
     dy = axis.view(1, -1, 1) - start[:, 1].view(-1, 1, 1)

@@ -1,4 +1,4 @@
-"""Is a confidence of 90 % right nine times of ten? Temperature scaling, and the error that is left.
+"""Temperature scaling, and the calibration error that remains.
 
 Guo, Pleiss, Sun and Weinberger: *On Calibration of Modern Neural Networks* (2017).
 """
@@ -21,7 +21,7 @@ class Reliability:
     Attributes:
         counts: answers in each bin, `[15]`; bin i holds confidences in (i/15, (i+1)/15].
         confidence: mean confidence in each bin, 0 where it is empty.
-        accuracy: share of right answers in each bin, 0 where it is empty.
+        accuracy: share of correct answers in each bin, 0 where it is empty.
     """
 
     counts: tuple[int, ...]
@@ -36,9 +36,9 @@ class Reliability:
 
 
 def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    """Return the temperature in [0.05, 20] that makes the labels likeliest, to six decimals.
+    """Return the temperature in [0.05, 20] that makes the labels most likely, rounded to six decimals.
 
-    `logits` are float32 `[N, 10]` of images that were not trained on, `labels` int64 `[N]` in 0..9.
+    `logits` are float32 `[N, labels]` of images that were not trained on, `labels` class indices, int64 `[N]`.
     """
     scores = logits.astype(np.float64)
 
@@ -51,15 +51,18 @@ def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> f
 
 
 def reliability(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float) -> Reliability:
-    """Sort the answers by confidence at this temperature; N > 0."""
+    """Return confidence against accuracy of logits, float32 `[N, labels]` with N > 0, at a temperature.
+
+    `labels` are class indices, int64 `[N]`.
+    """
     probabilities = softmax(logits.astype(np.float64) / temperature, axis=1)
     confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
+    correct = probabilities.argmax(axis=1) == labels
     bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
     counts = np.bincount(bins, minlength=BINS)
     share = 1 / np.maximum(counts, 1)
     return Reliability(
         counts=tuple(counts.tolist()),
         confidence=tuple((np.bincount(bins, weights=confidence, minlength=BINS) * share).tolist()),
-        accuracy=tuple((np.bincount(bins, weights=right, minlength=BINS) * share).tolist()),
+        accuracy=tuple((np.bincount(bins, weights=correct, minlength=BINS) * share).tolist()),
     )

@@ -1,6 +1,7 @@
 """A trained model on disk: weights as safetensors, and how they were made as metadata. No pickle."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,18 +11,37 @@ import torch
 from torch import Tensor, nn
 
 import mnist_edge
+from mnist_edge.artifact.checksum import sha256
+from mnist_edge.artifact.contract import Task
+from mnist_edge.artifact.fields import (
+    MAX_COUNT,
+    expect_fields,
+    expect_version,
+    one_line,
+    take_integer,
+    take_number,
+    take_object,
+    take_sha256,
+    take_text,
+    take_versions,
+)
+from mnist_edge.atomic import atomic_write
 from mnist_edge.errors import UserError
-from mnist_edge.atomic import atomic_write, sha256
+from mnist_edge.training.architectures.registry import build_model, weights_fit
 from mnist_edge.training.calibration import fit_temperature
-from mnist_edge.training.datasets.mnist import TrainingData
-from mnist_edge.training.loop import Epoch, Training, answer
-from mnist_edge.training.architectures.registry import build_model
+from mnist_edge.training.datasets.splits import TrainingData
+from mnist_edge.training.loop import predict_logits
 from mnist_edge.training.recipe import Recipe
-from mnist_edge.training.train_state import Plan
 from mnist_edge.training.safetensors_io import read_tensors, tensors_to_bytes
+from mnist_edge.training.train_state import Epoch, TrainingConfig, TrainState, history_from_fields
 
-VERSION = 1
+CHECKPOINT_SUFFIX = ".safetensors"
+"""How the names of checkpoints end."""
+
+VERSION = 2
 """Version of the metadata's layout."""
+
+_NOT_METADATA = ("weights", "file_digest")
 
 
 @dataclass(frozen=True)
@@ -29,17 +49,19 @@ class Checkpoint:
     """Weights and how they were made.
 
     Attributes:
+        task: what the model is for, and its input.
         architecture: a key of `mnist_edge.training.architectures.registry.ARCHITECTURES`.
         weights: the model's `state_dict`.
         recipe: how it was trained.
         seed: what the initial weights, the order of the images and the augmentation were drawn from.
         history: loss and validation accuracy of each epoch.
-        temperature: by which logits are divided before the softmax, fitted on the validation images.
+        temperature: logits are divided by it before the softmax; fitted on the validation images.
         data_digest: SHA-256 of the training images and labels.
-        versions: of the packages that made it.
+        producer: versions of the packages that made it.
         file_digest: SHA-256 of the file it was read from, None for one that was not.
     """
 
+    task: Task
     architecture: str
     weights: dict[str, Tensor]
     recipe: Recipe
@@ -47,7 +69,7 @@ class Checkpoint:
     history: tuple[Epoch, ...]
     temperature: float
     data_digest: str
-    versions: dict[str, str]
+    producer: dict[str, str]
     file_digest: str | None = field(default=None, compare=False)
 
     def build(self) -> nn.Module:
@@ -56,19 +78,19 @@ class Checkpoint:
         Raises:
             UserError: the architecture is unknown or the weights are not its own.
         """
-        model = build_model(self.architecture)
-        try:
-            model.load_state_dict(self.weights)
-        except RuntimeError as error:
+        if not weights_fit(self.architecture, self.task, self.weights):
             raise UserError(
                 f"the checkpoint's weights do not fit its architecture {self.architecture!r}: train it again"
-            ) from error
+            )
+        model = build_model(self.architecture, self.task)
+        model.load_state_dict(self.weights)
         return model.eval()
 
     def to_bytes(self) -> bytes:
         """Return the checkpoint as a safetensors file; the same checkpoint gives the same bytes."""
         metadata = dataclasses.asdict(dataclasses.replace(self, weights={}))
-        del metadata["weights"], metadata["file_digest"]
+        for name in _NOT_METADATA:
+            del metadata[name]
         return tensors_to_bytes(self.weights, {"version": VERSION, **metadata})
 
     @cached_property
@@ -77,18 +99,19 @@ class Checkpoint:
         return self.file_digest or sha256(self.to_bytes())
 
 
-def make_checkpoint(training: Training, plan: Plan, data: TrainingData) -> Checkpoint:
+def make_checkpoint(state: TrainState, config: TrainingConfig, data: TrainingData) -> Checkpoint:
     """Return the checkpoint of a training that was just finished here, with a temperature fitted on `data`."""
-    logits = answer(training.result, data.validation.images)
+    logits = predict_logits(state.eval_model, data.validation.images)
     return Checkpoint(
-        architecture=plan.architecture,
-        weights={name: tensor.detach().clone() for name, tensor in training.result.state_dict().items()},
-        recipe=plan.recipe,
-        seed=plan.seed,
-        history=tuple(training.history),
+        task=config.task,
+        architecture=config.architecture,
+        weights={name: tensor.detach().clone() for name, tensor in state.eval_model.state_dict().items()},
+        recipe=config.recipe,
+        seed=config.seed,
+        history=tuple(state.history),
         temperature=fit_temperature(logits.numpy(), data.validation.labels.numpy()),
-        data_digest=plan.data_digest,
-        versions={"mnist-edge": mnist_edge.__version__, "torch": torch.__version__},
+        data_digest=config.data_digest,
+        producer={"mnist-edge": mnist_edge.__version__, "torch": torch.__version__},
     )
 
 
@@ -112,22 +135,26 @@ def load_checkpoint(path: Path) -> Checkpoint:
     weights, metadata, digest = read_tensors(path, "a checkpoint")
     try:
         return dataclasses.replace(_from_metadata(metadata, weights), file_digest=digest)
-    except (KeyError, TypeError, ValueError) as error:
+    except ValueError as error:
         raise UserError(
-            f"{path} is not a checkpoint of mnist-edge, or is damaged ({error}): make one with `mnist-edge train`"
+            f"{path} is not a checkpoint of mnist-edge, or is damaged ({one_line(error)}): "
+            "make one with `mnist-edge train`"
         ) from error
 
 
-def _from_metadata(metadata: dict[str, Any], weights: dict[str, Tensor]) -> Checkpoint:
-    if metadata["version"] != VERSION:
-        raise ValueError(f"version {metadata['version']} of the metadata, expected {VERSION}")
+def _from_metadata(metadata: Mapping[str, Any], weights: dict[str, Tensor]) -> Checkpoint:
+    """Return the checkpoint; raises `ValueError` where the metadata is not what `to_bytes` writes."""
+    expect_version(metadata, VERSION)
+    names = {entry.name for entry in dataclasses.fields(Checkpoint)}.difference(_NOT_METADATA)
+    expect_fields(names | {"version"}, metadata)
     return Checkpoint(
-        architecture=metadata["architecture"],
+        task=Task.from_fields(take_object(metadata, "task")),
+        architecture=take_text(metadata, "architecture"),
         weights=weights,
-        recipe=Recipe.from_json(metadata["recipe"]),
-        seed=metadata["seed"],
-        history=tuple(Epoch(**epoch) for epoch in metadata["history"]),
-        temperature=metadata["temperature"],
-        data_digest=metadata["data_digest"],
-        versions=metadata["versions"],
+        recipe=Recipe.from_fields(take_object(metadata, "recipe")),
+        seed=take_integer(metadata, "seed", 0, MAX_COUNT),
+        history=tuple(history_from_fields(metadata)),
+        temperature=take_number(metadata, "temperature", 1e-6, 1e6),
+        data_digest=take_sha256(metadata, "data_digest"),
+        producer=take_versions(metadata, "producer"),
     )

@@ -1,4 +1,7 @@
-"""Test images made worse in eleven ways, each at five severities, after MNIST-C (Mu and Gilmer 2019)."""
+"""Eleven corruptions of test images of 28×28 handwritten digits, white on black, each at five severities.
+
+After MNIST-C (Mu and Gilmer, *MNIST-C: a robustness benchmark for computer vision*, 2019), which has the names.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,9 +10,10 @@ import torch
 from torch import Generator, Tensor
 from torchvision.transforms.v2 import functional as transforms
 
-from mnist_edge.training.augment import spread
+from mnist_edge.training.augment import IMAGE_SIDE, dilate
 
 SEVERITIES = (1, 2, 3, 4, 5)
+"""From hardly visible to severe."""
 
 
 @dataclass(frozen=True)
@@ -37,29 +41,29 @@ def corrupt(images: Tensor, kind: str, severity: int, seed: int = 0) -> Tensor:
     return corruption.apply(images, corruption.levels[severity - 1], generator).clamp(0, 1)
 
 
-def _blur(images: Tensor, sigma: float, _: Generator) -> Tensor:
+def _gaussian_blur(images: Tensor, sigma: float, _: Generator) -> Tensor:
     blurred: Tensor = transforms.gaussian_blur(images, [9, 9], [sigma, sigma])
     return blurred
 
 
-def _noise(images: Tensor, deviation: float, generator: Generator) -> Tensor:
+def _gaussian_noise(images: Tensor, deviation: float, generator: Generator) -> Tensor:
     return images + deviation * torch.randn(images.shape, generator=generator)
 
 
-def _specks(images: Tensor, share: float, generator: Generator) -> Tensor:
+def _impulse_noise(images: Tensor, share: float, generator: Generator) -> Tensor:
     drawn = torch.rand(images.shape, generator=generator)
     return torch.where(drawn < share / 2, 0.0, torch.where(drawn > 1 - share / 2, 1.0, images))
 
 
-def _rotation(images: Tensor, degrees: float, _: Generator) -> Tensor:
-    """Turn every other image to the left and the rest to the right."""
-    turned = images.clone()
+def _rotate(images: Tensor, degrees: float, _: Generator) -> Tensor:
+    """Rotate every other image counterclockwise and the rest clockwise."""
+    rotated = images.clone()
     for start, angle in ((0, degrees), (1, -degrees)):
-        turned[start::2] = transforms.rotate(images[start::2], angle, transforms.InterpolationMode.BILINEAR)
-    return turned
+        rotated[start::2] = transforms.rotate(images[start::2], angle, transforms.InterpolationMode.BILINEAR)
+    return rotated
 
 
-def _shift(images: Tensor, pixels: float, _: Generator) -> Tensor:
+def _translate(images: Tensor, pixels: float, _: Generator) -> Tensor:
     """Move a quarter of the images to each side."""
     moved = images.clone()
     for start, (right, down) in enumerate(((1, 0), (-1, 0), (0, 1), (0, -1))):
@@ -72,45 +76,46 @@ def _contrast(images: Tensor, factor: float, _: Generator) -> Tensor:
     return images * factor
 
 
-def _ground(images: Tensor, level: float, _: Generator) -> Tensor:
+def _brightness(images: Tensor, level: float, _: Generator) -> Tensor:
     return level + images * (1 - level)
 
 
 def _occlusion(images: Tensor, side: float, generator: Generator) -> Tensor:
     """Black out a square that lies within the digit's 20×20 box."""
+    pixels = torch.arange(IMAGE_SIDE)
     corner = 4 + torch.rand(2, len(images), 1, generator=generator) * (20 - side)
-    inside = [(torch.arange(28) >= start) & (torch.arange(28) < start + side) for start in corner.floor()]
+    inside = [(pixels >= start) & (pixels < start + side) for start in corner.floor()]
     hidden = inside[0][:, None, :, None] & inside[1][:, None, None, :]
     return images.masked_fill(hidden, 0.0)
 
 
 def _thicker(images: Tensor, steps: float, _: Generator) -> Tensor:
     for _step in range(int(steps)):
-        images = spread(images)
-    return torch.lerp(images, spread(images), steps % 1)
+        images = dilate(images)
+    return torch.lerp(images, dilate(images), steps % 1)
 
 
 def _thinner(images: Tensor, share: float, _: Generator) -> Tensor:
-    return torch.lerp(images, -spread(-images), share)
+    return torch.lerp(images, -dilate(-images), share)
 
 
 def _pixelate(images: Tensor, side: float, _: Generator) -> Tensor:
     small = transforms.resize(images, [int(side), int(side)], antialias=True)
-    large: Tensor = transforms.resize(small, [28, 28], transforms.InterpolationMode.NEAREST)
+    large: Tensor = transforms.resize(small, [IMAGE_SIDE, IMAGE_SIDE], transforms.InterpolationMode.NEAREST)
     return large
 
 
 CORRUPTIONS: dict[str, Corruption] = {
-    "blur": Corruption("σ in pixels", (0.6, 0.9, 1.2, 1.6, 2.0), _blur),
-    "noise": Corruption("σ of the brightness", (0.1, 0.2, 0.3, 0.4, 0.5), _noise),
-    "specks": Corruption("share of pixels", (0.02, 0.05, 0.10, 0.15, 0.20), _specks),
-    "rotation": Corruption("degrees", (10, 20, 30, 40, 50), _rotation),
-    "shift": Corruption("pixels", (1, 2, 3, 4, 5), _shift),
+    "gaussian_blur": Corruption("σ in pixels", (0.6, 0.9, 1.2, 1.6, 2.0), _gaussian_blur),
+    "gaussian_noise": Corruption("σ of the brightness", (0.1, 0.2, 0.3, 0.4, 0.5), _gaussian_noise),
+    "impulse_noise": Corruption("share of pixels", (0.02, 0.05, 0.10, 0.15, 0.20), _impulse_noise),
+    "rotate": Corruption("degrees", (10, 20, 30, 40, 50), _rotate),
+    "translate": Corruption("pixels", (1, 2, 3, 4, 5), _translate),
     "contrast": Corruption("brightness of the ink", (0.7, 0.5, 0.35, 0.2, 0.1), _contrast),
-    "ground": Corruption("brightness of the ground", (0.1, 0.2, 0.3, 0.4, 0.5), _ground),
+    "brightness": Corruption("brightness of the background", (0.1, 0.2, 0.3, 0.4, 0.5), _brightness),
     "occlusion": Corruption("side in pixels", (4, 6, 8, 10, 12), _occlusion),
     "thicker": Corruption("pixels to each side", (0.4, 0.8, 1.2, 1.6, 2.0), _thicker),
     "thinner": Corruption("share of a pixel to each side", (0.2, 0.4, 0.6, 0.8, 1.0), _thinner),
-    "pixelation": Corruption("pixels a side", (20, 16, 13, 10, 8), _pixelate),
+    "pixelate": Corruption("pixels a side", (20, 16, 13, 10, 8), _pixelate),
 }
 """The corruptions by name."""

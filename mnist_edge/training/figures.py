@@ -1,4 +1,7 @@
-"""Pictures by which a model is understood. Each function returns a matplotlib figure; `save_figure` writes one."""
+"""Figures of data, trainings and models. Each function returns a matplotlib figure; `save_figure` writes one.
+
+`labels` are always the task's labels, in the order of the model's outputs.
+"""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -13,22 +16,30 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFor
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from mnist_edge.errors import UserError
+from mnist_edge.artifact.contract import Task
 from mnist_edge.atomic import atomic_write
+from mnist_edge.errors import UserError
 from mnist_edge.training.augment import Augmentation, augment
 from mnist_edge.training.calibration import BINS, Reliability
 from mnist_edge.training.corruptions import CORRUPTIONS, SEVERITIES, corrupt
-from mnist_edge.training.datasets.mnist import Split
-from mnist_edge.training.loop import Epoch
-from mnist_edge.training.metrics import CLASSES, Evaluation
+from mnist_edge.training.datasets.splits import Split
+from mnist_edge.training.metrics import Evaluation
 from mnist_edge.training.recipe import Recipe
+from mnist_edge.training.train_state import Epoch
+from mnist_edge.types import Logits
 
-Logits = NDArray[np.float32]
+LINE_STYLES = ("-", "--", ":", "-.")
+"""Lines of models with the same answers cover each other; their styles differ so that both are seen."""
 
-LINES = ("-", "--", ":", "-.")
-"""Models with the same answers lie on each other; the lines differ so that both are seen."""
+CORRECT_COLOR, WRONG_COLOR = "tab:green", "tab:red"
 
-RIGHT, WRONG = "tab:green", "tab:red"
+SAMPLES_PER_LABEL = 8
+
+SHOWN_SEVERITY = 3
+"""Severity of the corruptions that are shown with a model's answers."""
+
+MAX_MISTAKES = 24
+"""Most mistakes that one figure shows."""
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -47,25 +58,27 @@ def save_figure(figure: Figure, path: Path) -> None:
     atomic_write(path, buffer.getvalue())
 
 
-def samples_figure(split: Split, seed: int = 0) -> Figure:
-    """Return eight digits of each class, drawn from `split`, with their labels."""
+def samples_figure(split: Split, task: Task, seed: int = 0) -> Figure:
+    """Return eight test images of each label, drawn from `split`."""
     generator = torch.Generator().manual_seed(seed)
-    figure = _figure("MNIST's test images, eight of each label", (7, 8.4))
-    grid = figure.subplots(10, 8)
-    for label in CLASSES:
-        where = (split.labels == label).nonzero().flatten()
-        chosen = where[torch.randperm(len(where), generator=generator)[:8]]
+    figure = _figure(f"Test images of {task.name}, eight of each label", (7, 0.84 * len(task.labels)))
+    grid = figure.subplots(len(task.labels), SAMPLES_PER_LABEL)
+    for row, label in enumerate(task.labels):
+        where = (split.labels == row).nonzero().flatten()
+        chosen = where[torch.randperm(len(where), generator=generator)[:SAMPLES_PER_LABEL]]
         for column, index in enumerate(chosen.tolist()):
-            _show(grid[label, column], split.images[index, 0].numpy(), f"{label}")
+            _show(grid[row, column], split.images[index, 0].numpy(), label)
     return figure
 
 
-def augmentation_figure(split: Split, recipe: Recipe, index: int, seed: int = 0) -> Figure:
-    """Return one digit and sixteen versions of it as the recipe changes it in training."""
+def augmentation_figure(split: Split, labels: Sequence[str], recipe: Recipe, index: int, seed: int = 0) -> Figure:
+    """Return one image and sixteen versions of it as the recipe changes it in training."""
     image, label = split.images[index : index + 1], split.labels[index : index + 1]
-    versions = augment(image.repeat(16, 1, 1, 1), label.repeat(16), recipe.augmentation, _generator(seed))
+    versions = augment(
+        image.repeat(16, 1, 1, 1), label.repeat(16), recipe.augmentation, torch.Generator().manual_seed(seed)
+    )
     kind = "unchanged by" if recipe.augmentation == Augmentation() else "as changed by"
-    figure = _figure(f"A {label.item()} and sixteen versions of it, {kind} the recipe “{recipe.name}”", (9, 2.6))
+    figure = _figure(f"A {labels[int(label)]} and sixteen versions of it, {kind} the recipe “{recipe.name}”", (9, 2.6))
     grid = figure.subplots(2, 9)
     _show(grid[0, 0], image[0, 0].numpy(), "original")
     grid[1, 0].axis("off")
@@ -74,23 +87,26 @@ def augmentation_figure(split: Split, recipe: Recipe, index: int, seed: int = 0)
     return figure
 
 
-def corruption_figure(split: Split, logits: Mapping[str, Logits], chosen: Sequence[int], temperature: float) -> Figure:
-    """Return digits as they are and corrupted at severity 3, with a model's answers.
+def corruption_figure(
+    split: Split, labels: Sequence[str], logits: Mapping[str, Logits], chosen: Sequence[int], temperature: float
+) -> Figure:
+    """Return images as they are and corrupted at `SHOWN_SEVERITY`, with a model's answers.
 
-    `logits` holds float32 `[len(chosen), 10]` for "original" and each key of `CORRUPTIONS`.
+    `logits` holds float32 `[len(chosen), labels]` for "original" and each key of `CORRUPTIONS`.
     """
-    figure = _figure("The same digits made worse (severity 3 of 5), with the model's answer and confidence", (9, 11))
+    severity = f"severity {SHOWN_SEVERITY} of {SEVERITIES[-1]}"
+    figure = _figure(f"The same images corrupted ({severity}), with the model's answer and confidence", (9, 11))
     grid = figure.subplots(len(CORRUPTIONS) + 1, len(chosen))
     for row, kind in enumerate(("original", *CORRUPTIONS)):
         shown = split.images[list(chosen)]
         if kind != "original":
-            shown = corrupt(shown, kind, 3)
+            shown = corrupt(shown, kind, SHOWN_SEVERITY)
         probabilities = softmax(logits[kind] / temperature, axis=1)
         for column, index in enumerate(chosen):
             answer = int(probabilities[column].argmax())
-            right = answer == int(split.labels[index])
-            title = f"{answer}  {probabilities[column, answer]:.0%}"
-            _show(grid[row, column], shown[column, 0].numpy(), title, RIGHT if right else WRONG)
+            correct = answer == int(split.labels[index])
+            title = f"{labels[answer]}  {probabilities[column, answer]:.0%}"
+            _show(grid[row, column], shown[column, 0].numpy(), title, CORRECT_COLOR if correct else WRONG_COLOR)
         grid[row, 0].set_ylabel(kind, rotation=0, ha="right", va="center", fontsize=9)
     return figure
 
@@ -98,7 +114,7 @@ def corruption_figure(split: Split, logits: Mapping[str, Logits], chosen: Sequen
 def curves_figure(history: Sequence[Epoch]) -> Figure:
     """Return loss and validation accuracy over the epochs of a training."""
     epochs = [epoch.epoch for epoch in history]
-    figure = _figure("Training: loss on what is learnt from, accuracy on 5,000 held-back images", (9, 3.8))
+    figure = _figure("Training: loss on the training images, accuracy on the validation images", (9, 3.8))
     left, right = figure.subplots(1, 2)
     left.plot(epochs, [epoch.loss for epoch in history], color="tab:blue", marker="." if len(epochs) < 30 else None)
     left.set(xlabel="epoch", ylabel="mean cross-entropy [nats]", yscale="log")
@@ -107,70 +123,73 @@ def curves_figure(history: Sequence[Epoch]) -> Figure:
     best = max(history, key=lambda epoch: epoch.accuracy)
     right.set(xlabel="epoch", ylabel="share answered wrongly", yscale="log")
     right.set_title(f"best {best.accuracy:.2%} after epoch {best.epoch}", fontsize=9)
-    for axes, form in ((left, StrMethodFormatter("{x:g}")), (right, PercentFormatter(1, decimals=1))):
+    for axes, formatter in ((left, StrMethodFormatter("{x:g}")), (right, PercentFormatter(1, decimals=1))):
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(form)
+        axes.yaxis.set_major_formatter(formatter)
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3, which="both")
     return figure
 
 
-def confusion_figure(evaluation: Evaluation, name: str) -> Figure:
-    """Return the confusion matrix; colours are of mistakes only, on a scale of their own."""
+def confusion_figure(evaluation: Evaluation, labels: Sequence[str], name: str) -> Figure:
+    """Return the confusion matrix; colors show the mistakes only, so that the correct answers do not drown them."""
     counts = np.array(evaluation.confusion)
     mistakes = counts - np.diag(np.diag(counts))
-    figure = _figure(f"{name}: answers for each label, {evaluation.accuracy:.2%} right", (6.2, 5.6))
+    figure = _figure(f"{name}: answers for each label, {evaluation.accuracy:.2%} correct", (6.2, 5.6))
     axes = figure.subplots()
     shown = axes.imshow(mistakes, cmap="Reds")
-    for label in CLASSES:
-        for answer in CLASSES:
+    ticks = range(len(labels))
+    for label in ticks:
+        for answer in ticks:
             count = int(counts[label, answer])
             dark = mistakes[label, answer] > 0.6 * mistakes.max()
             weight = "bold" if label == answer else "normal"
             text = str(count) if count else "·"
             axes.text(answer, label, text, ha="center", va="center", color="white" if dark else "black", weight=weight)
-    axes.set(xlabel="the model's answer", ylabel="label", xticks=CLASSES, yticks=CLASSES)
+    axes.set(xlabel="the model's answer", ylabel="label")
+    axes.set_xticks(ticks, labels)
+    axes.set_yticks(ticks, labels)
     figure.colorbar(shown, label="images answered wrongly", shrink=0.8)
     return figure
 
 
-def mistakes_figure(split: Split, logits: Logits, temperature: float, name: str) -> Figure:
-    """Return the wrong answers of which the model is surest, up to 24."""
+def mistakes_figure(split: Split, labels: Sequence[str], logits: Logits, temperature: float, name: str) -> Figure:
+    """Return the most confident wrong answers of a model, up to `MAX_MISTAKES`."""
     probabilities = softmax(logits / temperature, axis=1)
-    answers, labels = probabilities.argmax(axis=1), split.labels.numpy()
-    wrong = np.flatnonzero(answers != labels)
-    surest = wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")][:24]
-    figure = _figure(f"{name}: the surest of its {len(wrong)} mistakes (label → answer, confidence)", (9, 4.6))
-    for axes, index in zip(figure.subplots(3, 8).flat, [*surest, *[None] * (24 - len(surest))], strict=True):
+    answers, expected = probabilities.argmax(axis=1), split.labels.numpy()
+    wrong = np.flatnonzero(answers != expected)
+    shown = wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")][:MAX_MISTAKES]
+    figure = _figure(f"{name}: most confident of {len(wrong)} mistakes (label → answer, confidence)", (9, 4.6))
+    for axes, index in zip(figure.subplots(3, 8).flat, [*shown, *[None] * (MAX_MISTAKES - len(shown))], strict=True):
         if index is None:
             axes.axis("off")
             continue
-        title = f"{labels[index]} → {answers[index]}  {probabilities[index].max():.0%}"
-        _show(axes, split.images[index, 0].numpy(), title, WRONG)
+        title = f"{labels[expected[index]]} → {labels[answers[index]]}  {probabilities[index].max():.0%}"
+        _show(axes, split.images[index, 0].numpy(), title, WRONG_COLOR)
     return figure
 
 
 def reliability_figure(before: Reliability, after: Reliability, temperature: float, name: str) -> Figure:
     """Return accuracy against confidence, without and with the temperature."""
-    figure = _figure(f"{name}: is it right as often as it is sure?", (9, 4.2))
+    figure = _figure(f"{name}: accuracy against confidence", (9, 4.2))
     titles = (
         f"without temperature, error {before.error:.2%}",
         f"temperature {temperature:.3f}, error {after.error:.2%}",
     )
     for axes, bins, title in zip(figure.subplots(1, 2), (before, after), titles, strict=True):
         filled = [index for index in range(BINS) if bins.counts[index]]
-        axes.plot([0, 1], [0, 1], color="0.6", linestyle="--", label="as sure as right")
+        axes.plot([0, 1], [0, 1], color="0.6", linestyle="--", label="perfectly calibrated")
         axes.bar(
             [(index + 0.5) / BINS for index in filled],
             [bins.accuracy[index] for index in filled],
             width=0.9 / BINS,
-            label="right answers",
+            label="measured",
         )
         for index in filled:
             where = ((index + 0.5) / BINS, 0.02)
             axes.annotate(f"{bins.counts[index]:,}", where, ha="center", rotation=90, fontsize=7, color="white")
-        axes.set(xlabel="confidence", ylabel="share of right answers", xlim=(0, 1), ylim=(0, 1))
+        axes.set(xlabel="confidence", ylabel="share of correct answers", xlim=(0, 1), ylim=(0, 1))
         axes.set_title(title, fontsize=10)
         axes.xaxis.set_major_formatter(PercentFormatter(1))
         axes.yaxis.set_major_formatter(PercentFormatter(1))
@@ -187,7 +206,9 @@ def robustness_figure(robustness: Mapping[str, Mapping[str, Sequence[float]]]) -
     grid = figure.subplots(3, 4, sharey=True).flat
     for axes, (kind, corruption) in zip(grid, CORRUPTIONS.items(), strict=False):
         for number, (name, measured) in enumerate(robustness.items()):
-            axes.plot(SEVERITIES, measured[kind], marker=".", linestyle=LINES[number % len(LINES)], label=name)
+            axes.plot(
+                SEVERITIES, measured[kind], marker=".", linestyle=LINE_STYLES[number % len(LINE_STYLES)], label=name
+            )
         axes.set_title(f"{kind} [{corruption.unit}]", fontsize=9)
         axes.set_xticks(SEVERITIES, [f"{level:g}" for level in corruption.levels], fontsize=8)
         axes.set_ylim(0, 1.02)
@@ -207,7 +228,7 @@ def importance_figure(importance: Mapping[str, float], study: str) -> Figure:
     names = list(importance)[::-1]
     bars = axes.barh(names, [importance[name] for name in names])
     axes.bar_label(bars, [f"{importance[name]:.0%}" for name in names], padding=3, fontsize=8)
-    axes.set(xlabel="share of the variance of the held-back accuracy", xlim=(0, 1.1 * max(importance.values())))
+    axes.set(xlabel="share of the variance of the validation accuracy", xlim=(0, 1.1 * max(importance.values())))
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     return figure
 
@@ -218,12 +239,8 @@ def _figure(title: str, size: tuple[float, float]) -> Figure:
     return figure
 
 
-def _generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def _show(axes: Axes, image: NDArray[np.float32], title: str, colour: str = "black") -> None:
+def _show(axes: Axes, image: NDArray[np.float32], title: str, color: str = "black") -> None:
     axes.imshow(image, cmap="gray", vmin=0, vmax=1)
-    axes.set_title(title, fontsize=8, color=colour, pad=2)
+    axes.set_title(title, fontsize=8, color=color, pad=2)
     axes.set_xticks([])
     axes.set_yticks([])

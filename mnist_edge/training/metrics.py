@@ -10,19 +10,17 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from mnist_edge.training.calibration import reliability
 
-CLASSES = tuple(range(10))
-
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a model answers a labelled set.
+    """How a model answers a labeled set.
 
     Attributes:
         images: number of images.
-        correct: number answered rightly.
+        correct: number answered correctly.
         interval: the accuracy's 95 % Wilson score interval, in [0, 1].
-        precision: of the answers d, the share that is right, for d = 0..9; 0 where d is never answered.
-        recall: of the images of d, the share that is found, for d = 0..9; 0 where there is none.
+        precision: for each class, the share of its answers that is correct; 0 where it is never the answer.
+        recall: for each class, the share of its images that is found; 0 where it has none.
         confusion: `confusion[label][answer]` counts images.
         calibration_error: expected |confidence - accuracy| over 15 bins, in [0, 1].
     """
@@ -37,7 +35,7 @@ class Evaluation:
 
     @property
     def accuracy(self) -> float:
-        """Share of the images answered rightly, in [0, 1]."""
+        """Share of the images answered correctly, in [0, 1]."""
         return self.correct / self.images
 
     def to_json(self) -> dict[str, Any]:
@@ -55,21 +53,21 @@ class Evaluation:
 
 
 def evaluate_logits(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float = 1.0) -> Evaluation:
-    """Judge logits, float32 `[N, 10]`, against labels, int64 `[N]` in 0..9, with N > 0.
+    """Compare logits, float32 `[N, classes]`, with class indices, int64 `[N]`, with N > 0.
 
     Confidences are those at `temperature`.
-
     """
+    classes = np.arange(logits.shape[1])
     answers = logits.argmax(axis=1)
     correct = int((answers == labels).sum())
-    precision, recall, _, _ = precision_recall_fscore_support(labels, answers, labels=CLASSES, zero_division=0)
+    precision, recall, _, _ = precision_recall_fscore_support(labels, answers, labels=classes, zero_division=0)
     return Evaluation(
         images=len(labels),
         correct=correct,
         interval=wilson_interval(correct, len(labels)),
         precision=tuple(precision.tolist()),
         recall=tuple(recall.tolist()),
-        confusion=tuple(tuple(row) for row in confusion_matrix(labels, answers, labels=CLASSES).tolist()),
+        confusion=tuple(tuple(row) for row in confusion_matrix(labels, answers, labels=classes).tolist()),
         calibration_error=reliability(logits, labels, temperature).error,
     )
 

@@ -1,31 +1,37 @@
-"""How a model is trained."""
+"""The settings of a training, and the named sets of them."""
 
+import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
+from mnist_edge.artifact.fields import MAX_COUNT, expect_fields, take_integer, take_number, take_object, take_text
 from mnist_edge.errors import UserError
 from mnist_edge.training.augment import Augmentation
 
-Schedule = Literal["constant", "cosine"]
+LrSchedule = Literal["constant", "cosine"]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings of one training; it is written into the checkpoint.
+    """The settings of one training; they are written into the checkpoint.
 
     Attributes:
         name: what the command line calls it.
         epochs: passes over the training images, at least 1.
         batch_size: images a step, at least 1.
-        learning_rate: greatest step size of SGD, above 0.
+        learning_rate: greatest learning rate of SGD, above 0.
         momentum: momentum of SGD, in [0, 1).
         weight_decay: L2 penalty on the weights, at least 0.
-        warmup: epochs over which the step size rises from 0, at least 0.
-        schedule: what the step size does after: stays, or falls to 0 as half a cosine (Loshchilov and Hutter 2017).
-        average: share of the old in the exponential moving average of the weights, a step, in [0, 1); 0 is none.
-        augmentation: how the images are changed, anew each time they are seen.
-        fade: share of the augmentation's strength that is gone in the end, in [0, 1]; it goes with the time squared.
+        warmup_epochs: epochs over which the learning rate rises from 0, at least 0.
+        lr_schedule: the learning rate after that: constant, or falling to 0 as half a cosine (Loshchilov and Hutter,
+            *SGDR: stochastic gradient descent with warm restarts*, 2017).
+        ema_decay: share of the old average that an exponential moving average of the weights keeps at each step, in
+            [0, 1); 0 for none.
+        augmentation: how the images are changed, differently each time they are seen.
+        augmentation_decay: share of the augmentation's strength that is gone at the end, in [0, 1]; it goes with the
+            square of the time.
     """
 
     name: str
@@ -34,28 +40,49 @@ class Recipe:
     learning_rate: float
     momentum: float
     weight_decay: float = 0.0
-    warmup: float = 0.0
-    schedule: Schedule = "constant"
-    average: float = 0.0
+    warmup_epochs: float = 0.0
+    lr_schedule: LrSchedule = "constant"
+    ema_decay: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
-    fade: float = 0.0
+    augmentation_decay: float = 0.0
 
-    def step_size(self, step: int, steps: int) -> float:
-        """Return the learning rate of a step, counted from 0, of a training with `steps` steps an epoch."""
-        rise = min(1.0, (step + 1) / (self.warmup * steps)) if self.warmup else 1.0
-        fall = (1 + math.cos(math.pi * step / (self.epochs * steps))) / 2 if self.schedule == "cosine" else 1.0
+    def learning_rate_at(self, step: int, steps_per_epoch: int) -> float:
+        """Return the learning rate of a step, counted from 0 over all epochs."""
+        rise = min(1.0, (step + 1) / (self.warmup_epochs * steps_per_epoch)) if self.warmup_epochs else 1.0
+        steps = self.epochs * steps_per_epoch
+        fall = (1 + math.cos(math.pi * step / steps)) / 2 if self.lr_schedule == "cosine" else 1.0
         return self.learning_rate * rise * fall
 
-    def augmentation_in(self, epoch: int) -> Augmentation:
+    def augmentation_at(self, epoch: int) -> Augmentation:
         """Return the augmentation of an epoch, counted from 1."""
-        if not self.fade:
+        if not self.augmentation_decay:
             return self.augmentation
-        return self.augmentation.times(1 - self.fade * ((epoch - 1) / self.epochs) ** 2)
+        return self.augmentation.times(1 - self.augmentation_decay * ((epoch - 1) / self.epochs) ** 2)
 
     @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> "Recipe":
-        """Return the recipe that `dataclasses.asdict` wrote; raises `TypeError` or `KeyError` for anything else."""
-        return cls(**{**fields, "augmentation": Augmentation(**fields["augmentation"])})
+    def from_fields(cls, fields: Mapping[str, Any]) -> "Recipe":
+        """Read what `dataclasses.asdict` gave.
+
+        Raises:
+            ValueError: something is missing, of another type, or out of range.
+        """
+        expect_fields((setting.name for setting in dataclasses.fields(cls)), fields)
+        lr_schedule = take_text(fields, "lr_schedule")
+        if lr_schedule not in get_args(LrSchedule):
+            raise ValueError(f"lr_schedule is not one of {', '.join(get_args(LrSchedule))}")
+        return cls(
+            name=take_text(fields, "name"),
+            epochs=take_integer(fields, "epochs", 1, MAX_COUNT),
+            batch_size=take_integer(fields, "batch_size", 1, MAX_COUNT),
+            learning_rate=take_number(fields, "learning_rate", 0),
+            momentum=take_number(fields, "momentum", 0, 1),
+            weight_decay=take_number(fields, "weight_decay", 0),
+            warmup_epochs=take_number(fields, "warmup_epochs", 0),
+            lr_schedule=cast(LrSchedule, lr_schedule),
+            ema_decay=take_number(fields, "ema_decay", 0, 1),
+            augmentation=Augmentation.from_fields(take_object(fields, "augmentation")),
+            augmentation_decay=take_number(fields, "augmentation_decay", 0, 1),
+        )
 
 
 STROKES = Augmentation(
@@ -64,12 +91,12 @@ STROKES = Augmentation(
     scale=0.14,
     shift=1.2,
     elastic=1.1,
-    thickness=0.8,
+    stroke_jitter=0.8,
     blur=0.8,
     gamma=0.6,
-    harden=0.8,
-    broken=0.1,
-    habits=0.35,
+    binarize=0.8,
+    fracture=0.1,
+    glyph_variants=0.35,
 )
 """Other hands and other pens, as far as a person still reads the digit."""
 
@@ -84,11 +111,11 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             batch_size=128,
             learning_rate=0.1,
             momentum=0.9,
-            warmup=5,
-            schedule="cosine",
-            average=0.9995,
+            warmup_epochs=5.0,
+            lr_schedule="cosine",
+            ema_decay=0.9995,
             augmentation=STROKES,
-            fade=0.5,
+            augmentation_decay=0.5,
         ),
         "cnn": Recipe(
             name="robust",
@@ -97,11 +124,11 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             learning_rate=0.1,
             momentum=0.9,
             weight_decay=1e-4,
-            warmup=2,
-            schedule="cosine",
-            average=0.9995,
+            warmup_epochs=2.0,
+            lr_schedule="cosine",
+            ema_decay=0.9995,
             augmentation=STROKES,
-            fade=0.6,
+            augmentation_decay=0.6,
         ),
     },
 }

@@ -8,16 +8,18 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from mnist_edge.artifact.checksum import sha256
+from mnist_edge.artifact.fields import one_line, parse_object, take_object, take_text
+from mnist_edge.atomic import atomic_write, read_bytes
 from mnist_edge.errors import UserError
-from mnist_edge.atomic import atomic_write, read_bytes, sha256
 
 _KEY = "mnist_edge"  # one key only: safetensors writes several in no fixed order
 
 
 def tensors_to_bytes(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> bytes:
     """Return a safetensors file's content; `metadata` is anything that JSON can hold."""
-    whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    return safetensors.torch.save(whole, metadata={_KEY: json.dumps(metadata, sort_keys=True)})
+    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    return safetensors.torch.save(contiguous, metadata={_KEY: json.dumps(metadata, sort_keys=True)})
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
@@ -32,7 +34,8 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, An
 def read_tensors(path: Path, expected: str) -> tuple[dict[str, Tensor], dict[str, Any], str]:
     """Return the tensors, the metadata and the SHA-256 of a file that `write_tensors` wrote.
 
-    `expected` says in an error what the file should have been.
+    The metadata is an object, but what it holds is not checked. `expected` says in an error what the file should have
+    been.
 
     Raises:
         UserError: the file can't be read, is damaged, or was not written by mnist-edge.
@@ -42,7 +45,8 @@ def read_tensors(path: Path, expected: str) -> tuple[dict[str, Tensor], dict[str
         return safetensors.torch.load(data), _metadata(data), sha256(data)
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"{path} is not {expected} of mnist-edge, or is damaged ({error}): make one with `mnist-edge train`"
+            f"{path} is not {expected} of mnist-edge, or is damaged ({one_line(error)}): "
+            "make one with `mnist-edge train`"
         ) from error
 
 
@@ -52,6 +56,5 @@ def _metadata(data: bytes) -> dict[str, Any]:
     `safetensors.safe_open` reads the metadata only of a file by its name, and the file may have changed since.
     """
     length = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + length])
-    metadata: dict[str, Any] = json.loads(header["__metadata__"][_KEY])
-    return metadata
+    header = parse_object(data[8 : 8 + length])
+    return parse_object(take_text(take_object(header, "__metadata__"), _KEY, longest=len(data)))

@@ -1,43 +1,174 @@
-"""An interrupted training on disk, from which it goes on to the same bytes as if it had not been interrupted."""
+"""The state of a training: before its first epoch, between two epochs, and on disk.
+
+From the file an interrupted training continues to the same bytes as if it had not been interrupted.
+"""
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Generator, Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
+from mnist_edge.artifact.contract import Task
+from mnist_edge.artifact.fields import (
+    MAX_COUNT,
+    expect_fields,
+    expect_version,
+    one_line,
+    take,
+    take_integer,
+    take_number,
+    take_object,
+    take_sha256,
+    take_text,
+)
 from mnist_edge.errors import UserError
-from mnist_edge.training.loop import Epoch, Training, begin
-from mnist_edge.training.architectures.registry import build_model
+from mnist_edge.training.architectures.registry import build_model, weights_fit
 from mnist_edge.training.recipe import Recipe
 from mnist_edge.training.safetensors_io import read_tensors, write_tensors
 
-VERSION = 1
+VERSION = 2
 """Version of the file's layout."""
 
 SUFFIX = ".resume"
-"""Put behind the name of the checkpoint that the training is for."""
+"""Appended to the name of the checkpoint that the training is for."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a training is of: with the same plan and versions it ends with the same bytes.
+class Epoch:
+    """The result of one epoch.
 
     Attributes:
+        epoch: counted from 1.
+        loss: mean cross-entropy in nats over the epoch's batches, as augmented, measured while they were learned from.
+        accuracy: share of the validation images answered correctly after the epoch, in [0, 1].
+    """
+
+    epoch: int
+    loss: float
+    accuracy: float
+
+
+@dataclass
+class TrainState:
+    """What one epoch changes and the next one needs.
+
+    Attributes:
+        model: the weights that SGD moves.
+        recipe: how they are moved.
+        optimizer: SGD with its momentum.
+        ema: the exponential moving average of the weights, or None where the recipe has none.
+        shuffle_rng: draws the order of the images.
+        augment_rng: draws the augmentation.
+        history: the result of each finished epoch.
+    """
+
+    model: nn.Module
+    recipe: Recipe
+    optimizer: torch.optim.SGD
+    ema: AveragedModel | None
+    shuffle_rng: Generator
+    augment_rng: Generator
+    history: list[Epoch] = field(default_factory=list)
+
+    @property
+    def eval_model(self) -> nn.Module:
+        """The model that the training is for: the average of the weights where there is one."""
+        return self.model if self.ema is None else self.ema.module
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """What determines a training: with the same configuration and versions it ends with the same bytes.
+
+    Attributes:
+        task: what the model is trained for.
         architecture: a key of `mnist_edge.training.architectures.registry.ARCHITECTURES`.
         recipe: how it is trained.
         seed: what the initial weights, the order of the images and the augmentation are drawn from.
         data_digest: SHA-256 of the training images and labels.
     """
 
+    task: Task
     architecture: str
     recipe: Recipe
     seed: int
     data_digest: str
 
-    def begin(self) -> Training:
-        """Return the training before its first epoch."""
-        return begin(build_model(self.architecture, self.seed), self.recipe, self.seed)
+    def init_train_state(self) -> TrainState:
+        """Return the training before its first epoch.
+
+        Raises:
+            UserError: the architecture is unknown.
+        """
+        return init_train_state(build_model(self.architecture, self.task, self.seed), self.recipe, self.seed)
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> "TrainingConfig":
+        """Read what `dataclasses.asdict` gave.
+
+        Raises:
+            ValueError: something is missing, of another type, or out of range.
+        """
+        expect_fields((entry.name for entry in dataclasses.fields(cls)), fields)
+        return cls(
+            task=Task.from_fields(take_object(fields, "task")),
+            architecture=take_text(fields, "architecture"),
+            recipe=Recipe.from_fields(take_object(fields, "recipe")),
+            seed=take_integer(fields, "seed", 0, MAX_COUNT),
+            data_digest=take_sha256(fields, "data_digest"),
+        )
+
+
+def init_train_state(model: nn.Module, recipe: Recipe, seed: int) -> TrainState:
+    """Return a training of `model`, in place, before its first epoch; all it draws is drawn from `seed`."""
+    model.to(memory_format=torch.channels_last)  # convolutions take a tenth less time
+    return TrainState(
+        model=model,
+        recipe=recipe,
+        optimizer=torch.optim.SGD(
+            model.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+        ),
+        ema=_exponential_average(model, recipe.ema_decay) if recipe.ema_decay else None,
+        shuffle_rng=Generator().manual_seed(seed),
+        augment_rng=Generator().manual_seed(seed + 1),
+    )
+
+
+def _exponential_average(model: nn.Module, decay: float) -> AveragedModel:
+    """Return an exponential moving average of weights and buffers, which starts with a short memory."""
+
+    def average(old: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
+        if not old.is_floating_point():
+            return new
+        return torch.lerp(old, new, 1 - min(decay, (1 + int(count)) / (10 + int(count))))
+
+    return AveragedModel(model, avg_fn=average, use_buffers=True)
+
+
+def history_from_fields(fields: Mapping[str, Any]) -> list[Epoch]:
+    """Return the field `history`, the results of the epochs from the first on.
+
+    Raises:
+        ValueError: something is missing, of another type, or out of range.
+    """
+    entries = take(fields, "history")
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError("history is not a list of objects")
+    return [_epoch(number, entry) for number, entry in enumerate(entries, start=1)]
+
+
+def _epoch(number: int, fields: Mapping[str, Any]) -> Epoch:
+    expect_fields((entry.name for entry in dataclasses.fields(Epoch)), fields)
+    return Epoch(
+        epoch=take_integer(fields, "epoch", number, number),
+        loss=take_number(fields, "loss", 0),
+        accuracy=take_number(fields, "accuracy", 0, 1),
+    )
 
 
 def resume_path(checkpoint: Path) -> Path:
@@ -45,18 +176,18 @@ def resume_path(checkpoint: Path) -> Path:
     return checkpoint.with_name(checkpoint.name + SUFFIX)
 
 
-def save_training(path: Path, training: Training, plan: Plan) -> None:
+def save_train_state(path: Path, state: TrainState, config: TrainingConfig) -> None:
     """Write a training between two epochs, atomically.
 
     Raises:
         UserError: the file can't be written.
     """
-    history = [dataclasses.asdict(epoch) for epoch in training.history]
-    write_tensors(path, _state(training), {"version": VERSION, "plan": dataclasses.asdict(plan), "history": history})
+    history = [dataclasses.asdict(epoch) for epoch in state.history]
+    write_tensors(path, _tensors(state), {"version": VERSION, "config": dataclasses.asdict(config), "history": history})
 
 
-def load_training(path: Path) -> tuple[Training, Plan]:
-    """Read what `save_training` wrote.
+def load_train_state(path: Path) -> tuple[TrainState, TrainingConfig]:
+    """Read what `save_train_state` wrote.
 
     Raises:
         UserError: there is no such file, or it is damaged.
@@ -65,39 +196,54 @@ def load_training(path: Path) -> tuple[Training, Plan]:
         raise UserError(f"no interrupted training at {path}: leave out --resume to begin one")
     tensors, metadata, _ = read_tensors(path, "an interrupted training")
     try:
-        if metadata["version"] != VERSION:
-            raise ValueError(f"version {metadata['version']}, expected {VERSION}")
-        plan = Plan(**{**metadata["plan"], "recipe": Recipe.from_json(metadata["plan"]["recipe"])})
-        training = plan.begin()
-        _restore(training, tensors)
-        training.history.extend(Epoch(**epoch) for epoch in metadata["history"])
+        expect_version(metadata, VERSION)
+        expect_fields(("version", "config", "history"), metadata)
+        config = TrainingConfig.from_fields(take_object(metadata, "config"))
+        if not weights_fit(config.architecture, config.task, _part(tensors, "model.")):
+            raise ValueError(f"its weights do not fit its architecture {config.architecture!r}")
+        state = config.init_train_state()
+        _restore(state, tensors)
+        state.history.extend(history_from_fields(metadata))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"{path} is damaged ({error}): remove it and train from the beginning") from error
-    return training, plan
+        raise UserError(f"{path} is damaged ({one_line(error)}): remove it and train from the beginning") from error
+    return state, config
 
 
-def _state(training: Training) -> dict[str, Tensor]:
-    state = {f"model.{name}": tensor for name, tensor in training.model.state_dict().items()}
-    if training.average is not None:
-        state |= {f"average.{name}": tensor for name, tensor in training.average.state_dict().items()}
-    for index, parameter in enumerate(training.model.parameters()):
-        momentum = training.optimizer.state[parameter].get("momentum_buffer")
+def _tensors(state: TrainState) -> dict[str, Tensor]:
+    tensors = {f"model.{name}": tensor for name, tensor in state.model.state_dict().items()}
+    if state.ema is not None:
+        tensors |= {f"ema.{name}": tensor for name, tensor in state.ema.state_dict().items()}
+    for index, parameter in enumerate(state.model.parameters()):
+        momentum = state.optimizer.state[parameter].get("momentum_buffer")
         if momentum is not None:
-            state[f"momentum.{index}"] = momentum
-    return state | {"order": training.order.get_state(), "draws": training.draws.get_state()}
+            tensors[f"momentum.{index}"] = momentum
+    return tensors | {"shuffle_rng": state.shuffle_rng.get_state(), "augment_rng": state.augment_rng.get_state()}
 
 
-def _restore(training: Training, state: dict[str, Tensor]) -> None:
-    training.model.load_state_dict(_part(state, "model."))
-    if training.average is not None:
-        training.average.load_state_dict(_part(state, "average."))
-    momentum = _part(state, "momentum.")
-    for index, parameter in enumerate(training.model.parameters()):
-        if str(index) in momentum:
-            training.optimizer.state[parameter]["momentum_buffer"] = momentum[str(index)]
-    training.order.set_state(state["order"])
-    training.draws.set_state(state["draws"])
+def _restore(state: TrainState, tensors: Mapping[str, Tensor]) -> None:
+    """Put the tensors of a file, whose model's weights fit, into a training before its first epoch.
+
+    Raises:
+        KeyError, TypeError, ValueError, RuntimeError: something is missing, of another type or shape.
+    """
+    state.model.load_state_dict(_part(tensors, "model."))
+    if state.ema is not None:
+        state.ema.load_state_dict(_part(tensors, "ema."))
+    momentum = _part(tensors, "momentum.")
+    if momentum:  # there is none before the first step, and without momentum
+        for index, parameter in enumerate(state.model.parameters()):
+            state.optimizer.state[parameter]["momentum_buffer"] = _like(parameter, momentum[str(index)])
+    state.shuffle_rng.set_state(tensors["shuffle_rng"])
+    state.augment_rng.set_state(tensors["augment_rng"])
+    if unknown := sorted(tensors.keys() - _tensors(state).keys()):
+        raise ValueError(f"{unknown[0][:40]!r} is an unknown tensor")
 
 
-def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+def _like(parameter: Tensor, momentum: Tensor) -> Tensor:
+    if momentum.shape != parameter.shape or momentum.dtype != parameter.dtype:
+        raise ValueError("a momentum is not of its weight's shape and type")
+    return momentum
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""Hyper-parameters by Optuna: trials that look bad after a few epochs are ended early."""
+"""A search for hyperparameters with Optuna, which stops trials that look bad after a few epochs."""
 
 import dataclasses
 import logging
@@ -10,18 +10,20 @@ from pathlib import Path
 import optuna
 from sqlalchemy.exc import SQLAlchemyError
 
+from mnist_edge.artifact.contract import Task
 from mnist_edge.errors import UserError
-from mnist_edge.training.augment import Augmentation
-from mnist_edge.training.datasets.mnist import TrainingData
-from mnist_edge.training.loop import begin, train_epoch
 from mnist_edge.training.architectures.registry import build_model
+from mnist_edge.training.augment import Augmentation
+from mnist_edge.training.datasets.splits import TrainingData
+from mnist_edge.training.loop import train_epoch
 from mnist_edge.training.recipe import Recipe
+from mnist_edge.training.train_state import init_train_state
 
 STARTUP_TRIALS = 4
 """Trials that run to their end before any is compared with their median."""
 
 SEARCHED = ("learning_rate", "momentum", "batch_size", "weight_decay")
-"""The settings that are searched; with augmentation also its strength as a whole."""
+"""The settings that are searched; with augmentation also its overall strength."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,14 @@ class Search:
     """What is searched.
 
     Attributes:
+        task: what the models are trained for.
         architecture: a key of `mnist_edge.training.architectures.registry.ARCHITECTURES`.
         recipe: what the settings that are not searched are taken from.
         epochs: of each trial.
-        seed: of each trial's weights, order and augmentation; what is tried is drawn anew by every process.
+        seed: of each trial's weights, order and augmentation; every process draws for itself what it tries.
     """
 
+    task: Task
     architecture: str
     recipe: Recipe
     epochs: int
@@ -42,13 +46,13 @@ class Search:
 
 
 def open_study(storage: str, name: str, search: Search) -> optuna.Study:
-    """Return the study of that name, made where it is new.
+    """Return the study of that name, which is created if it does not exist.
 
     Several processes, or machines, may work on one study: `storage` is anything that Optuna takes, as
     `sqlite:///tune.db` or a server's `postgresql://…`.
 
     Raises:
-        UserError: the storage can't be opened, or the study is of another search.
+        UserError: the storage can't be opened, or the study belongs to another search.
     """
     optuna.logging.set_verbosity(logging.WARNING)
     try:
@@ -71,8 +75,13 @@ def open_study(storage: str, name: str, search: Search) -> optuna.Study:
 
 
 def _claim(study: optuna.Study, search: Search) -> None:
-    """Write what a new study searches into it; refuse one whose trials can't be compared with this search's."""
-    wanted = {"architecture": search.architecture, "recipe": search.recipe.name, "epochs": search.epochs}
+    """Record in a new study what it searches; refuse one whose trials can't be compared with this search's."""
+    wanted = {
+        "task": search.task.name,
+        "architecture": search.architecture,
+        "recipe": search.recipe.name,
+        "epochs": search.epochs,
+    }
     found = study.user_attrs or wanted
     if found != wanted:
         raise UserError(f"the study {study.study_name!r} is of {found}, not of {wanted}: give this one another --study")
@@ -87,7 +96,7 @@ def tune(
     trials: int,
     on_trial: Callable[[optuna.trial.FrozenTrial], None] = lambda _: None,
 ) -> None:
-    """Add finished trials to the study, until this call has run `trials` of them. `on_trial` hears of each."""
+    """Add finished trials to the study, until this call has run `trials` of them. `on_trial` is called after each."""
     study.optimize(
         lambda trial: _accuracy(trial, search, data),
         n_trials=trials,
@@ -132,13 +141,13 @@ def _accuracy(trial: optuna.Trial, search: Search, data: TrainingData) -> float:
     }
     if search.recipe.augmentation != Augmentation():
         settings["strength"] = trial.suggest_float("strength", 0.3, 1.5)
-    scale = search.epochs / search.recipe.epochs  # a short trial warms up for as great a share of its time
+    scale = search.epochs / search.recipe.epochs  # a short trial warms up for the same share of its time
     recipe = _with(search.recipe, settings)
-    recipe = dataclasses.replace(recipe, epochs=search.epochs, warmup=recipe.warmup * scale)
-    training = begin(build_model(search.architecture, search.seed), recipe, search.seed)
+    recipe = dataclasses.replace(recipe, epochs=search.epochs, warmup_epochs=recipe.warmup_epochs * scale)
+    state = init_train_state(build_model(search.architecture, search.task, search.seed), recipe, search.seed)
     best = 0.0
     for epoch in range(search.epochs):
-        best = max(best, train_epoch(training, data).accuracy)
+        best = max(best, train_epoch(state, data).accuracy)
         trial.report(best, epoch)
         if trial.should_prune():
             raise optuna.TrialPruned

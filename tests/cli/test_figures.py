@@ -1,5 +1,6 @@
 """`plot`, `evaluate --corruptions` and `tune`."""
 
+import dataclasses
 import json
 import shlex
 from pathlib import Path
@@ -10,8 +11,8 @@ from PIL import Image
 
 from mnist_edge.cli import main
 from mnist_edge.cli.plot import KINDS
-from mnist_edge.exporting.pipeline import Artefact
-from mnist_edge.training.checkpoint import load_checkpoint
+from mnist_edge.exporting.pipeline import Artifact
+from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tests.conftest import DATA, RELEASED
 
 
@@ -20,16 +21,16 @@ def run(*arguments: str | Path) -> Result:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_picture_can_be_drawn_of_a_checkpoint(kind: str, tmp_path: Path) -> None:
+def test_every_figure_can_be_drawn_of_a_checkpoint(kind: str, tmp_path: Path) -> None:
     output = tmp_path / "new" / f"{kind}.png"
     result = run("plot", kind, RELEASED, "--output", output)
     assert result.exit_code == 0, result.output
     assert result.stdout == f"{output}\n"
-    with Image.open(output) as picture:
-        assert min(picture.size) > 300
+    with Image.open(output) as figure:
+        assert min(figure.size) > 300
 
 
-def test_pictures_of_an_exported_file(exported: list[Artefact], tmp_path: Path) -> None:
+def test_figures_of_an_exported_file(exported: list[Artifact], tmp_path: Path) -> None:
     result = run("plot", "confusion", exported[1].path, "--output", tmp_path / "c.svg")
     assert result.exit_code == 0, result.output
     assert "<svg" in (tmp_path / "c.svg").read_text()
@@ -38,8 +39,30 @@ def test_pictures_of_an_exported_file(exported: list[Artefact], tmp_path: Path) 
     assert "does not know how it was trained" in result.stderr
 
 
+def test_an_index_beyond_the_images_is_a_usage_error(tmp_path: Path) -> None:
+    result = run("plot", "augmentation", "--index", "55000", "--output", tmp_path / "a.png")
+    assert result.exit_code == 2
+    assert "55000 is not in the range 0<=x<=54999" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_of_an_unknown_data_set_is_one_line(released: Checkpoint, tmp_path: Path) -> None:
+    other = dataclasses.replace(released, task=dataclasses.replace(released.task, name="emnist"))
+    save_checkpoint(tmp_path / "c.safetensors", other)
+    result = run("plot", "mistakes", tmp_path / "c.safetensors", "--output", tmp_path / "m.png")
+    assert result.exit_code == 1
+    assert result.stderr == "Error: unknown data set 'emnist': expected one of mnist\n"
+
+
+def test_curves_of_a_checkpoint_without_epochs_are_one_line(released: Checkpoint, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "c.safetensors", dataclasses.replace(released, history=()))
+    result = run("plot", "curves", tmp_path / "c.safetensors", "--output", tmp_path / "c.png")
+    assert result.exit_code == 1
+    assert "has no epochs to draw" in result.stderr
+
+
 @pytest.mark.slow
-def test_corruptions_of_a_checkpoint_and_an_exported_file(exported: list[Artefact], tmp_path: Path) -> None:
+def test_corruptions_of_a_checkpoint_and_an_exported_file(exported: list[Artifact], tmp_path: Path) -> None:
     models = [RELEASED, exported[0].path]
     result = run("evaluate", *models, "--corruptions", "--figure", tmp_path / "f.png", "--json")
     assert result.exit_code == 0, result.output

@@ -15,6 +15,8 @@ from mnist_edge.cli import main
 from mnist_edge.cli.train import AUGMENTATION, SETTINGS
 from mnist_edge.training.augment import Augmentation
 from mnist_edge.training.checkpoint import load_checkpoint
+from mnist_edge.training.datasets import registry
+from mnist_edge.training.datasets.splits import TrainingData
 from mnist_edge.training.recipe import Recipe
 from tests.conftest import DATA
 
@@ -29,7 +31,10 @@ def test_every_setting_of_a_recipe_has_an_option() -> None:
     assert set(AUGMENTATION) == {field.name for field in dataclasses.fields(Augmentation)}
 
 
-def test_settings_are_written_into_the_checkpoint(tmp_path: Path) -> None:
+def test_settings_are_written_into_the_checkpoint(
+    few: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "load_training_data", lambda *_: few)
     output = tmp_path / "c.safetensors"
     options = [
         "--recipe",
@@ -40,16 +45,17 @@ def test_settings_are_written_into_the_checkpoint(tmp_path: Path) -> None:
         "500",
         "--rotation",
         "5",
-        "--schedule",
+        "--lr-schedule",
         "constant",
     ]
     result = run(*options, "--output", output, "--curves", tmp_path / "curves.png")
     assert result.exit_code == 0, result.output
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     recipe = load_checkpoint(output).recipe
-    assert (recipe.name, recipe.epochs, recipe.batch_size, recipe.schedule) == ("robust", 1, 500, "constant")
+    assert (recipe.name, recipe.epochs, recipe.batch_size, recipe.lr_schedule) == ("robust", 1, 500, "constant")
+    assert f"of the {len(few.validation):,} validation images" in result.stdout
     assert recipe.augmentation.rotation == 5
-    assert recipe.augmentation.thickness > 0
+    assert recipe.augmentation.stroke_jitter > 0
     assert not output.with_name("c.safetensors.resume").exists()
 
 
@@ -60,32 +66,32 @@ def command(output: Path, *options: str) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_training_goes_on_to_the_same_bytes(how: signal.Signals, tmp_path: Path) -> None:
-    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    subprocess.run(command(whole), check=True, capture_output=True)
+def test_an_interrupted_training_continues_to_the_same_bytes(how: signal.Signals, tmp_path: Path) -> None:
+    uninterrupted, stopped = tmp_path / "whole", tmp_path / "stopped"
+    subprocess.run(command(uninterrupted), check=True, capture_output=True)
 
     process = subprocess.Popen(command(stopped), stderr=subprocess.PIPE, text=True)
     saved = stopped.with_name("stopped.resume")
     while not saved.exists() and process.poll() is None:
         time.sleep(0.05)
     os.kill(process.pid, how)
-    _, told = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=60)
     assert not stopped.exists()
     if how is signal.SIGINT:
         assert process.returncode == 130
-        assert "go on with the same command and --resume" in told
-        assert "Traceback" not in told
+        assert "continue with the same command and --resume" in stderr
+        assert "Traceback" not in stderr
 
     for options, message in (
         (["--seed", "1", "--resume"], "the interrupted training is another one"),
-        ([], "holds an interrupted training: go on with --resume"),
+        ([], "holds an interrupted training: continue it with --resume"),
     ):
         done = subprocess.run(command(stopped, *options), check=False, capture_output=True, text=True)
         assert done.returncode == 1
         assert message in done.stderr
         assert saved.exists()
     subprocess.run(command(stopped, "--resume"), check=True, capture_output=True)
-    assert stopped.read_bytes() == whole.read_bytes()
+    assert stopped.read_bytes() == uninterrupted.read_bytes()
     assert not saved.exists()
 
 
@@ -96,7 +102,7 @@ def test_resuming_what_was_not_interrupted_is_one_line(tmp_path: Path) -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_a_picture_of_an_unknown_kind_is_refused_before_the_work(tmp_path: Path) -> None:
+def test_a_figure_of_an_unknown_kind_is_refused_before_the_work(tmp_path: Path) -> None:
     result = run("--output", tmp_path / "c", "--curves", tmp_path / "curves.pdf")
     assert result.exit_code == 2
     assert "does not end in .png or .svg" in result.stderr

@@ -6,11 +6,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_edge.training.augment import Augmentation, augment, spread
+from mnist_edge.training.augment import Augmentation, augment, dilate
 from mnist_edge.training.checkpoint import Checkpoint
-from mnist_edge.training.datasets.mnist import TrainingData
-from mnist_edge.training.loop import answer
-from mnist_edge.training.recipe import STROKES, recipe_for
+from mnist_edge.training.datasets.splits import TrainingData
+from mnist_edge.training.loop import predict_logits
+from mnist_edge.training.recipe import STROKES
 
 FIELDS = [field.name for field in dataclasses.fields(Augmentation)]
 
@@ -29,7 +29,7 @@ def test_each_change_changes_and_keeps_shape_type_and_range(name: str, few: Trai
     assert result.dtype == torch.float32
     assert result.min() >= 0
     assert result.max() <= 1
-    undistorted = augment(images, labels, Augmentation(rotation=1e-9), generator())  # only resampled, about its centre
+    undistorted = augment(images, labels, Augmentation(rotation=1e-9), generator())  # only resampled, about its center
     assert (result - undistorted).abs().max() > 0.1
     assert torch.equal(images, before)
 
@@ -45,12 +45,12 @@ def test_it_depends_on_the_generator_alone(few: TrainingData) -> None:
     assert not torch.equal(first, third)
 
 
-def test_the_released_model_still_reads_held_back_digits_that_were_changed(
+def test_the_released_model_still_reads_validation_digits_that_were_changed(
     training_data: TrainingData, released: Checkpoint
 ) -> None:
     images, labels = training_data.validation.images, training_data.validation.labels
     changed = augment(images, labels, STROKES, generator())
-    answers = answer(released.build(), changed).argmax(dim=1)
+    answers = predict_logits(released.build(), changed).argmax(dim=1)
     for digit in range(10):
         assert (answers[labels == digit] == digit).float().mean() > 0.85
 
@@ -61,7 +61,7 @@ def test_every_image_gets_a_distortion_of_its_own(few: TrainingData) -> None:
     assert len({image.numpy().tobytes() for image in changed}) == 20
 
 
-def test_the_distortion_is_about_the_centre_of_mass(few: TrainingData) -> None:
+def test_the_distortion_is_about_the_center_of_mass(few: TrainingData) -> None:
     """A digit off its place is brought back to the middle, as the runner's preprocessing does."""
     images, labels = few.train.images[:300], few.train.labels[:300]
     moved = torch.roll(images, (2, -3), dims=(2, 3))
@@ -76,9 +76,9 @@ def test_the_distortion_is_about_the_centre_of_mass(few: TrainingData) -> None:
     ).float().mean() > 0.85  # rolling brought the rest around an edge
 
 
-def test_habits_are_of_ones_and_sevens_alone(few: TrainingData) -> None:
+def test_glyph_variants_are_of_ones_and_sevens_alone(few: TrainingData) -> None:
     images, labels = few.train.images, few.train.labels
-    changed = augment(images, labels, Augmentation(habits=1.0), generator())
+    changed = augment(images, labels, Augmentation(glyph_variants=1.0), generator())
     plain = augment(images, labels, Augmentation(rotation=1e-9), generator())
     ink = (changed.sum(dim=(1, 2, 3)) - plain.sum(dim=(1, 2, 3))).numpy()
     written = np.isin(labels.numpy(), (1, 7))
@@ -87,11 +87,11 @@ def test_habits_are_of_ones_and_sevens_alone(few: TrainingData) -> None:
 
 
 @given(st.integers(0, 27), st.integers(0, 27))
-def test_spreading_a_pixel_gives_its_neighbourhood(row: int, column: int) -> None:
+def test_dilating_a_pixel_gives_its_neighbourhood(row: int, column: int) -> None:
     image = torch.zeros(1, 1, 28, 28)
     image[0, 0, row, column] = 0.7
     expected = torch.nn.functional.max_pool2d(image, 3, stride=1, padding=1)
-    assert torch.equal(spread(image), expected)
+    assert torch.equal(dilate(image), expected)
 
 
 def test_a_strength_scales_every_change() -> None:
@@ -99,14 +99,3 @@ def test_a_strength_scales_every_change() -> None:
     assert all(getattr(half, name) == pytest.approx(getattr(STROKES, name) / 2) for name in FIELDS)
     assert STROKES.times(0) == Augmentation()
     assert STROKES.times(9).blur == 1
-
-
-def test_it_fades_with_the_square_of_the_time() -> None:
-    recipe = dataclasses.replace(recipe_for("robust", "mlp"), epochs=10, fade=0.5)
-    assert recipe.augmentation_in(1) == STROKES
-    assert recipe.augmentation_in(9) == STROKES.times(1 - 0.5 * 0.64)
-    assert dataclasses.replace(recipe, fade=0.0).augmentation_in(9) is recipe.augmentation
-
-
-def test_the_robust_recipes_use_it() -> None:
-    assert all(getattr(recipe_for("robust", "cnn").augmentation, name) > 0 for name in FIELDS)

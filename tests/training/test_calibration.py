@@ -6,13 +6,13 @@ from scipy.special import softmax
 
 from mnist_edge.parity.evaluate import evaluate, open_model
 from mnist_edge.training.calibration import BINS, fit_temperature, reliability
-from mnist_edge.training.datasets.mnist import Split
+from mnist_edge.training.datasets.splits import Split
 from tests.conftest import RELEASED
 
 
 @given(st.floats(0.3, 4.0), st.integers(0, 100))
 def test_the_temperature_of_drawn_labels_is_found(temperature: float, seed: int) -> None:
-    """Labels drawn from the softmax at a temperature are likeliest at that temperature."""
+    """Labels drawn from the softmax at a temperature are most likely at that temperature."""
     noise = np.random.default_rng(seed)
     logits = noise.normal(0, 2, (4000, 10)).astype(np.float32)
     probabilities = softmax(logits.astype(np.float64) / temperature, axis=1)
@@ -34,5 +34,5 @@ def test_the_bins_are_counted_by_hand() -> None:
     assert len(result.counts) == BINS
 
 
-def test_the_released_model_is_as_right_as_it_is_sure(test_data: Split) -> None:
+def test_the_released_model_is_calibrated(test_data: Split) -> None:
     assert evaluate(open_model(RELEASED), test_data).calibration_error <= 0.005

@@ -1,14 +1,18 @@
 import dataclasses
 import hashlib
 import json
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
 import torch
 
+from mnist_edge.artifact.contract import Task
 from mnist_edge.errors import UserError
 from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from mnist_edge.training.datasets.registry import DATASETS
 from mnist_edge.training.recipe import recipe_for
 from tests.conftest import RELEASED
 
@@ -30,11 +34,13 @@ def test_the_digest_is_that_of_the_file(released: Checkpoint) -> None:
 def test_the_metadata_says_how_it_was_made(released: Checkpoint) -> None:
     with safetensors.safe_open(RELEASED, "pt") as file:
         metadata = json.loads(file.metadata()["mnist_edge"])
+    assert metadata["version"] == 2
     assert metadata["architecture"] == "mlp"
+    assert Task.from_fields(metadata["task"]) == DATASETS["mnist"].task == released.task
     assert metadata["recipe"] == json.loads(json.dumps(dataclasses.asdict(recipe_for("robust", "mlp"))))
     assert metadata["seed"] == 0
     assert len(metadata["history"]) == recipe_for("robust", "mlp").epochs
-    assert set(metadata["versions"]) == {"mnist-edge", "torch"}
+    assert set(metadata["producer"]) == {"mnist-edge", "torch"}
     assert sum(tensor.numel() for tensor in released.weights.values()) == 109_386
 
 
@@ -63,3 +69,66 @@ def test_weights_of_another_shape_are_refused(released: Checkpoint) -> None:
 def test_a_missing_checkpoint_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="mnist-edge train"):
         load_checkpoint(tmp_path / "missing")
+
+
+def with_metadata(path: Path, text: str, checkpoint: Checkpoint) -> Path:
+    """Write a safetensors file of these weights with any metadata."""
+    path.write_bytes(safetensors.torch.save(checkpoint.weights, metadata={"mnist_edge": text}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"version": 1}, "it is of version 1, expected 2"),
+        ({"version": "2\n2"}, "it is of version 2 2, expected 2"),
+        ({"architecture": ["mlp"]}, "architecture is not a text"),
+        ({"architecture": {"mlp": 1}}, "architecture is not a text"),
+        ({"history": "none"}, "history is not a list of objects"),
+        ({"history": [[1, 0.1, 0.9]]}, "history is not a list of objects"),
+        ({"history": [{"epoch": 1, "loss": math.nan, "accuracy": 0.9}]}, "loss is not a finite number"),
+        ({"history": [{"epoch": 1, "loss": 0.1, "accuracy": 1.9}]}, "accuracy is not a finite number"),
+        ({"history": [{"epoch": 2, "loss": 0.1, "accuracy": 0.9}]}, "epoch is not a whole number"),
+        ({"history": [{"epoch": 1, "loss": 0.1}]}, "'accuracy' is missing"),
+        ({"temperature": math.inf}, "temperature is not a finite number"),
+        ({"temperature": 0}, "temperature is not a finite number"),
+        ({"seed": -1}, "seed is not a whole number"),
+        ({"seed": None}, "seed is not a whole number"),
+        ({"data_digest": "0"}, "data_digest is not a SHA-256"),
+        ({"producer": ["torch"]}, "producer is not an object"),
+        ({"producer": {"torch": 2}}, "producer is not a text"),
+        ({"recipe": None}, "recipe is not an object"),
+        ({"task": {}}, "is missing"),
+        ({"task": "mnist"}, "task is not an object"),
+        ({"a\nb": 1}, "is an unknown field"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_metadata_of_another_kind_is_one_line(
+    changes: dict[str, Any], message: str, released: Checkpoint, tmp_path: Path
+) -> None:
+    with safetensors.safe_open(RELEASED, "pt") as file:
+        metadata = json.loads(file.metadata()["mnist_edge"])
+    path = with_metadata(tmp_path / "c", json.dumps(metadata | changes), released)
+    with pytest.raises(UserError, match="not a checkpoint of mnist-edge") as caught:
+        load_checkpoint(path)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    missing = with_metadata(path, json.dumps({k: v for k, v in metadata.items() if k not in changes}), released)
+    if set(changes) <= set(metadata):
+        with pytest.raises(UserError, match="is missing"):
+            load_checkpoint(missing)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "7", "{", "[" * 100_000, '{"version":' * 100_000], ids=lambda t: t[:12])
+def test_metadata_that_is_no_object_is_one_line(text: str, released: Checkpoint, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not a checkpoint of mnist-edge") as caught:
+        load_checkpoint(with_metadata(tmp_path / "c", text, released))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_size_that_a_file_claims_costs_nothing(released: Checkpoint) -> None:
+    """A first layer for these images would take 8 GB."""
+    task = dataclasses.replace(released.task, input=dataclasses.replace(released.task.input, shape=(1, 4096, 4096)))
+    with pytest.raises(UserError, match="do not fit its architecture"):
+        dataclasses.replace(released, task=task).build()

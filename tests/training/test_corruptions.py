@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mnist_edge.training.corruptions import CORRUPTIONS, SEVERITIES, corrupt
-from mnist_edge.training.datasets.mnist import Split
+from mnist_edge.training.datasets.splits import Split
 
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)
@@ -23,9 +23,9 @@ def test_it_gets_worse_with_severity_and_stays_an_image(kind: str, test_data: Sp
     assert torch.equal(images, before)
 
 
-def test_shifts_are_by_whole_pixels_in_four_directions(test_data: Split) -> None:
+def test_translations_are_by_whole_pixels_in_four_directions(test_data: Split) -> None:
     images = test_data.images[:4]
-    moved = corrupt(images, "shift", 3)
+    moved = corrupt(images, "translate", 3)
     for index, (down, right) in enumerate(((0, 3), (0, -3), (3, 0), (-3, 0))):
         assert torch.equal(moved[index], torch.roll(images[index], (down, right), dims=(1, 2)))
 

@@ -6,14 +6,17 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from mnist_edge.errors import UserError
-from mnist_edge.parity.comparison import Reference
+from mnist_edge.parity.reference import Reference
 from mnist_edge.training import figures
 from mnist_edge.training.calibration import reliability
 from mnist_edge.training.corruptions import CORRUPTIONS
-from mnist_edge.training.datasets.mnist import Split, TrainingData
-from mnist_edge.training.loop import Epoch
+from mnist_edge.training.datasets.registry import DATASETS
+from mnist_edge.training.datasets.splits import Split, TrainingData
 from mnist_edge.training.metrics import evaluate_logits
 from mnist_edge.training.recipe import recipe_for
+from mnist_edge.training.train_state import Epoch
+
+TASK = DATASETS["mnist"].task
 
 
 def titles(figure: Figure) -> list[str]:
@@ -21,12 +24,12 @@ def titles(figure: Figure) -> list[str]:
 
 
 def test_samples_are_labelled(test_data: Split) -> None:
-    figure = figures.samples_figure(test_data)
+    figure = figures.samples_figure(test_data, TASK)
     assert titles(figure) == [str(digit) for digit in range(10) for _ in range(8)]
 
 
 def test_the_augmentation_is_shown_sixteen_times(training_data: TrainingData) -> None:
-    figure = figures.augmentation_figure(training_data.train, recipe_for("robust", "mlp"), index=7)
+    figure = figures.augmentation_figure(training_data.train, TASK.labels, recipe_for("robust", "mlp"), index=7)
     shown = [np.asarray(axes.images[0].get_array()) for axes in figure.axes if axes.images]
     assert len(shown) == 17
     assert np.array_equal(shown[0], training_data.train.images[7, 0].numpy())
@@ -44,22 +47,22 @@ def test_curves_show_every_epoch() -> None:
 
 def test_confusion_and_mistakes_count_the_mistakes(reference: Reference, test_data: Split) -> None:
     evaluation = evaluate_logits(reference.logits, reference.labels)
-    counts = [text.get_text() for text in figures.confusion_figure(evaluation, "m").axes[0].texts]
+    counts = [text.get_text() for text in figures.confusion_figure(evaluation, TASK.labels, "m").axes[0].texts]
     assert sum(int(count) for count in counts if count != "·") == 10_000
-    figure = figures.mistakes_figure(test_data, reference.logits, 1.0, "m")
-    assert f"surest of its {10_000 - evaluation.correct} mistakes" in figure.get_suptitle()
+    figure = figures.mistakes_figure(test_data, TASK.labels, reference.logits, 1.0, "m")
+    assert f"most confident of {10_000 - evaluation.correct} mistakes" in figure.get_suptitle()
     confidences = [int(title.split("  ")[1].rstrip("%")) for title in titles(figure)]
     assert confidences == sorted(confidences, reverse=True)
 
 
 def test_a_model_without_mistakes_can_be_drawn(test_data: Split) -> None:
     perfect = 20 * np.eye(10, dtype=np.float32)[test_data.labels.numpy()]
-    assert "0 mistakes" in figures.mistakes_figure(test_data, perfect, 1.0, "m").get_suptitle()
+    assert "0 mistakes" in figures.mistakes_figure(test_data, TASK.labels, perfect, 1.0, "m").get_suptitle()
 
 
 def test_corruptions_show_answers(reference: Reference, test_data: Split) -> None:
     logits = dict.fromkeys(("original", *CORRUPTIONS), reference.logits[:3])
-    figure = figures.corruption_figure(test_data, logits, [0, 1, 2], 1.0)
+    figure = figures.corruption_figure(test_data, TASK.labels, logits, [0, 1, 2], 1.0)
     assert len(figure.axes) == 3 * (1 + len(CORRUPTIONS))
     assert all(title.startswith("7  ") for title in titles(figure)[::3])
 
@@ -80,7 +83,7 @@ def test_reliability_names_both_errors(reference: Reference) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
-def test_figures_are_written_whole_and_the_same_each_time(suffix: str, tmp_path: Path) -> None:
+def test_figures_are_complete_and_the_same_each_time(suffix: str, tmp_path: Path) -> None:
     written = []
     for name in ("a", "b"):
         path = tmp_path / f"{name}{suffix}"

@@ -1,19 +1,25 @@
 import dataclasses
+import json
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from mnist_edge.errors import UserError
 from mnist_edge.training.checkpoint import make_checkpoint
-from mnist_edge.training.datasets.mnist import TrainingData
+from mnist_edge.training.datasets.registry import DATASETS
+from mnist_edge.training.datasets.splits import TrainingData
 from mnist_edge.training.loop import train_epoch
 from mnist_edge.training.recipe import recipe_for
-from mnist_edge.training.train_state import Plan, load_training, resume_path, save_training
+from mnist_edge.training.safetensors_io import read_tensors, write_tensors
+from mnist_edge.training.train_state import TrainingConfig, load_train_state, resume_path, save_train_state
 
 
-def plan_for(architecture: str, data: TrainingData) -> Plan:
-    recipe = dataclasses.replace(recipe_for("robust", architecture), epochs=4, warmup=1)
-    return Plan(architecture, recipe, seed=3, data_digest=data.digest)
+def config_for(architecture: str, data: TrainingData) -> TrainingConfig:
+    recipe = dataclasses.replace(recipe_for("robust", architecture), epochs=4, warmup_epochs=1)
+    return TrainingConfig(DATASETS["mnist"].task, architecture, recipe, seed=3, data_digest=data.digest)
 
 
 @pytest.mark.parametrize("architecture", ["mlp", "cnn"])
@@ -21,21 +27,21 @@ def plan_for(architecture: str, data: TrainingData) -> Plan:
 def test_an_interrupted_training_ends_with_the_same_bytes(
     architecture: str, stop: int, few: TrainingData, tmp_path: Path
 ) -> None:
-    plan = plan_for(architecture, few)
-    whole = plan.begin()
+    config = config_for(architecture, few)
+    uninterrupted = config.init_train_state()
     for _ in range(4):
-        train_epoch(whole, few)
+        train_epoch(uninterrupted, few)
 
-    first = plan.begin()
+    first = config.init_train_state()
     for _ in range(stop):
         train_epoch(first, few)
-    save_training(tmp_path / "t", first, plan)
-    second, read = load_training(tmp_path / "t")
-    assert read == plan
-    assert second.history == whole.history[:stop]
+    save_train_state(tmp_path / "t", first, config)
+    second, read = load_train_state(tmp_path / "t")
+    assert read == config
+    assert second.history == uninterrupted.history[:stop]
     for _ in range(4 - stop):
         train_epoch(second, few)
-    assert make_checkpoint(second, plan, few).to_bytes() == make_checkpoint(whole, plan, few).to_bytes()
+    assert make_checkpoint(second, config, few).to_bytes() == make_checkpoint(uninterrupted, config, few).to_bytes()
 
 
 def test_it_is_kept_beside_the_checkpoint() -> None:
@@ -45,15 +51,86 @@ def test_it_is_kept_beside_the_checkpoint() -> None:
 def test_a_missing_or_damaged_file_is_one_line(few: TrainingData, tmp_path: Path) -> None:
     path = tmp_path / "t"
     with pytest.raises(UserError, match="no interrupted training"):
-        load_training(path)
-    plan = plan_for("mlp", few)
-    training = plan.begin()
-    save_training(path, training, plan)
+        load_train_state(path)
+    config = config_for("mlp", few)
+    state = config.init_train_state()
+    save_train_state(path, state, config)
     data = path.read_bytes()
     for cut in (0, 100, len(data) - 1):
         path.write_bytes(data[:cut])
         with pytest.raises(UserError, match="not an interrupted training"):
-            load_training(path)
+            load_train_state(path)
     path.write_bytes(data.replace(b'"mlp', b'"cnn').replace(b"mlp\\", b"cnn\\"))
     with pytest.raises(UserError, match="is damaged"):
-        load_training(path)
+        load_train_state(path)
+
+
+@pytest.fixture
+def saved(few: TrainingData, tmp_path: Path) -> Path:
+    """A training that was interrupted after its first epoch."""
+    config = config_for("mlp", few)
+    state = config.init_train_state()
+    train_epoch(state, few)
+    save_train_state(tmp_path / "saved", state, config)
+    return tmp_path / "saved"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"version": 1}, "it is of version 1, expected 2"),
+        ({"history": "none"}, "history is not a list of objects"),
+        ({"history": [{"epoch": 1, "loss": math.inf, "accuracy": 0.9}]}, "loss is not a finite number"),
+        ({"config": []}, "config is not an object"),
+        ({"config": {}}, "is missing"),
+        ({"plan": {}}, "'plan' is an unknown field"),
+    ],
+)
+def test_metadata_of_another_kind_is_one_line(changes: dict[str, Any], message: str, saved: Path) -> None:
+    tensors, metadata, _ = read_tensors(saved, "an interrupted training")
+    write_tensors(saved, tensors, json.loads(json.dumps(metadata)) | changes)
+    with pytest.raises(UserError, match="is damaged") as caught:
+        load_train_state(saved)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("architecture", ["mlp"]), ("architecture", "cnn"), ("seed", 0.5), ("data_digest", 7), ("recipe", "robust")],
+)
+def test_a_configuration_of_another_kind_is_one_line(field: str, value: object, saved: Path) -> None:
+    tensors, metadata, _ = read_tensors(saved, "an interrupted training")
+    metadata["config"][field] = value
+    write_tensors(saved, tensors, metadata)
+    with pytest.raises(UserError, match=f"is damaged .*{field}"):
+        load_train_state(saved)
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor"),
+    [
+        ("model.fc1.bias", torch.zeros(129)),
+        ("ema.module.fc1.bias", torch.zeros(129)),
+        ("momentum.0", torch.zeros(3)),
+        ("momentum.99", torch.zeros(3)),
+        ("shuffle_rng", torch.zeros(5, dtype=torch.uint8)),
+        ("augment_rng", torch.zeros(5)),
+        ("other", torch.zeros(5)),
+    ],
+)
+def test_tensors_of_another_shape_or_name_are_one_line(name: str, tensor: torch.Tensor, saved: Path) -> None:
+    tensors, metadata, _ = read_tensors(saved, "an interrupted training")
+    write_tensors(saved, {**tensors, name: tensor}, metadata)
+    with pytest.raises(UserError, match="is damaged") as caught:
+        load_train_state(saved)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["model.fc1.bias", "ema.module.fc1.bias", "momentum.0", "shuffle_rng", "augment_rng"])
+def test_a_missing_tensor_is_one_line(name: str, saved: Path) -> None:
+    tensors, metadata, _ = read_tensors(saved, "an interrupted training")
+    write_tensors(saved, {key: tensor for key, tensor in tensors.items() if key != name}, metadata)
+    with pytest.raises(UserError, match="is damaged") as caught:
+        load_train_state(saved)
+    assert "\n" not in str(caught.value)

@@ -72,9 +72,11 @@ class GraphIndex:
         return _moved(source, maker, self.constants)
 
     def _constant(self, name: str) -> StoredTensor | None:
-        """Return a stored tensor. What onnxruntime quantizes for integer products it calls `w_quantized`, `w_scale`
-        and `w_zero_point`; the scale of each output channel is one for each column of a matrix.
-        """  # noqa: D205
+        """Return a stored tensor, or None for one of integers that is not a weight.
+
+        What onnxruntime quantizes for integer products it calls `w_quantized`, `w_scale` and `w_zero_point`; the scale
+        of each output channel is one for each column of a matrix.
+        """
         array = self.constants[name]
         if array.dtype == np.float16:
             return half_tensor(array)

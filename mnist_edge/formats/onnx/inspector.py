@@ -42,9 +42,10 @@ def open_intermediates(bundle: Bundle, names: tuple[str, ...]) -> Intermediates:
 
 def _parse(data: bytes) -> onnx.ModelProto:
     try:
-        return onnx.ModelProto.FromString(data)
+        model: onnx.ModelProto = onnx.ModelProto.FromString(data)
     except DecodeError as error:
         raise ArtifactError("it is not an ONNX file") from error
+    return model
 
 
 def _structure_problems(model: onnx.ModelProto, contract: Contract) -> list[str]:

@@ -20,9 +20,7 @@ def inspect(bundle: Bundle, runner: Runner) -> Inspection:
     return Inspection(
         summary=_summary(module, tensors),
         weights={name: stored_tensor(tensor) for name, tensor in tensors.items()},
-        problems=()
-        if precision == stated
-        else (f"the module's weights are {precision}, its contract says {stated}",),
+        problems=() if precision == stated else (f"the module's weights are {precision}, its contract says {stated}",),
     )
 
 

@@ -1,68 +1,20 @@
-"""The architectures that can be trained."""
+"""The architectures that can be trained, by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
+from mnist_edge.artifact.contract import Task
 from mnist_edge.errors import UserError
+from mnist_edge.training.architectures.cnn import CNN
+from mnist_edge.training.architectures.mlp import MLP
+
+ARCHITECTURES: dict[str, Callable[[Task], nn.Module]] = {"mlp": MLP, "cnn": CNN}
+"""What makes a network for a task, its weights drawn from torch's global generator."""
 
 
-class MLP(nn.Module):
-    """Linear(784, 128) → ReLU → Linear(128, 64) → ReLU → Linear(64, 10): 109,386 parameters."""
-
-    def __init__(self) -> None:
-        """Initialise the weights from torch's global generator, as `nn.Linear` does."""
-        super().__init__()
-        self.flatten = nn.Flatten()
-        self.fc1 = nn.Linear(28 * 28, 128)
-        self.fc2 = nn.Linear(128, 64)
-        self.fc3 = nn.Linear(64, 10)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return logits, float32 `[batch, 10]`, for images, float32 `[batch, 1, 28, 28]` in [0, 1]."""
-        hidden = torch.relu(self.fc1(self.flatten(image)))
-        hidden = torch.relu(self.fc2(hidden))
-        logits: Tensor = self.fc3(hidden)
-        return logits
-
-
-class CNN(nn.Module):
-    """Four convolutions with batch normalisation, two of them halving the picture, then a linear layer.
-
-    51,834 parameters.
-    """
-
-    def __init__(self) -> None:
-        """Initialise the weights from torch's global generator, as torch's layers do."""
-        super().__init__()
-        self.features = nn.Sequential(
-            _convolution(1, 16, kernel=5, stride=2),
-            _convolution(16, 32, kernel=3, stride=1),
-            _convolution(32, 32, kernel=3, stride=1),
-            _convolution(32, 48, kernel=3, stride=2),
-        )
-        self.flatten = nn.Flatten()
-        self.fc = nn.Linear(48 * 7 * 7, 10)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return logits, float32 `[batch, 10]`, for images, float32 `[batch, 1, 28, 28]` in [0, 1]."""
-        logits: Tensor = self.fc(self.flatten(self.features(image)))
-        return logits
-
-
-def _convolution(channels: int, filters: int, kernel: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels, filters, kernel, stride, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(filters),
-        nn.ReLU(),
-    )
-
-
-ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {"mlp": MLP, "cnn": CNN}
-
-
-def build_model(architecture: str, seed: int = 0) -> nn.Module:
+def build_model(architecture: str, task: Task, seed: int = 0) -> nn.Module:
     """Return a model with weights drawn from `seed`; torch's global generator is left as it was.
 
     Raises:
@@ -72,4 +24,21 @@ def build_model(architecture: str, seed: int = 0) -> nn.Module:
         raise UserError(f"unknown architecture {architecture!r}: expected one of {', '.join(ARCHITECTURES)}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return ARCHITECTURES[architecture]()
+        return ARCHITECTURES[architecture](task)
+
+
+def weights_fit(architecture: str, task: Task, weights: Mapping[str, Tensor]) -> bool:
+    """Return whether `weights` have the names, shapes and types of an architecture's `state_dict`.
+
+    The network is made without memory for its weights, so that sizes that a damaged file claims cost nothing.
+
+    Raises:
+        UserError: no architecture has that name.
+    """
+    with torch.device("meta"):
+        expected = build_model(architecture, task).state_dict()
+    return _layout(weights) == _layout(expected)
+
+
+def _layout(weights: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in weights.items()}

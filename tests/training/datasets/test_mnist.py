@@ -9,18 +9,23 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.utils.data import DataLoader
 from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
 from mnist_edge.errors import UserError
-from mnist_edge.training.datasets.mnist import Split, TrainingData, batches, load_test_data
+from mnist_edge.training.datasets.mnist import load_test_data
+from mnist_edge.training.datasets.registry import DATASETS
+from mnist_edge.training.datasets.splits import Split, TrainingData
 from tests.conftest import DATA
 
 
-def test_the_parts_of_mnist(training_data: TrainingData, test_data: Split) -> None:
+def test_the_splits_of_mnist(training_data: TrainingData, test_data: Split) -> None:
+    spec = DATASETS["mnist"]
     parts = training_data.train, training_data.validation, test_data
     assert [len(part) for part in parts] == [55_000, 5_000, 10_000]
+    assert spec.validation_size == 5_000
+    assert spec.task.input.shape == (1, 28, 28)
+    assert spec.task.labels == tuple("0123456789")
     for part in parts:
         assert part.images.shape == (len(part), 1, 28, 28)
         assert part.images.dtype == torch.float32
@@ -38,21 +43,6 @@ def test_pixels_are_those_of_totensor(test_data: Split) -> None:
         image, label = torchvision[index]
         assert torch.equal(test_data[index][0], image)
         assert test_data[index][1] == label
-
-
-def test_batches_come_in_the_order_of_a_plain_dataloader(few: TrainingData) -> None:
-    class OneByOne(Split):
-        __getitems__ = None  # type: ignore[assignment]
-
-    plain = DataLoader(
-        OneByOne(few.train.images, few.train.labels), 32, shuffle=True, generator=torch.Generator().manual_seed(3)
-    )
-    ours = batches(few.train, 32, torch.Generator().manual_seed(3))
-    assert len(plain) == len(ours) == 63
-    for _ in range(2):
-        for (images, labels), (expected_images, expected_labels) in zip(ours, plain, strict=True):
-            assert torch.equal(images, expected_images)
-            assert torch.equal(labels, expected_labels)
 
 
 def test_missing_files_that_cannot_be_downloaded_are_one_line(

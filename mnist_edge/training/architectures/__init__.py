@@ -1,0 +1,1 @@
+"""The networks that can be trained: one file and one entry in the registry for each."""

@@ -1,0 +1,1 @@
+"""The data sets that can be trained on: one file and one entry in the registry for each."""

@@ -1,0 +1,51 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from mnist_edge.errors import UserError
+from mnist_edge.training.datasets.registry import DATASETS
+from mnist_edge.training.datasets.splits import TrainingData
+from mnist_edge.training.recipe import PLAIN, recipe_for
+from mnist_edge.training.tune import SEARCHED, Search, best_recipe, importance, open_study, tune
+
+SEARCH = Search(DATASETS["mnist"].task, "mlp", PLAIN, epochs=1, seed=0)
+
+
+def storage_in(folder: Path) -> str:
+    return f"sqlite:///{folder / 'study.db'}"
+
+
+def test_the_best_trial_becomes_a_recipe(few: TrainingData, tmp_path: Path) -> None:
+    study = open_study(storage_in(tmp_path), "s", SEARCH)
+    tune(study, SEARCH, few, trials=2)
+    best = best_recipe(study, PLAIN)
+    assert {name: getattr(best, name) for name in SEARCHED} == study.best_params
+    assert dataclasses.replace(best, **{name: getattr(PLAIN, name) for name in SEARCHED}) == PLAIN
+    with pytest.raises(UserError, match="2 finished trials do not show what mattered"):
+        importance(study)
+
+
+def test_the_strength_of_the_augmentation_is_searched_too(few: TrainingData, tmp_path: Path) -> None:
+    recipe = recipe_for("robust", "mlp")
+    search = dataclasses.replace(SEARCH, recipe=recipe)
+    study = open_study(storage_in(tmp_path), "s", search)
+    tune(study, search, few, trials=1)
+    assert best_recipe(study, recipe).augmentation == recipe.augmentation.times(study.best_params["strength"])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        dataclasses.replace(SEARCH, task=dataclasses.replace(SEARCH.task, name="other")),
+        dataclasses.replace(SEARCH, architecture="cnn"),
+        dataclasses.replace(SEARCH, recipe=recipe_for("robust", "mlp")),
+        dataclasses.replace(SEARCH, epochs=2),
+    ],
+    ids=["task", "architecture", "recipe", "epochs"],
+)
+def test_a_study_of_another_search_is_refused(other: Search, tmp_path: Path) -> None:
+    open_study(storage_in(tmp_path), "s", SEARCH)
+    open_study(storage_in(tmp_path), "s", dataclasses.replace(SEARCH, seed=1))
+    with pytest.raises(UserError, match="give this one another --study"):
+        open_study(storage_in(tmp_path), "s", other)
