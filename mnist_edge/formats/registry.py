@@ -64,6 +64,16 @@ FORMATS: dict[str, FormatSpec] = {
             run_packages=("torch",),
             run_extra="train",
         ),
+        FormatSpec(
+            name="torch-export",
+            suffix=".pt2",
+            module="mnist_edge.formats.torch_export",
+            schemes=(FLOAT32,),
+            runs_on="PyTorch, in Python (AOTInductor and ExecuTorch start from it)",
+            run_packages=("torch",),
+            run_extra="train",
+            intermediates=False,
+        ),
     )
 }
 """The formats by name."""

@@ -1,0 +1,1 @@
+"""`torch.export` programs, run by PyTorch: the format that follows TorchScript."""
