@@ -50,7 +50,21 @@ def quantize(model: onnx.ModelProto, scheme: Scheme) -> onnx.ModelProto:
     result.CopyFrom(model)
     if scheme.name in _WEIGHT_ONLY_INT8:
         _store_as_int8(result, per_channel=_WEIGHT_ONLY_INT8[scheme.name])
+    elif scheme.quantized:
+        _store_as_half(result)
     return result
+
+
+def _store_as_half(model: onnx.ModelProto) -> None:
+    """Store each weight matrix as float16, with a `Cast` to float32 before its use."""
+    axes = {name for node in model.graph.node for name, _ in _weight_axis(node)}
+    for tensor in [tensor for tensor in model.graph.initializer if tensor.name in axes]:
+        half = onnx.numpy_helper.to_array(tensor).astype(np.float16)
+        name = f"{tensor.name}_half"
+        node = onnx.helper.make_node("Cast", [name], [tensor.name], f"{tensor.name}_cast", to=onnx.TensorProto.FLOAT)
+        model.graph.initializer.remove(tensor)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(half, name))
+        model.graph.node.insert(0, node)
 
 
 def _store_as_int8(model: onnx.ModelProto, *, per_channel: bool) -> None:
