@@ -1,4 +1,4 @@
-"""Measure what the runner's budgets promise, side by side in one run, and print each figure against its bar.
+"""Measure the runner's budgets, side by side in one run, and print each figure beside its limit.
 
 1. Cold: `mnist-edge predict` on one picture as a whole process against `python -c "import onnxruntime, PIL.Image"`, in
    turns: at most 1.25 times the time, and for a 28×28 picture at most 15 MB more memory at its peak.
@@ -23,16 +23,16 @@ from importlib.metadata import requires
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from mnist_edge import Recognizer
 from mnist_edge.formats.onnx.runner import open_session
-from mnist_edge.training.datasets.mnist import load_test_data
+from mnist_edge.training.datasets.registry import load_test_data
+from mnist_edge.types import AnyArray
 
 ROOT = Path(__file__).parent.parent
 COLD_BAR, MEMORY_BAR, WARM_BAR, MANY_BAR, WHEEL_BAR = 1.25, 15.0, 2.0, 4.0, 1_000_000
-RUNNERS_PACKAGES = {"click", "numpy", "onnxruntime", "pillow"}
+RUNNER_PACKAGES = {"click", "numpy", "onnxruntime", "pillow"}
 
 BARE = [sys.executable, "-c", "import onnxruntime, PIL.Image"]
 PREDICT = [str(Path(sys.executable).parent / "mnist-edge"), "predict", "--model", "mlp"]
@@ -57,7 +57,7 @@ CALLS = 300
 
 
 def run(command: Sequence[str]) -> tuple[float, float]:
-    """Return seconds and peak memory in MB of a whole process, with its bytecode cached as an installation has it.
+    """Return seconds and peak memory in MB of a whole process, with its bytecode cached as after an installation.
 
     A small process starts it and measures: Linux counts what the parent held as the child's peak.
     """
@@ -79,10 +79,10 @@ def cold(picture: Path, repeats: int) -> tuple[float, float]:
     return ours[0] / bare[0], ours[1] - bare[1]
 
 
-def warm(array: NDArray[np.generic], repeats: int) -> float:
+def warm(array: AnyArray, repeats: int) -> float:
     """Return how many times as long `Recognizer.predict` takes as `session.run`: the median of `repeats` turns."""
     recognizer = Recognizer("mlp")
-    session = open_session(recognizer.model.data)
+    session = open_session(recognizer.artifact.bundle.data)
     images = (array.astype(np.float32) / (255 if array.dtype == np.uint8 else 1)).reshape(1, 1, 28, 28)
 
     def bare() -> object:
@@ -109,9 +109,9 @@ def many(folder: Path, repeats: int, jobs: int = 1) -> float:
     return statistics.median(run(ours)[0] / run(bare)[0] for _ in range(repeats))
 
 
-def digits(count: int) -> NDArray[np.uint8]:
+def digits(count: int) -> AnyArray:
     """Return the first of MNIST's test images, uint8 `[count, 28, 28]`."""
-    return (load_test_data(ROOT / "data").images[:count, 0] * 255).round().byte().numpy()
+    return (load_test_data("mnist", ROOT / "data").images[:count, 0] * 255).round().byte().numpy()
 
 
 def wheel_size() -> int:
@@ -123,20 +123,20 @@ def wheel_size() -> int:
 
 
 def requirements() -> set[str]:
-    """Return the names of the packages that `pip install mnist-edge` asks for."""
-    wanted = [line for line in requires("mnist-edge") or [] if "extra ==" not in line]
-    return {re.split(r"[^\w.-]", line, maxsplit=1)[0].lower() for line in wanted}
+    """Return the names of the packages that `pip install mnist-edge` requires."""
+    lines = [line for line in requires("mnist-edge") or [] if "extra ==" not in line]
+    return {re.split(r"[^\w.-]", line, maxsplit=1)[0].lower() for line in lines}
 
 
 def main() -> int:
-    """Print the figures; return 1 where a bar is missed."""
+    """Print the figures; return 1 if a limit is exceeded."""
     parser = argparse.ArgumentParser(description="Measure the runner's budgets.")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--pictures", type=int, default=10_000)
     arguments = parser.parse_args()
     missed = False
 
-    def tell(what: str, figure: float, bar: float, unit: str = "×") -> None:
+    def report(what: str, figure: float, bar: float, unit: str = "×") -> None:
         nonlocal missed
         missed |= figure > bar
         print(f"{what:<64}{figure:>10,.2f} {unit:<3} bar {bar:,.2f}{'' if figure <= bar else '  MISSED'}", flush=True)
@@ -150,21 +150,20 @@ def main() -> int:
         small, large = folder / "00000.png", ROOT / "examples" / "seven.png"
         time_small, memory_small = cold(small, arguments.repeats)
         time_large, memory_large = cold(large, arguments.repeats)
-        tell("cold: a 28×28 picture against the imports alone", time_small, COLD_BAR)
-        tell("cold: a 300×260 picture against the imports alone", time_large, COLD_BAR)
-        tell("cold: a 28×28 picture, more memory than the imports alone", memory_small, MEMORY_BAR, "MB")
-        tell("cold: a 300×260 picture, more memory than the imports alone", memory_large, MEMORY_BAR, "MB")
-        first = pixels[0]
-        tell(
+        report("cold: a 28×28 picture against the imports alone", time_small, COLD_BAR)
+        report("cold: a 300×260 picture against the imports alone", time_large, COLD_BAR)
+        report("cold: a 28×28 picture, more memory than the imports alone", memory_small, MEMORY_BAR, "MB")
+        report("cold: a 300×260 picture, more memory than the imports alone", memory_large, MEMORY_BAR, "MB")
+        report(
             "warm: a float32 array against session.run", warm(first / np.float32(255), 10 * arguments.repeats), WARM_BAR
         )
-        tell("warm: a uint8 array against session.run", warm(first, 10 * arguments.repeats), WARM_BAR)
-        tell(f"many: {len(pixels):,} PNG files against decoding them", many(folder, 3), MANY_BAR)
+        report("warm: a uint8 array against session.run", warm(first, 10 * arguments.repeats), WARM_BAR)
+        report(f"many: {len(pixels):,} PNG files against decoding them", many(folder, 3), MANY_BAR)
         print(f"{'many: the same with --jobs 2':<64}{many(folder, 3, jobs=2):>10,.2f} ×")
-    tell("light: the wheel with its models", wheel_size() / 1000, WHEEL_BAR / 1000, "kB")
-    brought = requirements()
-    print(f"light: it asks for {', '.join(sorted(brought))}")
-    return int(missed or brought != RUNNERS_PACKAGES)
+    report("light: the wheel with its models", wheel_size() / 1000, WHEEL_BAR / 1000, "kB")
+    required = requirements()
+    print(f"light: it requires {', '.join(sorted(required))}")
+    return int(missed or required != RUNNER_PACKAGES)
 
 
 if __name__ == "__main__":

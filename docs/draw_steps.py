@@ -1,11 +1,9 @@
-"""Draw the sheets of `pictures.md`: what each step of the preprocessing makes of the examples."""
+"""Draw the sheets of `pictures.md`: what each stage of the preprocessing makes of the examples."""
 
 from pathlib import Path
 
-from PIL import Image
-
-from mnist_edge.runtime.visualize import explain
 from mnist_edge.runtime.recognizer import Recognizer
+from mnist_edge.runtime.visualize import visualize
 
 ROOT = Path(__file__).parent.parent
 SHEETS = {"steps-ruled.png": "nine.jpg", "steps-small.png": "four.jpg", "steps-board.png": "five.png"}
@@ -13,10 +11,9 @@ SHEETS = {"steps-ruled.png": "nine.jpg", "steps-small.png": "four.jpg", "steps-b
 
 def draw() -> None:
     """Write the sheets to `figures/`."""
-    paths = [ROOT / "examples" / name for name in SHEETS.values()]
-    for sheet, path, answer in zip(SHEETS, paths, Recognizer().predict(paths), strict=True):
-        with Image.open(path) as picture:
-            drawn = explain(picture, answer)
+    recognizer = Recognizer()
+    for sheet, name in SHEETS.items():
+        drawn = visualize(recognizer.inspect(ROOT / "examples" / name))
         drawn.quantize(64).save(ROOT / "docs" / "figures" / sheet, optimize=True)
 
 

@@ -1,7 +1,7 @@
 """Draw the pictures of this folder: digits of MNIST's test set as they reach a device, made with no two alike.
 
-`seven.png` is dark ink on grey paper, `five.png` chalk on a board, `two.png` ink on a transparent ground,
-`three.jpg` a photograph taken with the camera on its side, which only its EXIF orientation tells, `nine.jpg` is on
+`seven.png` is dark ink on gray paper, `five.png` chalk on a board, `two.png` ink on a transparent background,
+`three.jpg` a photograph taken with the camera on its side, as only its EXIF orientation shows, `nine.jpg` is on
 ruled paper with a shadow across it, and `four.jpg` small on a large sheet.
 """
 
@@ -13,7 +13,7 @@ from PIL import Image
 from torchvision.datasets import MNIST
 
 HERE = Path(__file__).parent
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 
 def draw() -> None:
@@ -56,17 +56,17 @@ def on_ruled_paper(
     shadow = 1 / (1 + np.exp((columns + 0.6 * rows - 0.6 * size[0]) / (0.04 * size[0])))
     light = (0.9 - 0.3 * shadow) * (1 - np.maximum(0.75 * ink, 0.45 * lines))
     grain = noise.normal(0, 0.012, ink.shape)
-    colours = (light + grain)[..., np.newaxis] * np.array([1.0, 0.97, 0.9])
-    return Image.fromarray((np.clip(colours, 0, 1) * 255).astype(np.uint8))
+    colors = (light + grain)[..., np.newaxis] * np.array([1.0, 0.97, 0.9])
+    return Image.fromarray((np.clip(colors, 0, 1) * 255).astype(np.uint8))
 
 
 def enlarged(digit: NDArray[np.uint8], side: int) -> Image.Image:
-    """Return a 28×28 digit as a grey picture with sides of `side` pixels."""
+    """Return a 28×28 digit as a gray picture with sides of `side` pixels."""
     return Image.fromarray(digit).resize((side, side), Image.Resampling.BICUBIC)
 
 
 def on_paper(
-    digit: NDArray[np.uint8], paper: Colour, ink: Colour, size: tuple[int, int], noise: np.random.Generator
+    digit: NDArray[np.uint8], paper: Color, ink: Color, size: tuple[int, int], noise: np.random.Generator
 ) -> Image.Image:
     """Return a picture of `size` (width, height) with the digit off its middle and the grain of a camera."""
     width, height = size

@@ -1,6 +1,6 @@
 """The proof covers the picture: test images as PNG files give the runner the tensors and labels of the training side.
 
-`training/data.py` reads the published files through torchvision and scales as `ToTensor` does; the runner reads PNG
+The training side reads the published files through torchvision and scales as `ToTensor` does; the runner reads PNG
 files through Pillow and prepares them. Neither knows the other.
 """
 
@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
-from mnist_edge.parity.comparison import in_batches
-from mnist_edge.preprocessing.mnist_v2 import pipeline as image
-from mnist_edge.runtime.builtin_models import BUILT_INS
+from mnist_edge.preprocessing.mnist_v2 import preprocess
+from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
 from mnist_edge.runtime.recognizer import Recognizer, Status
-from mnist_edge.training.datasets.mnist import Split
+from mnist_edge.training.datasets.splits import Split
+from mnist_edge.types import Images
 
 CUT_OFF = (4530, 9300, 9302)
 """Test images that reach over the lower edge: 19 of the box's 20 rows are left."""
@@ -33,9 +32,9 @@ def pictures(test_data: Split, tmp_path_factory: pytest.TempPathFactory) -> list
 
 
 @pytest.fixture(scope="module")
-def prepared(pictures: list[Path]) -> NDArray[np.float32]:
+def prepared(pictures: list[Path]) -> Images:
     """What the runner makes of them, `[10000, 1, 28, 28]`."""
-    return np.concatenate([image.prepare(Image.open(path)) for path in pictures])
+    return np.concatenate([preprocess(Image.open(path)).tensor for path in pictures])
 
 
 def test_the_pictures_hold_the_training_sides_numbers(pictures: list[Path], test_data: Split) -> None:
@@ -45,7 +44,7 @@ def test_the_pictures_hold_the_training_sides_numbers(pictures: list[Path], test
 
 
 @pytest.mark.slow
-def test_the_runner_makes_the_same_tensors_bit_for_bit(prepared: NDArray[np.float32], test_data: Split) -> None:
+def test_the_runner_makes_the_same_tensors_bit_for_bit(prepared: Images, test_data: Split) -> None:
     expected = test_data.images.numpy()
     assert prepared.dtype == expected.dtype
     assert prepared.shape == expected.shape
@@ -59,16 +58,16 @@ def test_a_digit_that_was_cut_off_at_the_lower_edge_passes_too(
     expected = test_data.images[index].numpy()
     rows = np.flatnonzero(expected[0].any(axis=1))
     assert (rows[0], rows[-1]) == (9, 27)
-    assert np.array_equal(image.prepare(Image.open(pictures[index]))[0], expected)
+    assert np.array_equal(preprocess(Image.open(pictures[index])).tensor[0], expected)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BUILT_INS)
+@pytest.mark.parametrize("name", BUILTIN_MODELS)
 def test_the_runner_gives_the_same_labels(name: str, pictures: list[Path], test_data: Split) -> None:
-    recognizer = Recognizer(BUILT_INS[name])
+    recognizer = Recognizer(BUILTIN_MODELS[name])
     answers = recognizer.predict(pictures)
     statuses = [answer.status for answer in answers]
     assert set(statuses) == {Status.OK, Status.UNCERTAIN}
     assert statuses.count(Status.UNCERTAIN) <= 0.02 * len(statuses)
-    expected = in_batches(recognizer.model.predict, test_data.images.numpy(), 1).argmax(axis=1)
+    expected = recognizer.runner.predict_in_batches(test_data.images.numpy(), 1).argmax(axis=1)
     assert [answer.digit for answer in answers] == expected.tolist()

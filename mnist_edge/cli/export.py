@@ -132,7 +132,7 @@ def command(
         click.echo(json.dumps([artifact.to_json() for artifact in artifacts], indent=2))
         return
     for artifact in artifacts:
-        if artifact.candidates:
+        if len(artifact.candidates) > 1:
             print_table(candidate_table(artifact, len(reference.validation)))
     print_table(artifact_table(artifacts))
 

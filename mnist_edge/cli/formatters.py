@@ -1,9 +1,10 @@
-"""Answers as lines on stdout: a table for people, JSON and CSV for programs, or digits alone."""
+"""Answers as lines on stdout: a table for people, JSON and CSV for programs, or labels alone."""
 
 import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -14,17 +15,36 @@ from mnist_edge.runtime.prediction import Prediction, Status
 STDIN = "-"
 """The name of a picture that came on standard input."""
 
-Form = Callable[[Iterable[Prediction], int, int], Iterator[str]]
-"""Answers, how many digits of each to tell, and the width of the longest name → lines."""
-
-NAME_WIDTH = 60
+MAX_NAME_WIDTH = 60
 """Columns that a name takes at most; a longer one pushes its own row to the right."""
 
-BAR = 20
+MIN_LABEL_WIDTH = 5
+"""Columns that a label takes at least: those of its heading."""
+
+BAR_WIDTH = 20
 """Columns of a full bar."""
 
-COLOURS = {Status.OK: "green", Status.UNCERTAIN: "yellow", Status.NO_DIGIT: "red", Status.UNREADABLE: "red"}
+COLORS = {Status.OK: "green", Status.UNCERTAIN: "yellow", Status.NO_DIGIT: "red", Status.UNREADABLE: "red"}
 """Of a row of the table, on a terminal."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the lines depend on besides the answers.
+
+    Attributes:
+        top: how many labels of each answer to print; 0 prints no ranking.
+        name_width: columns of the longest name, 0 where it is not known.
+        labels: of the model's task.
+    """
+
+    top: int
+    name_width: int
+    labels: tuple[str, ...]
+
+
+Formatter = Callable[[Iterable[Prediction], Layout], Iterator[str]]
+"""Answers and layout → lines."""
 
 
 def longest(pictures: Iterable[object]) -> int:
@@ -36,27 +56,30 @@ def _name(answer: Prediction) -> str:
     return STDIN if answer.path is None else shown(answer.path)
 
 
-def table(answers: Iterable[Prediction], top: int, width: int) -> Iterator[str]:
+def table(answers: Iterable[Prediction], layout: Layout) -> Iterator[str]:
     """Yield a header and a row for each answer."""
-    width = min(max(width, len("picture")), NAME_WIDTH)
+    name_width = min(max(layout.name_width, len("picture")), MAX_NAME_WIDTH)
+    label_width = max(MIN_LABEL_WIDTH, *map(len, layout.labels))
+    heading = "digit" if all(label.isdecimal() for label in layout.labels) else "label"
     block = _block()
-    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")  # https://no-color.org
-    yield f"{'picture':<{width}}  digit  confidence"
+    colored = sys.stdout.isatty() and not os.environ.get("NO_COLOR")  # https://no-color.org
+    yield f"{'picture':<{name_width}}  {heading:>{label_width}}  confidence"
     for answer in answers:
-        name = f"{_name(answer):<{width}}"
-        figures = _figures(answer, top, block)
-        yield f"{name}  " + (click.style(figures, fg=COLOURS[answer.status]) if coloured else figures)
+        name = f"{_name(answer):<{name_width}}"
+        figures = _figures(answer, layout.top, label_width, block)
+        yield f"{name}  " + (click.style(figures, fg=COLORS[answer.status]) if colored else figures)
 
 
-def _figures(answer: Prediction, top: int, block: str) -> str:
+def _figures(answer: Prediction, top: int, label_width: int, block: str) -> str:
     """Return what a row says about its picture."""
-    if answer.digit is None or answer.confidence is None:
-        return f"{'–' if block == '█' else '-':>5}  {'':>10}  {answer.status.replace('_', ' ')}"
-    cells = [f"{answer.digit:>5}", f"{answer.confidence:>10.1%}", f"{block * round(answer.confidence * BAR):<{BAR}}"]
+    if answer.label is None or answer.confidence is None:
+        return f"{'–' if block == '█' else '-':>{label_width}}  {'':>10}  {answer.status.replace('_', ' ')}"
+    bar = block * round(answer.confidence * BAR_WIDTH)
+    cells = [f"{answer.label:>{label_width}}", f"{answer.confidence:>10.1%}", f"{bar:<{BAR_WIDTH}}"]
     if answer.status is not Status.OK:
         cells.append(answer.status.value)
     if top > 1:
-        cells.append("then " + ", ".join(f"{digit} ({share:.1%})" for digit, share in answer.top(top)[1:]))
+        cells.append("then " + ", ".join(f"{label} ({share:.1%})" for label, share in answer.top(top)[1:]))
     return "  ".join(cells).rstrip()
 
 
@@ -69,28 +92,37 @@ def _block() -> str:
     return "█"
 
 
-def json_list(answers: Iterable[Prediction], top: int, _: int) -> Iterator[str]:
+def json_list(answers: Iterable[Prediction], layout: Layout) -> Iterator[str]:
     """Yield one list of objects."""
-    yield json.dumps([_object(answer, top) for answer in answers], indent=2)
+    yield json.dumps([_object(answer, layout.top) for answer in answers], indent=2)
 
 
-def json_lines(answers: Iterable[Prediction], top: int, _: int) -> Iterator[str]:
+def json_lines(answers: Iterable[Prediction], layout: Layout) -> Iterator[str]:
     """Yield an object for each answer."""
     for answer in answers:
-        yield json.dumps(_object(answer, top))
+        yield json.dumps(_object(answer, layout.top))
 
 
 def _object(answer: Prediction, top: int) -> dict[str, Any]:
-    ranked = [{"digit": digit, "confidence": share} for digit, share in answer.top(top)]
-    return answer.to_json() | {"path": STDIN if answer.path is None else answer.path} | ({"top": ranked} if top else {})
+    fields = answer.to_json() | {"path": STDIN if answer.path is None else answer.path}
+    if top:
+        fields["top"] = [
+            {"label": label, "digit": _digit(answer, label), "confidence": share} for label, share in answer.top(top)
+        ]
+    return fields
 
 
-def csv_rows(answers: Iterable[Prediction], top: int, _: int) -> Iterator[str]:
-    """Yield a header and a row for each answer, by RFC 4180 but for the line ends."""
+def _digit(answer: Prediction, label: str) -> int | None:
+    """Return a label of an answer's ranking as a number, where the answer itself is one."""
+    return None if answer.digit is None else int(label)
+
+
+def csv_rows(answers: Iterable[Prediction], layout: Layout) -> Iterator[str]:
+    """Yield a header and a row for each answer, as RFC 4180 has them, except for the line ends."""
     import csv
     import io
 
-    more = [f"{name}_{rank}" for rank in range(2, top + 1) for name in ("digit", "confidence")]
+    more = [f"{name}_{rank}" for rank in range(2, layout.top + 1) for name in ("label", "digit", "confidence")]
     line = io.StringIO()
     writer = csv.writer(line, lineterminator="")
 
@@ -100,32 +132,25 @@ def csv_rows(answers: Iterable[Prediction], top: int, _: int) -> Iterator[str]:
         writer.writerow(row)
         return line.getvalue()
 
-    yield written(["path", "status", "digit", "confidence", "model", *more])
+    yield written(["path", "status", "label", "digit", "confidence", "model", *more])
     for answer in answers:
-        further: list[object] = [value for pair in answer.top(top)[1:] for value in pair]
-        yield written(
-            [
-                _name(answer),
-                answer.status.value,
-                answer.digit,
-                answer.confidence,
-                answer.model,
-                *(further or [None] * len(more)),
-            ]
-        )
+        row = [_name(answer), answer.status.value, answer.label, answer.digit, answer.confidence, answer.model]
+        ranked = answer.top(layout.top)[1:]
+        further = [value for label, share in ranked for value in (label, _digit(answer, label), share)]
+        yield written([*row, *(further or [None] * len(more))])
 
 
-def digits(answers: Iterable[Prediction], _top: int, _: int) -> Iterator[str]:
-    """Yield a line with the digit for each answer, or `-` where there is none."""
+def digits(answers: Iterable[Prediction], _: Layout) -> Iterator[str]:
+    """Yield a line with the label for each answer, or `-` where there is none."""
     for answer in answers:
-        yield "-" if answer.digit is None else str(answer.digit)
+        yield "-" if answer.label is None else answer.label
 
 
-FORMS: dict[str, Form] = {
+FORMATTERS: dict[str, Formatter] = {
     "table": table,
     "json": json_list,
     "jsonl": json_lines,
     "csv": csv_rows,
-    "quiet": digits,
+    "digits": digits,
 }
-"""The ways in which `predict` tells its answers."""
+"""The values of `--format`."""

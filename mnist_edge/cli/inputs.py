@@ -1,4 +1,4 @@
-"""Which pictures a command line means: files, folders, patterns, lists of names, standard input."""
+"""The pictures that a command line names: files, folders, patterns, lists of names, standard input."""
 
 import os
 import sys
@@ -8,6 +8,8 @@ from io import BufferedReader
 from typing import cast
 
 import click
+
+from mnist_edge.errors import UserError
 
 
 def expand(arguments: Iterable[str], recursive: bool) -> Iterator[str]:
@@ -45,7 +47,7 @@ def _matching(pattern: str) -> list[str]:
 
 
 def _folder(folder: str, recursive: bool) -> Iterator[str]:
-    from mnist_edge.preprocessing.decode import SUFFIXES
+    from mnist_edge.preprocessing.picture_formats import SUFFIXES
 
     for parent, folders, files in os.walk(folder):
         folders.sort()
@@ -59,13 +61,11 @@ def _folder(folder: str, recursive: bool) -> Iterator[str]:
 def listed(file: str | None, null: bool) -> Iterator[str]:
     """Yield the names in a file, or on standard input where that is None, each as soon as it has come.
 
-    Names end with a newline, or with a NUL where `null`; empty ones are passed over. They may be any bytes.
+    Names end with a newline, or with a NUL where `null`; empty ones are skipped. They may be any bytes.
 
     Raises:
         UserError: the file can't be read.
     """
-    from mnist_edge.errors import UserError
-
     end = b"\0" if null else b"\n"
     try:
         with nullcontext(_stdin()) if file is None else open(file, "rb") as stream:  # noqa: PTH123
@@ -89,9 +89,9 @@ def standard_input() -> bytes:
     Raises:
         click.UsageError: it is a terminal, or closed.
     """
-    from mnist_edge.preprocessing.bounded_read import MAX_FILE
+    from mnist_edge.preprocessing.bounded_read import MAX_FILE_BYTES
 
-    return _stdin().read(MAX_FILE + 1)
+    return _stdin().read(MAX_FILE_BYTES + 1)
 
 
 def _stdin() -> BufferedReader:

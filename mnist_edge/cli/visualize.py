@@ -6,30 +6,23 @@ from pathlib import Path
 import click
 
 from mnist_edge.atomic import atomic_write
-from mnist_edge.runtime.visualize import explain, preview
-from mnist_edge.preprocessing.mnist_v2.pipeline import NoDigitError, PictureError, prepare
-from mnist_edge.runtime.parallel import Item
-from mnist_edge.runtime.recognizer import Recognizer, open_picture
+from mnist_edge.runtime.recognizer import Inspection
+from mnist_edge.runtime.visualize import preview, visualize
 
 
-def draw(recognizer: Recognizer, picture: Item, target: Path) -> None:
-    """Draw the steps of reading a picture to a PNG file; none where there is no answer.
+def draw(inspection: Inspection, target: Path) -> None:
+    """Draw what was seen in a picture to a PNG file; nothing where there is no answer, whose message says why.
 
     Raises:
         UserError: the file can't be written.
     """
-    data = io.BytesIO()
-    try:
-        opened = open_picture(picture)
-        explain(opened, recognizer.predict(opened)).save(data, "PNG")
-    except (PictureError, NoDigitError):
-        return  # its answer says why
-    atomic_write(target, data.getvalue())
+    if inspection.preprocessing is not None:
+        data = io.BytesIO()
+        visualize(inspection).save(data, "PNG")
+        atomic_write(target, data.getvalue())
 
 
-def show(picture: Item) -> None:
-    """Show on stderr the 28×28 pixels that the model sees of a picture, where it sees any."""
-    try:
-        click.echo(preview(prepare(open_picture(picture))), err=True)
-    except (PictureError, NoDigitError):
-        return  # its answer says why
+def show_input(inspection: Inspection) -> None:
+    """Show on stderr the pixels that the model was given, where it was given any."""
+    if inspection.preprocessing is not None:
+        click.echo(preview(inspection.preprocessing.tensor), err=True)

@@ -1,23 +1,23 @@
-"""Reading a file that may be anything: a pipe that nobody writes to, a device without an end, a link to itself."""
+"""Reading of a file that may be anything: a pipe that nobody writes to, a device without an end, a link to itself."""
 
 import errno
 import os
 import stat
 
-from mnist_edge.preprocessing.mnist_v2.pipeline import PictureError
+from mnist_edge.errors import PictureError
 
-MAX_FILE = 32 << 20
+MAX_FILE_BYTES = 32 << 20
 """Most bytes of a picture file."""
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
-    """Return the content of a regular file of at most `MAX_FILE` bytes, without ever waiting for one to be written.
+    """Return the content of a regular file of at most `MAX_FILE_BYTES`, without ever waiting for one to be written.
 
     Raises:
         PictureError: it is missing, unreadable, too large, or a folder, pipe, socket or device.
     """
     try:
-        _check_kind(os.stat(path))  # noqa: PTH116 - names are no Path here, which costs more than the call
+        _check_kind(os.stat(path))  # noqa: PTH116 - names are not a Path here, which costs more than the call
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         try:
             size = _check_kind(os.fstat(descriptor))  # again: the name may stand for another file by now
@@ -26,8 +26,6 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
             os.close(descriptor)
     except OSError as error:
         raise PictureError(error.strerror or str(error)) from error
-    except PictureError:
-        raise
     except ValueError as error:  # a NUL in the name
         raise PictureError(f"impossible file name: {error}") from error
 
@@ -46,13 +44,13 @@ def _check_kind(status: os.stat_result) -> int:
 
 
 def check_length(length: int) -> None:
-    """Refuse a file of more than `MAX_FILE` bytes.
+    """Refuse a file of more than `MAX_FILE_BYTES` bytes.
 
     Raises:
         PictureError: it is one.
     """
-    if length > MAX_FILE:
-        raise PictureError(f"it is too large: more than {MAX_FILE >> 20} MB")
+    if length > MAX_FILE_BYTES:
+        raise PictureError(f"it is too large: more than {MAX_FILE_BYTES >> 20} MB")
 
 
 def _read_all(descriptor: int, size: int) -> bytes:
@@ -61,7 +59,7 @@ def _read_all(descriptor: int, size: int) -> bytes:
     if len(data) == size:
         return data
     parts = [data]
-    while parts[-1] and sum(map(len, parts)) <= MAX_FILE:
+    while parts[-1] and sum(map(len, parts)) <= MAX_FILE_BYTES:
         parts.append(os.read(descriptor, 1 << 20))
     data = b"".join(parts)
     check_length(len(data))

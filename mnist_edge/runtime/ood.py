@@ -1,15 +1,21 @@
-"""Is it a digit at all? The model answers anything with one of ten digits; its logits tell how much it found of any."""
+"""Out-of-distribution score: a model answers anything with one of its labels; its logits show how far to believe it."""
 
 import math
 
 import numpy as np
-from numpy.typing import NDArray
+
+from mnist_edge.types import Logits
 
 
-def evidence(logits: NDArray[np.float32], temperature: float = 1.0) -> float:
-    """Return how much of a digit the model found: the free energy log Σ exp(logit / temperature), the sign turned.
+def energy_score(logits: Logits, temperature: float = 1.0) -> float:
+    """Return log Σ exp(logit / temperature): the higher, the more the image is like those that the model knows.
 
-    Liu, Wang, Owens and Li: *Energy-based Out-of-distribution Detection* (2020). `logits` are float32 `[10]`.
+    It is -E / temperature, where E is the free energy of Liu, Wang, Owens and Li: *Energy-based Out-of-distribution
+    Detection* (2020).
+
+    Args:
+        logits: of one image, float32 `[classes]`.
+        temperature: by which the logits are divided.
     """
     scaled = logits.astype(np.float64) / temperature
     highest = float(scaled.max())

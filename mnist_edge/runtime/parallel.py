@@ -1,4 +1,4 @@
-"""Reading pictures in several processes, with the answers in order."""
+"""Predictions by several processes, in order."""
 
 import signal
 from collections import deque
@@ -12,19 +12,19 @@ from mnist_edge.errors import UserError
 from mnist_edge.runtime.prediction import Prediction
 from mnist_edge.runtime.recognizer import Recognizer
 
-CHUNK = 64
+CHUNK_PICTURES = 64
 """Pictures that a process takes at once."""
 
-AHEAD = 4
+CHUNKS_AHEAD = 4
 """Chunks for each process that are handed out before the first of them is waited for."""
 
-Item = str | bytes
+FileSource = str | bytes
 """A picture that can be sent to another process: a path, or the content of a file."""
 
 _recognizers: list[Recognizer] = []  # of a worker process, filled once when it starts
 
 
-def stream(recognizer: Recognizer, pictures: Iterable[Item], jobs: int) -> Iterator[Prediction]:
+def stream(recognizer: Recognizer, pictures: Iterable[FileSource], jobs: int) -> Iterator[Prediction]:
     """Yield the answer to each picture, in order, as `Recognizer.stream` does, by `jobs` processes.
 
     The processes are spawned, so that they share nothing with this one.
@@ -36,14 +36,14 @@ def stream(recognizer: Recognizer, pictures: Iterable[Item], jobs: int) -> Itera
     remaining = iter(pictures)
     with ProcessPoolExecutor(jobs, get_context("spawn"), _start, (recognizer,)) as pool:
         try:
-            while chunk := list(islice(remaining, CHUNK)):
+            while chunk := list(islice(remaining, CHUNK_PICTURES)):
                 pending.append(pool.submit(_read, chunk))
-                if len(pending) >= AHEAD * jobs:
+                if len(pending) >= CHUNKS_AHEAD * jobs:
                     yield from pending.popleft().result()
             while pending:
                 yield from pending.popleft().result()
         except BrokenProcessPool as error:
-            raise UserError("a process that read pictures was killed; --jobs 1 needs least memory") from error
+            raise UserError("a process that read pictures was killed: --jobs 1 needs the least memory") from error
         finally:
             for future in pending:
                 future.cancel()
@@ -54,5 +54,5 @@ def _start(recognizer: Recognizer) -> None:
     _recognizers.append(recognizer)
 
 
-def _read(pictures: list[Item]) -> list[Prediction]:
+def _read(pictures: list[FileSource]) -> list[Prediction]:
     return _recognizers[0].predict(pictures)

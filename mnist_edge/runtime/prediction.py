@@ -22,31 +22,39 @@ class Prediction:
     Attributes:
         path: the picture's file, or None where it came as bytes, picture or array.
         status: whether there is an answer, and whether it can be relied on.
-        digit: the label with the greatest probability, or None without an answer.
-        confidence: its probability in [0, 1], or None.
-        probabilities: of the digits 0..9, adding up to 1, or empty.
+        label: the most probable label of the model's task, or None without an answer.
+        digit: the label as a number where all labels of the task are digits; else None, and None without an answer.
+        confidence: probability of the label, in [0, 1], or None without an answer.
+        probabilities: of each of `labels`, adding up to 1; empty without an answer.
+        labels: of the model's task.
         model: file name of the model.
-        message: what was wrong, empty where nothing was.
+        message: what was wrong; empty where nothing was.
     """
 
     path: str | None
     status: Status
+    label: str | None
     digit: int | None
     confidence: float | None
     probabilities: tuple[float, ...]
+    labels: tuple[str, ...]
     model: str
     message: str = ""
 
-    def top(self, count: int) -> list[tuple[int, float]]:
-        """Return the `count` likeliest digits with their probabilities, the likeliest first; none without an answer."""
-        ranked = sorted(enumerate(self.probabilities), key=lambda pair: -pair[1])
+    def top(self, count: int) -> list[tuple[str, float]]:
+        """Return the `count` most probable labels with their probabilities, the most probable first.
+
+        There are none without an answer, and at most as many as the task has labels.
+        """
+        ranked = sorted(zip(self.labels, self.probabilities, strict=False), key=lambda pair: -pair[1])
         return ranked[:count]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the answer as JSON types; the message is for people and not in it."""
+        """Return the answer as JSON types, without the message, which is for people, and the labels of the task."""
         return {
             "path": self.path,
             "status": self.status.value,
+            "label": self.label,
             "digit": self.digit,
             "confidence": self.confidence,
             "probabilities": list(self.probabilities),
@@ -54,11 +62,18 @@ class Prediction:
         }
 
 
-def score(logits: list[float], temperature: float) -> tuple[int, tuple[float, ...], float]:
-    """Return which logit is the greatest, the probabilities (softmax), and the evidence for any digit at all.
+def digits_of(labels: tuple[str, ...]) -> tuple[int | None, ...]:
+    """Return labels as numbers where each of them is written in digits, else None for each."""
+    if all(label.isascii() and label.isdecimal() for label in labels):
+        return tuple(int(label) for label in labels)
+    return (None,) * len(labels)
 
-    The evidence is log Σ exp(logit / temperature); see `mnist_edge.runtime.ood`. The logits are divided by the
-    temperature before all else. In plain Python, which for ten numbers is quicker than numpy.
+
+def score(logits: list[float], temperature: float) -> tuple[int, tuple[float, ...], float]:
+    """Return the index of the greatest logit, the probabilities (softmax), and the energy score.
+
+    The energy score is log Σ exp(logit / temperature); see `mnist_edge.runtime.ood`. The logits are divided by the
+    temperature first. In plain Python, which for ten numbers is faster than numpy.
     """
     highest = max(logits)
     weights = [exp((logit - highest) / temperature) for logit in logits]

@@ -1,75 +1,107 @@
-"""The runner: pictures in, answers out."""
+"""Pictures in, answers out: preprocessing and an artifact's runner, as the artifact's contract joins them."""
 
-import io
+import dataclasses
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Self, TypeVar, overload
+from typing import Any, Self, TypeVar, overload
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from mnist_edge.preprocessing.mnist_v2 import pipeline as image
-from mnist_edge.preprocessing.array_input import as_input, from_array
-from mnist_edge.runtime.builtin_models import BUILT_IN, BUILT_INS
-from mnist_edge.preprocessing.decode import decode, load
-from mnist_edge.preprocessing.mnist_v2.size_normalization import FIELD
-from mnist_edge.runtime.prediction import Prediction, Status, score
-from mnist_edge.preprocessing.bounded_read import MAX_FILE
-from mnist_edge.formats.onnx.runner import Model, load_model, open_model
+from mnist_edge.artifact.bundle import Bundle
+from mnist_edge.artifact.contract import Task
+from mnist_edge.errors import NoDigitError, PictureError, UserError
+from mnist_edge.formats.base import ArtifactFile, Runner
+from mnist_edge.formats.registry import FORMATS, open_artifact, read_artifact
+from mnist_edge.preprocessing.registry import PREPROCESSINGS, Preprocessing, load_preprocessing
+from mnist_edge.preprocessing.result import PreprocessingResult, Stage
+from mnist_edge.runtime.builtin_models import BUILTIN_MODELS, DEFAULT_MODEL
+from mnist_edge.runtime.pictures import Source, open_picture, path_of
+from mnist_edge.runtime.prediction import Prediction, Status, digits_of, score
+from mnist_edge.types import Images, Predict
 
-__all__ = ["Prediction", "Recognizer", "Source", "Status"]
-
-Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | NDArray[Any]
-"""A picture: path, content of a file, file object, Pillow image, or array (see `mnist_edge.preprocessing.array_input`)."""
+__all__ = ["Inspection", "Prediction", "Recognizer", "Source", "Status"]
 
 AnySource = TypeVar("AnySource", bound=Source)
 
 _OK = Status.OK  # an attribute of an enumeration costs more than a global name
 
 
-class Recognizer:
-    """An exported ONNX model and the contract it is run by.
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """What was seen in one picture.
 
-    Each picture is a batch of its own, since the answer of a dynamically quantised model depends on its batch.
-
-    Any number of threads may use one recognizer at once. It can be pickled, with the model in it, so that
-    multiprocessing, Ray or Spark can send it to other processes and machines.
+    Attributes:
+        picture: as it was decoded, or None where it can't be read.
+        preprocessing: what each stage made of it, or None where it can't be read or holds no digit.
+        prediction: the answer.
     """
 
-    def __init__(self, model: str | os.PathLike[str] = BUILT_IN, *, min_confidence: float | None = None) -> None:
+    picture: Image.Image | None
+    preprocessing: PreprocessingResult | None
+    prediction: Prediction
+
+
+class Recognizer:
+    """An exported artifact of any format, open, with the preprocessing that its contract asks for.
+
+    Each picture is a batch of its own, since the answer of a dynamically quantized model depends on its batch.
+
+    Any number of threads may use one recognizer at once. It can be pickled, with the artifact in it, so that
+    multiprocessing, Ray or Spark can send it to other processes and machines.
+
+    Attributes:
+        artifact: the file as it was read.
+        runner: the same, open in its own runtime.
+        min_confidence: as it was given.
+    """
+
+    artifact: ArtifactFile
+    runner: Runner
+    min_confidence: float | None
+
+    def __init__(self, model: str | os.PathLike[str] = DEFAULT_MODEL, *, min_confidence: float | None = None) -> None:
         """Open a model.
 
         Args:
-            model: an exported ONNX file, or the name of a built-in model, `mlp` or `cnn`.
+            model: an exported artifact, or the name of a built-in model, `mlp` or `cnn`.
             min_confidence: an answer with less confidence, in [0, 1], is `uncertain`; None leaves that to what was
                 calibrated with the model.
 
         Raises:
-            UserError: the file can't be used; the message says why.
+            UserError: the artifact can't be used; the message says why.
             ValueError: `min_confidence` is outside [0, 1].
         """
-        self._prepare(open_model(BUILT_INS.get(os.fspath(model), Path(model))), min_confidence)
+        self._open(read_artifact(BUILTIN_MODELS.get(os.fspath(model), Path(model))), min_confidence)
 
-    def _prepare(self, model: Model, min_confidence: float | None) -> None:
+    def _open(self, artifact: ArtifactFile, min_confidence: float | None) -> None:
         if min_confidence is not None and not 0 <= min_confidence <= 1:
             raise ValueError(f"min_confidence is {min_confidence}, expected a number in [0, 1]")
-        self.model = model
-        self.min_confidence = min_confidence
-        self._run, self._name = model.predict, model.path.name
-        self._temperature, self._certainty = model.contract.temperature, model.contract.certainty
-        self._digits = [int(label) for label in model.contract.labels]
+        self.artifact, self.runner, self.min_confidence = artifact, open_artifact(artifact), min_confidence
+        contract = self.runner.contract
+        try:
+            preprocessing = _preprocessing_for(contract.task)
+        except UserError as error:
+            self.runner.close()
+            raise UserError(f"cannot use {artifact.path}: {error}") from error
+        self._preprocess, self._as_model_input = preprocessing.preprocess, preprocessing.as_model_input
+        self._predict = _at_batch_one(self.runner.predict, contract.batch)
+        self._name = artifact.path.name
+        self._temperature, self._energy_threshold = contract.temperature, contract.energy_threshold
+        self._labels, self._digits = contract.task.labels, digits_of(contract.task.labels)
 
     @classmethod
-    def _restore(cls, path: Path, data: bytes, min_confidence: float | None) -> Self:
+    def _restore(cls, path: Path, format: str, bundle: Bundle, min_confidence: float | None) -> Self:
         recognizer = cls.__new__(cls)
-        recognizer._prepare(load_model(path, data), min_confidence)
+        recognizer._open(ArtifactFile(path, FORMATS[format], bundle), min_confidence)
         return recognizer
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the model's bytes, which its session can be made of again."""
-        return type(self)._restore, (self.model.path, self.model.data, self.min_confidence)
+        """Pickle the artifact's bytes, from which its runner can be opened again."""
+        artifact = self.artifact
+        return type(self)._restore, (artifact.path, artifact.spec.name, artifact.bundle, self.min_confidence)
 
     @overload
     def predict(self, pictures: Source) -> Prediction: ...
@@ -81,92 +113,91 @@ class Recognizer:
         A picture that can't be read costs only its own answer, whose status says so.
 
         Raises:
-            TypeError: something is no picture at all.
-            ValueError: an array has a shape, dtype or range that is no picture's.
+            TypeError: something is not a picture in any form.
+            ValueError: an array has a shape, dtype or range that a picture can't have.
         """
         if isinstance(pictures, (list, tuple)):
             return [self._answer(picture) for picture in pictures]
         return self._answer(pictures)
 
     def stream(self, pictures: Iterable[Source]) -> Iterator[Prediction]:
-        """Yield the answer to each picture as soon as it is known, in order; otherwise as `predict`."""
+        """Yield the answer to each picture as soon as it is known, in order; raises as `predict` does."""
         return map(self._answer, pictures)
 
-    def _answer(self, picture: Source) -> Prediction:
+    def inspect(self, picture: Source) -> Inspection:
+        """Return the answer to a picture with what was seen in it; raises as `predict` does.
+
+        The picture is decoded and prepared once.
+        """
+        opened = None
         try:
-            images, rivals = _input(picture)
-        except image.PictureError as error:
-            return self._failure(picture, Status.UNREADABLE, error)
-        except image.NoDigitError as error:
-            return self._failure(picture, Status.NO_DIGIT, error)
-        best, probabilities, evidence = score(self._run(images)[0].tolist(), self._temperature)
+            opened = open_picture(picture)
+            ready = self._as_model_input(picture) if isinstance(picture, np.ndarray) else None
+            seen = self._preprocess(opened) if ready is None else PreprocessingResult((_as_stage(ready),))
+        except (PictureError, NoDigitError) as error:
+            return Inspection(opened, None, self._failure(picture, error))
+        return Inspection(opened, seen, self._classify(picture, seen.tensor, seen.other_digits))
+
+    def _answer(self, picture: Source) -> Prediction:
+        if isinstance(picture, np.ndarray):
+            ready = self._as_model_input(picture)
+            if ready is not None:
+                return self._classify(picture, ready, 0)
+        try:
+            seen = self._preprocess(open_picture(picture))
+        except (PictureError, NoDigitError) as error:
+            return self._failure(picture, error)
+        return self._classify(picture, seen.tensor, seen.other_digits)
+
+    def _classify(self, picture: Source, images: Images, other_digits: int) -> Prediction:
+        """Return the answer to a picture that was prepared, float32 `[1, channels, height, width]`."""
+        best, probabilities, energy = score(self._predict(images)[0].tolist(), self._temperature)
         confidence = probabilities[best]
         if self.min_confidence is None:
-            sure = evidence >= self._certainty and not rivals
+            reliable = energy >= self._energy_threshold and not other_digits
         else:
-            sure = confidence >= self.min_confidence
+            reliable = confidence >= self.min_confidence
         return Prediction(
-            _path(picture),
-            _OK if sure else Status.UNCERTAIN,
+            path_of(picture),
+            _OK if reliable else Status.UNCERTAIN,
+            self._labels[best],
             self._digits[best],
             confidence,
             probabilities,
+            self._labels,
             self._name,
         )
 
-    def _failure(self, picture: Source, status: Status, error: Exception) -> Prediction:
-        return Prediction(_path(picture), status, None, None, (), self._name, str(error))
+    def _failure(self, picture: Source, error: PictureError | NoDigitError) -> Prediction:
+        status = Status.NO_DIGIT if isinstance(error, NoDigitError) else Status.UNREADABLE
+        return Prediction(path_of(picture), status, None, None, None, (), self._labels, self._name, str(error))
 
 
-def _input(picture: Source) -> tuple[NDArray[np.float32], int]:
-    """Return a picture as the model's input, float32 `[1, 1, 28, 28]`, and what rivals its digit has."""
-    if isinstance(picture, np.ndarray):
-        images = as_input(picture)
-    else:
-        picture = open_picture(picture)
-        images = as_input(np.asarray(picture)) if _like_mnist(picture) else None
-    if images is not None:
-        return images, 0
-    seen = image.see(open_picture(picture))
-    return seen.tensor, seen.rivals
-
-
-def _like_mnist(picture: Image.Image) -> bool:
-    """Say whether a picture may be one of MNIST's, which need no preparation."""
-    return picture.size == (FIELD, FIELD) and picture.mode == "L" and not picture.info
-
-
-def open_picture(picture: Source) -> Image.Image:
-    """Return a picture that came in any form as a Pillow image.
+def _preprocessing_for(task: Task) -> Preprocessing:
+    """Return what a task's contract asks for.
 
     Raises:
-        PictureError: it can't be read.
-        TypeError: it is no picture at all.
-        ValueError: an array has a shape, dtype or range that is no picture's.
+        UserError: it is not known here, or gives another input than the contract's.
     """
-    match picture:
-        case str() | os.PathLike():
-            return load(picture)
-        case bytes() | bytearray() | memoryview():
-            return decode(bytes(picture))
-        case Image.Image():
-            return picture
-        case np.ndarray():
-            return from_array(picture)
-    if isinstance(picture, io.TextIOBase):
-        raise TypeError("the file is open as text, expected mode 'rb'")
-    if not hasattr(picture, "read"):
-        raise TypeError(
-            f"{type(picture).__name__} is no picture: expected a path, bytes, binary file, Pillow image or array"
+    if task.preprocessing not in PREPROCESSINGS:
+        raise UserError(
+            f"its contract asks for preprocessing {task.preprocessing!r}, this runner gives "
+            f"{' or '.join(map(repr, PREPROCESSINGS))}"
         )
-    data = picture.read(MAX_FILE + 1)
-    if not isinstance(data, bytes):
-        raise TypeError("the file is open as text, expected mode 'rb'")
-    return decode(data)
+    preprocessing = load_preprocessing(task.preprocessing)
+    for field in dataclasses.fields(task.input):
+        asked, given = getattr(task.input, field.name), getattr(preprocessing.OUTPUT, field.name)
+        if asked != given:
+            raise UserError(f"its contract asks for input {field.name} {asked!r}, this runner gives {given!r}")
+    return preprocessing
 
 
-def _path(picture: object) -> str | None:
-    """Return the path of a picture that was given as one."""
-    if isinstance(picture, (np.ndarray, bytes)) or not isinstance(picture, (str, os.PathLike)):
-        return None  # the first test spares arrays the second, which is slow
-    return os.fspath(picture)
+def _at_batch_one(predict: Predict, batch: int | None) -> Predict:
+    """Return a function that takes one image, for an artifact that takes `batch` of them, or any number."""
+    if batch is None or batch == 1:
+        return predict
+    return lambda images: predict(np.repeat(images, batch, axis=0))[:1]
+
+
+def _as_stage(images: Images) -> Stage:
+    return Stage("model input", images[0, 0])

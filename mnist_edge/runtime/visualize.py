@@ -1,93 +1,106 @@
-"""How a picture was read, for people: every step as a sheet of pictures, and the model's 28×28 pixels as text."""
+"""How a picture was read, for people: every stage on a sheet of pictures, and the model's input as text."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from mnist_edge.preprocessing.mnist_v2.grayscale import upright
-from mnist_edge.preprocessing.mnist_v2.pipeline import Step, steps
+from mnist_edge.preprocessing.orientation import apply_exif_orientation
 
 if TYPE_CHECKING:
-    from mnist_edge.runtime.recognizer import Prediction
+    from mnist_edge.preprocessing.result import Stage
+    from mnist_edge.runtime.prediction import Prediction
+    from mnist_edge.runtime.recognizer import Inspection
+    from mnist_edge.types import GrayImage, Images
 
-TILE = 224
-"""Side of each step's picture on the sheet in pixels: eight times the model's input."""
+TILE_SIDE = 224
+"""Side of each stage's picture on the sheet in pixels: eight times the side of a 28×28 input."""
 
-GAP, CAPTION = 12, 24
+GAP, CAPTION_HEIGHT = 12, 24
+"""Pixels between tiles, and of a line of text."""
 
-_ENOUGH = 4 * TILE
-"""A picture with more pixels on its longer side is reduced before anything else is made of it."""
+MAX_SHOWN_SIDE = 4 * TILE_SIDE
+"""A picture with more pixels on its longer side is reduced before it is converted."""
 
-_REDUCIBLE = {"L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "I", "F"}
+REDUCIBLE_MODES = {"L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "I", "F"}
 """Modes whose pixels Pillow can average."""
 
-PAPER, TEXT, EDGE = "white", "black", "silver"
+PAPER_COLOR, TEXT_COLOR, EDGE_COLOR = "white", "black", "silver"
 
 
-def explain(picture: Image.Image, prediction: "Prediction | None") -> Image.Image:
-    """Return a sheet that shows the picture, what each step made of it, what the model saw, and its answer.
+def visualize(inspection: "Inspection") -> Image.Image:
+    """Return a sheet that shows a picture, what each stage made of it, what the model was given, and the answer.
 
     Raises:
-        NoDigitError: the picture holds no ink.
-        PictureError: its colours can't be understood.
+        ValueError: the picture could not be read, or holds no digit.
     """
-    shown = upright(picture)
-    if max(shown.size) > _ENOUGH:
-        shown = (
-            shown.reduce(-(-max(shown.size) // _ENOUGH))
-            if shown.mode in _REDUCIBLE
-            else shown.resize(_size(shown, _ENOUGH), Image.Resampling.NEAREST)
-        )
-    given = shown.convert("RGBA")
-    ground = Image.new("RGBA", given.size, PAPER)
-    tiles = [("picture", Image.alpha_composite(ground, given)), *((step.name, _shown(step)) for step in steps(picture))]
-    return _sheet(tiles, _answer(prediction))
+    if inspection.picture is None or inspection.preprocessing is None:
+        raise ValueError(f"there are no stages to draw: {inspection.prediction.message}")
+    stages = [(stage.name, _as_picture(stage)) for stage in inspection.preprocessing.stages]
+    return _sheet([("picture", _on_paper(inspection.picture)), *stages], _answer(inspection.prediction))
 
 
-def preview(tensor: NDArray[np.float32]) -> str:
-    """Return the model's input, `[..., 28, 28]` in [0, 1], as 14 lines of 28 characters, two pixels to a character.
+def preview(tensor: "Images | GrayImage") -> str:
+    """Return a model input, `[..., height, width]` in [0, 1], as lines of text, two rows of pixels to a line.
 
-    Each character is one of `█▀▄ `: ink where there is more than half of it.
+    Each character is one of `█▀▄ `: ink where there is more than half of it. An odd number of rows is filled up with
+    an empty one.
     """
-    ink = tensor.reshape(14, 2, 28) > 0.5
-    return "\n".join("".join(" ▄▀█"[2 * above + below] for above, below in zip(*pair, strict=True)) for pair in ink)
+    height, width = tensor.shape[-2:]
+    ink = np.zeros((-(-height // 2) * 2, width), dtype=np.bool_)
+    ink[:height] = tensor.reshape(height, width) > 0.5
+    pairs = ink.reshape(-1, 2, width)
+    return "\n".join("".join(" ▄▀█"[2 * above + below] for above, below in zip(*pair, strict=True)) for pair in pairs)
 
 
-def _answer(prediction: "Prediction | None") -> str:
-    if prediction is None or prediction.digit is None or prediction.confidence is None:
+def _answer(prediction: "Prediction") -> str:
+    if prediction.label is None or prediction.confidence is None:
         return ""
-    return f"{prediction.digit}  ({prediction.confidence:.1%})"
+    return f"{prediction.label}  ({prediction.confidence:.1%})"
 
 
-def _shown(step: Step) -> Image.Image:
-    return Image.fromarray((step.image * 255).round().astype(np.uint8))
+def _on_paper(picture: Image.Image) -> Image.Image:
+    """Return the picture upright, not larger than needed, with its transparent parts laid over white."""
+    shown = apply_exif_orientation(picture)
+    if max(shown.size) > MAX_SHOWN_SIDE:
+        shown = (
+            shown.reduce(-(-max(shown.size) // MAX_SHOWN_SIDE))
+            if shown.mode in REDUCIBLE_MODES
+            else shown.resize(_size(shown, MAX_SHOWN_SIDE), Image.Resampling.NEAREST)
+        )
+    layer = shown.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, PAPER_COLOR), layer)
+
+
+def _as_picture(stage: "Stage") -> Image.Image:
+    return Image.fromarray((stage.image * 255).round().astype(np.uint8))
 
 
 def _sheet(tiles: Sequence[tuple[str, Image.Image]], answer: str) -> Image.Image:
     """Lay the pictures side by side, each with its name above it and the answer under the last one."""
     font, large = ImageFont.load_default(14), ImageFont.load_default(20)
-    size = (GAP + len(tiles) * (TILE + GAP), 2 * GAP + TILE + CAPTION + (CAPTION if answer else 0))
-    sheet = Image.new("RGB", size, PAPER)
+    height = 2 * GAP + TILE_SIDE + CAPTION_HEIGHT + (CAPTION_HEIGHT if answer else 0)
+    width = GAP + len(tiles) * (TILE_SIDE + GAP)
+    sheet = Image.new("RGB", (width, height), PAPER_COLOR)
     draw = ImageDraw.Draw(sheet)
     for number, (name, image) in enumerate(tiles):
-        left, top = GAP + number * (TILE + GAP), GAP + CAPTION
-        draw.text((left, GAP), f"{number}  {name}" if number else name, fill=TEXT, font=font)
-        fitted = _fitted(image)
-        at = (left + (TILE - fitted.width) // 2, top + (TILE - fitted.height) // 2)
-        sheet.paste(fitted, at)
-        draw.rectangle((at[0] - 1, at[1] - 1, at[0] + fitted.width, at[1] + fitted.height), outline=EDGE)
-    draw.text((size[0] - GAP - TILE, GAP + CAPTION + TILE + 2), answer, fill=TEXT, font=large)
+        left, top = GAP + number * (TILE_SIDE + GAP), GAP + CAPTION_HEIGHT
+        draw.text((left, GAP), f"{number}  {name}" if number else name, fill=TEXT_COLOR, font=font)
+        tile = _tile(image)
+        at = (left + (TILE_SIDE - tile.width) // 2, top + (TILE_SIDE - tile.height) // 2)
+        sheet.paste(tile, at)
+        draw.rectangle((at[0] - 1, at[1] - 1, at[0] + tile.width, at[1] + tile.height), outline=EDGE_COLOR)
+    below = (width - GAP - TILE_SIDE, GAP + CAPTION_HEIGHT + TILE_SIDE + 2)
+    draw.text(below, answer, fill=TEXT_COLOR, font=large)
     return sheet
 
 
-def _fitted(image: Image.Image) -> Image.Image:
-    """Scale to a longer side of `TILE` pixels; pixels of small pictures stay squares."""
-    enlarged = 2 * max(image.size) < TILE
+def _tile(image: Image.Image) -> Image.Image:
+    """Scale to a longer side of `TILE_SIDE` pixels; pixels of small pictures stay squares."""
+    enlarged = 2 * max(image.size) < TILE_SIDE
     resampling = Image.Resampling.NEAREST if enlarged else Image.Resampling.LANCZOS
-    return image.convert("RGB").resize(_size(image, TILE), resampling)
+    return image.convert("RGB").resize(_size(image, TILE_SIDE), resampling)
 
 
 def _size(image: Image.Image, longer: int) -> tuple[int, int]:

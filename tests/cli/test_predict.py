@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -16,6 +17,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from mnist_edge.cli import main
+from mnist_edge.formats.base import Runner
+from mnist_edge.runtime.selfcheck import SelfCheck, selfcheck
 from tests.conftest import ROOT
 from tests.preprocessing import hostile_pictures as hostile
 
@@ -65,13 +68,18 @@ def test_an_export_of_ones_own_is_preferred(exports: Path, folder: Path) -> None
 
 def test_a_built_in_model_by_name() -> None:
     for name in ("mlp", "cnn"):
-        result = predict(TWO, "--model", name, "--quiet")
+        result = predict(TWO, "--model", name, "--format=digits")
         assert (result.exit_code, result.stdout, result.stderr) == (0, "2\n", "")
         assert predict(TWO, "--model", name).stderr == f"model: built-in mnist-{name}-int8.onnx\n"
 
 
-def test_a_model_that_is_none_is_one_line(tmp_path: Path) -> None:
-    for model, message in ((tmp_path / "missing.onnx", "No such file"), (Path(TWO), "cannot use")):
+def test_a_file_that_is_not_a_model_is_one_line(tmp_path: Path) -> None:
+    picture = Path(shutil.copy(TWO, tmp_path / "picture.onnx"))
+    for model, message in (
+        (tmp_path / "missing.onnx", "No such file"),
+        (picture, "cannot use"),
+        (Path(TWO), "cannot tell the format"),
+    ):
         result = predict(TWO, "--model", model)
         assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (1, "", 1)
         assert message in result.stderr
@@ -79,16 +87,17 @@ def test_a_model_that_is_none_is_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("folder")
 def test_json_with_a_file_that_cannot_be_read() -> None:
-    result = predict("missing.png", TWO, "--json")
+    result = predict("missing.png", TWO, "--format=json")
     assert result.exit_code == 1
     bad, good = json.loads(result.stdout)
-    assert list(good) == ["path", "status", "digit", "confidence", "probabilities", "model"]
+    assert list(good) == ["path", "status", "label", "digit", "confidence", "probabilities", "model"]
     assert (good["path"], good["status"], good["digit"]) == (TWO, "ok", 2)
     assert good["confidence"] == max(good["probabilities"])
     assert good["model"] == "mnist-mlp-int8.onnx"
     assert bad == {
         "path": "missing.png",
         "status": "unreadable",
+        "label": None,
         "digit": None,
         "confidence": None,
         "probabilities": [],
@@ -98,31 +107,41 @@ def test_json_with_a_file_that_cannot_be_read() -> None:
 
 
 @pytest.mark.usefixtures("folder")
-def test_json_lines_csv_and_quiet_say_the_same() -> None:
+def test_json_lines_csv_and_digits_say_the_same() -> None:
     pictures = ["a/two.png", "missing.png", "a/seven.png"]
-    lines = [json.loads(line) for line in predict(*pictures, "--jsonl").stdout.splitlines()]
-    assert lines == json.loads(predict(*pictures, "--json").stdout)
-    rows = list(csv.DictReader(io.StringIO(predict(*pictures, "--csv").stdout)))
-    assert list(rows[0]) == ["path", "status", "digit", "confidence", "model"]
+    lines = [json.loads(line) for line in predict(*pictures, "--format=jsonl").stdout.splitlines()]
+    assert lines == json.loads(predict(*pictures, "--format=json").stdout)
+    rows = list(csv.DictReader(io.StringIO(predict(*pictures, "--format=csv").stdout)))
+    assert list(rows[0]) == ["path", "status", "label", "digit", "confidence", "model"]
     assert [row["digit"] for row in rows] == ["2", "", "7"]
     assert float(rows[0]["confidence"]) == lines[0]["confidence"]
-    assert predict(*pictures, "--quiet").stdout == "2\n-\n7\n"
+    assert predict(*pictures, "--format=digits").stdout == "2\n-\n7\n"
 
 
 @pytest.mark.usefixtures("folder")
-def test_the_likeliest_digits() -> None:
-    (answer,) = json.loads(predict("a/five.png", "--json", "--top-k", "3").stdout)
+def test_the_most_probable_digits() -> None:
+    (answer,) = json.loads(predict("a/five.png", "--format=json", "--top-k", "3").stdout)
     assert [entry["digit"] for entry in answer["top"]] == np.argsort(answer["probabilities"])[::-1][:3].tolist()
     assert [entry["confidence"] for entry in answer["top"]] == sorted(answer["probabilities"])[::-1][:3]
-    (row,) = csv.DictReader(io.StringIO(predict("a/five.png", "--csv", "--top-k", "2").stdout))
+    (row,) = csv.DictReader(io.StringIO(predict("a/five.png", "--format=csv", "--top-k", "2").stdout))
     assert row["digit_2"] == str(answer["top"][1]["digit"])
+    assert row["label_2"] == answer["top"][1]["label"] == row["digit_2"]
     assert re.search(r"  then \d \(\d+\.\d%\), \d \(", predict("a/five.png", "--top-k", "3").stdout)
+
+
+@pytest.mark.usefixtures("folder")
+def test_there_are_at_most_as_many_ranks_as_labels() -> None:
+    (answer,) = json.loads(predict("a/five.png", "--format=json", "--top-k", "99").stdout)
+    assert sorted(entry["digit"] for entry in answer["top"]) == list(range(10))
+    (row,) = csv.DictReader(io.StringIO(predict("a/five.png", "--format=csv", "--top-k", "99").stdout))
+    assert row["digit_10"] == str(answer["top"][-1]["digit"])
+    assert "digit_11" not in row
 
 
 @pytest.mark.usefixtures("folder")
 def test_folders_patterns_and_their_order() -> None:
     def names(*arguments: str) -> list[str]:
-        return [json.loads(line)["path"] for line in predict(*arguments, "--jsonl").stdout.splitlines()]
+        return [json.loads(line)["path"] for line in predict(*arguments, "--format=jsonl").stdout.splitlines()]
 
     here = [f"a/{name}" for name in sorted(DIGITS)]
     deep = [f"a/deep/{name}" for name in sorted(DIGITS)]
@@ -136,7 +155,7 @@ def test_folders_patterns_and_their_order() -> None:
 
 
 @pytest.mark.usefixtures("folder")
-def test_what_holds_no_picture_is_told() -> None:
+def test_what_holds_no_picture_is_reported() -> None:
     Path("empty").mkdir()
     result = predict("empty", "x*.png", TWO)
     assert result.exit_code == 1
@@ -146,30 +165,30 @@ def test_what_holds_no_picture_is_told() -> None:
 
 def test_circles_of_folders_end(folder: Path) -> None:
     Path("a/deep/circle").symlink_to(folder / "a")
-    assert len(predict("a", "--recursive", "--quiet").stdout.splitlines()) == 2 * len(DIGITS)
+    assert len(predict("a", "--recursive", "--format=digits").stdout.splitlines()) == 2 * len(DIGITS)
 
 
 def test_a_picture_on_standard_input() -> None:
-    result = predict("-", TWO, "--json", stdin=(EXAMPLES / "seven.png").read_bytes())
+    result = predict("-", TWO, "--format=json", stdin=(EXAMPLES / "seven.png").read_bytes())
     assert [(answer["path"], answer["digit"]) for answer in json.loads(result.stdout)] == [("-", 7), (TWO, 2)]
     empty = predict("-", stdin=b"")
     assert empty.exit_code == 1
     assert "-: unreadable: the file is empty" in empty.stderr
 
 
-@pytest.mark.parametrize(("end", "options"), [(b"\n", []), (b"\r\n", []), (b"\0", ["--null"])])
+@pytest.mark.parametrize(("end", "options"), [(b"\n", []), (b"\r\n", []), (b"\0", ["--null"]), (b"\0", ["-0"])])
 @pytest.mark.usefixtures("folder")
 def test_names_from_a_list(end: bytes, options: list[str]) -> None:
     names = [b"a/two.png", b"a/seven.png", b"a/five.png"]
     listing = end.join(names) + end * 2
-    assert predict("--files-from", "-", *options, "--quiet", stdin=listing).stdout == "2\n7\n5\n"
+    assert predict("--files-from", "-", *options, "--format=digits", stdin=listing).stdout == "2\n7\n5\n"
     Path("list").write_bytes(end.join(names))
-    assert predict("a/three.jpg", "--files-from", "list", *options, "--quiet").stdout == "3\n2\n7\n5\n"
+    assert predict("a/three.jpg", "--files-from", "list", *options, "--format=digits").stdout == "3\n2\n7\n5\n"
 
 
 @pytest.mark.usefixtures("folder")
 def test_answers_come_while_names_are_still_to_come() -> None:
-    command = [*COMMAND, "--files-from", "-", "--jsonl"]
+    command = [*COMMAND, "--files-from", "-", "--format=jsonl"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -188,7 +207,10 @@ def test_answers_come_while_names_are_still_to_come() -> None:
         ["--top-k", "0", TWO],
         ["--min-confidence", "2", TWO],
         ["--jobs", "0", TWO],
-        ["--explain", "out.png", TWO, TWO],
+        ["--format", "xml", TWO],
+        ["--visualize", "out.png", TWO, TWO],
+        ["--visualize", "out.png", "--jobs", "2", TWO],
+        ["--show-input", "--jobs", "2", TWO],
     ],
 )
 def test_a_wrong_command_line_is_exit_code_2(arguments: list[str]) -> None:
@@ -209,9 +231,9 @@ def test_exit_codes_say_what_became_of_the_pictures() -> None:
     assert predict(TWO, "--min-confidence", "1").exit_code == 3
     assert predict(TWO, "blank.png").exit_code == 1
     assert predict(TWO, "missing.png", "--min-confidence", "1").exit_code == 1
-    statuses = [answer["status"] for answer in json.loads(predict(TWO, "blank.png", "missing.png", "--json").stdout)]
-    assert statuses == ["ok", "no_digit", "unreadable"]
-    (uncertain,) = json.loads(predict(TWO, "--json", "--min-confidence", "1").stdout)
+    answers = json.loads(predict(TWO, "blank.png", "missing.png", "--format=json").stdout)
+    assert [answer["status"] for answer in answers] == ["ok", "no_digit", "unreadable"]
+    (uncertain,) = json.loads(predict(TWO, "--format=json", "--min-confidence", "1").stdout)
     assert (uncertain["status"], uncertain["digit"]) == ("uncertain", 2)
     rows = predict(TWO, "blank.png", "--min-confidence", "1").stdout.splitlines()
     assert rows[1].endswith("uncertain")
@@ -228,7 +250,7 @@ def test_noise_is_uncertain_or_no_digit(tmp_path: Path) -> None:
 def test_several_processes_give_the_same_in_the_same_order(tmp_path: Path) -> None:
     names = [str(EXAMPLES / name) for name in DIGITS] * 40 + ["missing.png", TWO]
     (tmp_path / "list").write_text("\n".join(names))
-    alone, together = (run("--files-from", tmp_path / "list", "--jsonl", "--jobs", jobs) for jobs in ("1", "2"))
+    alone, together = (run("--files-from", tmp_path / "list", "--format=jsonl", "--jobs", jobs) for jobs in ("1", "2"))
     assert alone.stdout == together.stdout
     assert (alone.returncode, together.returncode) == (1, 1)
     assert sorted(alone.stderr.splitlines()) == sorted(together.stderr.splitlines())
@@ -236,8 +258,9 @@ def test_several_processes_give_the_same_in_the_same_order(tmp_path: Path) -> No
 
 def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "list").write_text(f"{TWO}\n" * 300)
-    for form in ("--jsonl", "--csv", "--quiet"):
-        command = f"set -o pipefail; {sys.executable} -m mnist_edge predict --files-from list {form} | head -1"
+    for name in ("jsonl", "csv", "digits"):
+        predict_all = f"{sys.executable} -m mnist_edge predict --files-from list --format {name}"
+        command = f"set -o pipefail; {predict_all} | head -1"
         done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert (done.returncode, len(done.stdout.splitlines())) == (0, 1)
         assert done.stderr in {"", "model: built-in mnist-mlp-int8.onnx\n"}
@@ -246,7 +269,8 @@ def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device here")
 def test_a_full_disk_is_one_line() -> None:
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run([*COMMAND, TWO, "--quiet"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        command = [*COMMAND, TWO, "--format=digits"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "Error: cannot write the answers: No space left on device\n")
 
 
@@ -255,12 +279,12 @@ def test_names_of_any_bytes_keep_to_their_line(tmp_path: Path) -> None:
     names = [b"new\nline.png", b"escape\x1b[31m.png", b"\xff\xfe.png", "zwölf 数.png".encode(), b" .png", b"-x.png"]
     for name in names:
         Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(good)
-    for options, lines in (((), 7), (("--csv",), 7), (("--jsonl",), 6), (("--quiet",), 6)):
+    for options, lines in (((), 7), (("--format=csv",), 7), (("--format=jsonl",), 6), (("--format=digits",), 6)):
         done = run(*options, "--", *names, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert len(done.stdout.decode().splitlines()) == lines
         assert b"\x1b" not in done.stdout
-    paths = [json.loads(line)["path"] for line in run("--jsonl", "--", *names, cwd=tmp_path).stdout.splitlines()]
+    paths = [json.loads(line)["path"] for line in run("--format=jsonl", "--", *names, cwd=tmp_path).stdout.splitlines()]
     assert [os.fsencode(path) for path in paths] == names
     assert len(run(*[name + b"?" for name in names[:5]], cwd=tmp_path).stderr.splitlines()) == 6
 
@@ -272,29 +296,28 @@ def test_a_terminal_without_blocks_gets_other_bars() -> None:
 
 
 @pytest.mark.parametrize(
-    "form",
-    ["--json", *(pytest.param(form, marks=pytest.mark.slow) for form in ("table", "--jsonl", "--csv", "--quiet"))],
+    "name", ["json", *(pytest.param(name, marks=pytest.mark.slow) for name in ("table", "jsonl", "csv", "digits"))]
 )
-def test_hostile_files_cost_only_their_own_answer(form: str, tmp_path: Path) -> None:
+def test_hostile_files_cost_only_their_own_answer(name: str, tmp_path: Path) -> None:
     files = {**hostile.broken(), "ztxt.png": hostile.bombs()["ztxt.png"], "60000.png": hostile.bombs()["60000.png"]}
-    for name, data in files.items():
-        (tmp_path / name).write_bytes(data)
+    for file, data in files.items():
+        (tmp_path / file).write_bytes(data)
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "circle.png").symlink_to(tmp_path / "circle.png")
     (tmp_path / "folder.png").mkdir()
     shutil.copy(TWO, tmp_path / "good.png")
     names = [*files, "pipe.png", "circle.png", "/dev/zero", "good.png"]
-    done = run(*names, *([] if form == "table" else [form]), cwd=tmp_path, timeout=60)
+    done = run(*names, "--format", name, cwd=tmp_path, timeout=60)
     assert done.returncode == 1
     failures = [line for line in done.stderr.decode().splitlines() if ": unreadable: " in line]
     assert len(failures) == len(names) - 1
-    assert len(done.stderr.splitlines()) == len(failures) + (form != "--quiet")
-    assert b"2" in done.stdout.splitlines()[-1] or form == "--json"
+    assert len(done.stderr.splitlines()) == len(failures) + (name != "digits")
+    assert b"2" in done.stdout.splitlines()[-1] or name == "json"
 
 
 def test_ctrl_c_ends_every_process_quietly(tmp_path: Path) -> None:
     (tmp_path / "list").write_text(f"{TWO}\n" * 200_000)
-    command = [*COMMAND, "--files-from", str(tmp_path / "list"), "--jsonl", "--jobs", "2"]
+    command = [*COMMAND, "--files-from", str(tmp_path / "list"), "--format=jsonl", "--jobs", "2"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
@@ -302,16 +325,16 @@ def test_ctrl_c_ends_every_process_quietly(tmp_path: Path) -> None:
         process.stdout.readline()
         os.killpg(process.pid, signal.SIGINT)
         start = time.monotonic()
-        _, told = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=60)
     assert time.monotonic() - start < 30
     assert process.returncode == 1
-    assert "Traceback" not in told
-    assert told.splitlines()[-1] == "Aborted!"
+    assert "Traceback" not in stderr
+    assert stderr.splitlines()[-1] == "Aborted!"
 
 
 @pytest.mark.usefixtures("folder")
-def test_explain_draws_and_preview_shows() -> None:
-    result = predict(TWO, "--explain", "steps.png", "--preview")
+def test_visualize_draws_and_show_input_shows() -> None:
+    result = predict(TWO, "--visualize", "steps.png", "--show-input")
     assert result.exit_code == 0
     with Image.open("steps.png") as sheet:
         assert sheet.format == "PNG"
@@ -322,23 +345,53 @@ def test_explain_draws_and_preview_shows() -> None:
 
 
 @pytest.mark.usefixtures("folder")
-def test_explain_of_what_cannot_be_read_writes_nothing() -> None:
+def test_visualizing_what_cannot_be_read_writes_nothing() -> None:
     Image.new("L", (40, 40), 255).save("blank.png")
     for name in ("missing.png", "blank.png"):
-        result = predict(name, "--explain", "steps.png", "--preview")
+        result = predict(name, "--visualize", "steps.png", "--show-input")
         assert result.exit_code == 1
         assert len(result.stderr.splitlines()) == 2
         assert not Path("steps.png").exists()
-    assert predict(TWO, "--explain", "missing.txt/steps.png").exit_code == 0
+    assert predict(TWO, "--visualize", "missing.txt/steps.png").exit_code == 0
     Path("file").write_text("")
-    refused = predict(TWO, "--explain", "file/steps.png")
+    refused = predict(TWO, "--visualize", "file/steps.png")
     assert refused.exit_code == 1
     assert "cannot write file/steps.png" in refused.stderr
 
 
 @pytest.mark.usefixtures("folder")
-def test_explain_does_not_write_over_the_picture() -> None:
+def test_visualize_does_not_write_over_the_picture() -> None:
     Path("same.png").write_bytes(Path(TWO).read_bytes())
-    result = predict("same.png", "--explain", "./same.png")
+    result = predict("same.png", "--visualize", "./same.png")
     assert result.exit_code == 2
     assert Path("same.png").read_bytes() == Path(TWO).read_bytes()
+
+
+@pytest.mark.usefixtures("folder")
+def test_each_input_is_shown_before_its_answer() -> None:
+    done = subprocess.run(
+        [*COMMAND, "a/two.png", "missing.png", "a/seven.png", "--show-input", "--format", "jsonl"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    kinds = ["shown" if len(line) == 28 else line[:8] for line in done.stdout.splitlines()]
+    shown, answer = ["shown"] * 14, '{"path":'
+    assert kinds == ["model: b", *shown, answer, "missing.", answer, *shown, answer]
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_runner_that_answers_is_the_one_that_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked = []
+
+    def failing(path: Path, runner: Runner) -> SelfCheck:
+        checked.append(runner)
+        return dataclasses.replace(selfcheck(path, runner), max_abs_diff=9.0)
+
+    assert predict(TWO, "--selfcheck").exit_code == 0
+    monkeypatch.setattr("mnist_edge.runtime.selfcheck.selfcheck", failing)
+    refused = predict(TWO, "--selfcheck")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "gives other numbers here than it must (|Δlogit| 9, allowed 0.15)" in refused.stderr
+    assert len(checked) == 1

@@ -1,6 +1,6 @@
 """Feed the decoder and the steps after it with what atheris makes of a folder of pictures, led by the lines it reaches.
 
-python -m tests.runtime.fuzz_decode FOLDER -max_total_time=60
+python -m tests.preprocessing.fuzz_decode FOLDER -max_total_time=60
 """
 
 import sys
@@ -18,14 +18,15 @@ with atheris.instrument_imports(include=["mnist_edge", "PIL"]):
         WebPImagePlugin,
     )
 
+    from mnist_edge.errors import NoDigitError, PictureError
     from mnist_edge.preprocessing.decode import decode
-    from mnist_edge.preprocessing.mnist_v2.pipeline import NoDigitError, PictureError, prepare
+    from mnist_edge.preprocessing.mnist_v2 import preprocess
 
 
 def read(data: bytes) -> None:
     """Read a picture to the end, or fail as expected; any other exception is a finding."""
     try:
-        prepare(decode(data))
+        preprocess(decode(data))
     except (PictureError, NoDigitError) as error:
         if not str(error).isprintable():
             raise ValueError("the message is not one clear line") from error

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from functools import cache
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -29,12 +30,13 @@ def chunk(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
 
-def png(width: int, height: int, rows: bytes, *chunks: bytes, bits: int = 8, colour: int = 0) -> bytes:
+def png(width: int, height: int, rows: bytes, *chunks: bytes, bits: int = 8, color: int = 0) -> bytes:
     """Return a PNG with these bytes as its compressed rows, and more chunks before them."""
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
+@cache
 def squeezed(length: int) -> bytes:
     """Return `length` zeros as zlib packs them: a thousandth of it."""
     packer = zlib.compressobj(9)
@@ -49,18 +51,19 @@ def tiff(fields: list[tuple[int, int, int, int]], data: bytes = b"") -> bytes:
     return b"II*\0\x08\0\0\0" + struct.pack("<H", len(fields)) + entries + bytes(4) + data
 
 
+@cache
 def bombs() -> dict[str, bytes]:
     """Return files that ask for far more memory or time than their size lets expect."""
-    grey = seven()
-    good_rows = zlib.compress(b"".join(b"\0" + bytes(row) for row in np.asarray(grey)))
-    scans = saved(grey, "JPEG", progressive=True)
+    gray = seven()
+    good_rows = zlib.compress(b"".join(b"\0" + bytes(row) for row in np.asarray(gray)))
+    scans = saved(gray, "JPEG", progressive=True)
     start = scans.rindex(b"\xff\xda")
     size = struct.pack("<HH", 60_000, 60_000)
     return {
         "60000.png": png(60_000, 60_000, squeezed(4_000_000), bits=1),
-        "60000-rgb.png": png(60_000, 60_000, squeezed(4_000_000), colour=2),
+        "60000-rgb.png": png(60_000, 60_000, squeezed(4_000_000), color=2),
         "13300.png": png(13_300, 13_300, squeezed(13_300 * 13_301)),
-        "13300-rgba.png": png(13_300, 13_300, squeezed(40_000_000), colour=6),
+        "13300-rgba.png": png(13_300, 13_300, squeezed(40_000_000), color=6),
         "13300-16.png": png(13_300, 13_300, squeezed(40_000_000), bits=16),
         "9400.png": png(9_400, 9_400, squeezed(9_400 * 9_401)),
         "9400.gif": saved(Image.new("L", (9_400, 9_400)), "GIF"),
@@ -83,8 +86,8 @@ def bombs() -> dict[str, bytes]:
         "iccp.png": png(60, 60, good_rows, chunk(b"iCCP", b"a\0\0" + squeezed(200_000_000))),
         "itxt.png": png(60, 60, good_rows, chunk(b"iTXt", b"a\0\1\0\0\0" + squeezed(200_000_000))),
         "chunks.png": png(60, 60, good_rows, chunk(b"aaAa", b"") * 2_000_000),
-        "comments.gif": saved(grey, "GIF")[:13] + b"!\xfe\x01a\0" * 2_000_000 + b";",
-        "segments.jpg": b"\xff\xd8" + b"\xff\xfe\0\x02" * 4_000_000 + saved(grey, "JPEG")[2:],
+        "comments.gif": saved(gray, "GIF")[:13] + b"!\xfe\x01a\0" * 2_000_000 + b";",
+        "segments.jpg": b"\xff\xd8" + b"\xff\xfe\0\x02" * 4_000_000 + saved(gray, "JPEG")[2:],
         "tile.tif": tiff(
             [
                 *((256, 3, 1, 60), (257, 3, 1, 60), (258, 3, 1, 8), (259, 3, 1, 8), (262, 3, 1, 1), (277, 3, 1, 1)),
@@ -127,7 +130,7 @@ def odd() -> dict[str, bytes]:
     """Return files that are unusual, and hold a seven all the same."""
     values = np.asarray(seven(), dtype=np.float32) / 255
     values[0, 0] = np.nan
-    colours = [seven("RGB"), Image.new("RGB", (60, 60), "white")]
+    colors = [seven("RGB"), Image.new("RGB", (60, 60), "white")]
     png_bytes = saved(seven(), "PNG")
     return {
         "extension.jpg": png_bytes,
@@ -138,10 +141,10 @@ def odd() -> dict[str, bytes]:
         "ß数字.png": png_bytes,
         "16.png": saved(Image.fromarray(np.asarray(seven()).astype(np.uint16) * 257), "PNG"),
         "nan.tif": saved(Image.fromarray(values), "TIFF"),
-        "animated.gif": saved(colours[0], "GIF", save_all=True, append_images=colours[1:], duration=50),
-        "animated.png": saved(colours[0], "PNG", save_all=True, append_images=colours[1:]),
-        "animated.webp": saved(colours[0], "WEBP", save_all=True, append_images=colours[1:], lossless=True),
-        "pages.tif": saved(colours[0], "TIFF", save_all=True, append_images=colours[1:]),
+        "animated.gif": saved(colors[0], "GIF", save_all=True, append_images=colors[1:], duration=50),
+        "animated.png": saved(colors[0], "PNG", save_all=True, append_images=colors[1:]),
+        "animated.webp": saved(colors[0], "WEBP", save_all=True, append_images=colors[1:], lossless=True),
+        "pages.tif": saved(colors[0], "TIFF", save_all=True, append_images=colors[1:]),
         "trailing.png": png_bytes + bytes(1000),
         "large.jpg": saved(seven("RGB", (9_000, 9_000)), "JPEG"),
         "cmyk.jpg": saved(seven("CMYK"), "JPEG"),

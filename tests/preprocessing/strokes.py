@@ -1,10 +1,10 @@
-"""Digits drawn as strokes, at any size, with any pen, on any ground: pictures for the tests that no one has to own."""
+"""Digits drawn as strokes, of any size and stroke width, on any background: pictures for tests, free of rights."""
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-Grey = NDArray[np.float32]
+from mnist_edge.types import GrayImage
+
 Points = list[tuple[float, float]]
 
 
@@ -29,7 +29,7 @@ STROKES: dict[int, list[Points]] = {
 """The strokes of each digit in the unit square."""
 
 
-def ink(digit: int, size: tuple[int, int], box: tuple[float, float, float, float], pen: float) -> Grey:
+def ink(digit: int, size: tuple[int, int], box: tuple[float, float, float, float], pen: float) -> GrayImage:
     """Return a digit's ink, `[height, width]` in [0, 1], antialiased, in a picture of `size` (width, height).
 
     `box` is (left, top, width, height) and `pen` the stroke's width, all in pixels.
@@ -44,32 +44,32 @@ def ink(digit: int, size: tuple[int, int], box: tuple[float, float, float, float
         draw.line(points, fill=255, width=max(1, round(2 * radius)), joint="curve")
         for x, y in (points[0], points[-1]):
             draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
-    values: Grey = np.asarray(picture.reduce(fine)).astype(np.float32) / np.float32(255)
+    values: GrayImage = np.asarray(picture.reduce(fine)).astype(np.float32) / np.float32(255)
     return values
 
 
 def picture_of(
-    ground: Grey | float, ink: Grey, strength: float = 0.7, noise: float = 0.0, *, light: bool = False
+    ground: GrayImage | float, ink: GrayImage, strength: float = 0.7, noise: float = 0.0, *, light: bool = False
 ) -> Image.Image:
-    """Return a grey picture of dark ink on a ground of this brightness, or of its negative."""
+    """Return a gray picture of dark ink on a background of this brightness, or of its negative."""
     grain = np.random.default_rng(0).normal(0, 1, ink.shape) * noise
-    grey = np.clip(ground * (1 - strength * ink) + grain, 0, 1)
-    return Image.fromarray(((1 - grey if light else grey) * 255).round().astype(np.uint8))
+    gray = np.clip(ground * (1 - strength * ink) + grain, 0, 1)
+    return Image.fromarray(((1 - gray if light else gray) * 255).round().astype(np.uint8))
 
 
-def gradient(size: tuple[int, int], low: float, high: float) -> Grey:
-    """Return a ground that gets brighter from left to right."""
+def gradient(size: tuple[int, int], low: float, high: float) -> GrayImage:
+    """Return a background that gets brighter from left to right."""
     return np.broadcast_to(np.linspace(low, high, size[0], dtype=np.float32), (size[1], size[0])).copy()
 
 
-def ruled(size: tuple[int, int], spacing: int, slope: float = 0.0, width: int = 2) -> Grey:
+def ruled(size: tuple[int, int], spacing: int, slope: float = 0.0, width: int = 2) -> GrayImage:
     """Return the ink of ruled lines."""
     rows, columns = np.mgrid[: size[1], : size[0]]
-    lines: Grey = (((rows + slope * columns) % spacing) < width).astype(np.float32)
+    lines: GrayImage = (((rows + slope * columns) % spacing) < width).astype(np.float32)
     return lines
 
 
-def boxed(size: tuple[int, int], margin: int, width: int) -> Grey:
+def boxed(size: tuple[int, int], margin: int, width: int) -> GrayImage:
     """Return the ink of a rectangular frame, `margin` pixels from the edge."""
     frame = np.zeros((size[1], size[0]), dtype=np.float32)
     frame[margin : size[1] - margin, margin : size[0] - margin] = 1

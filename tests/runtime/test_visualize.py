@@ -1,29 +1,53 @@
+import dataclasses
+
 import numpy as np
+import pytest
 from PIL import Image
 
-from mnist_edge.runtime.visualize import explain, preview
-from mnist_edge.preprocessing.mnist_v2.pipeline import prepare, steps
-from mnist_edge.runtime.recognizer import Prediction, Status
+from mnist_edge.preprocessing.mnist_v2 import preprocess
+from mnist_edge.runtime.recognizer import Recognizer
+from mnist_edge.runtime.visualize import preview, visualize
 from tests.conftest import ROOT
 from tests.preprocessing.strokes import ink, picture_of
 
-ANSWER = Prediction("five.png", Status.OK, 5, 0.987, (), "model.onnx")
 
-
-def test_the_sheet_shows_every_step_and_the_answer() -> None:
-    picture = Image.open(ROOT / "examples" / "five.png")
-    sheet, silent = explain(picture, ANSWER), explain(picture, None)
-    tiles = len(steps(picture)) + 1
+def test_the_sheet_shows_every_stage_and_the_answer() -> None:
+    inspection = Recognizer().inspect(ROOT / "examples" / "five.png")
+    assert inspection.preprocessing is not None
+    sheet = visualize(inspection)
+    unanswered = dataclasses.replace(inspection.prediction, label=None)
+    silent = visualize(dataclasses.replace(inspection, prediction=unanswered))
+    tiles = len(inspection.preprocessing.stages) + 1
     assert sheet.mode == "RGB"
     assert sheet.width == 12 + tiles * 236
     assert silent.height < sheet.height
     seen = np.asarray(sheet.crop((sheet.width - 236, 36, sheet.width - 12, 36 + 224)).convert("L"))[4::8, 4::8]
-    assert np.abs(seen / 255 - prepare(picture)[0, 0]).max() <= 0.01
+    assert np.abs(seen / 255 - inspection.preprocessing.tensor[0, 0]).max() <= 0.01
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "I;16", "RGBA"])
+def test_a_large_picture_of_any_mode_is_shown(mode: str) -> None:
+    drawn = picture_of(0.9, ink(3, (1200, 900), (300, 100, 400, 700), 60))
+    picture = Image.fromarray(np.asarray(drawn).astype(np.uint16) * 257) if mode == "I;16" else drawn.convert(mode)
+    inspection = Recognizer().inspect(picture)
+    assert inspection.prediction.digit == 3
+    assert visualize(inspection).height == 2 * 12 + 224 + 2 * 24
+
+
+def test_what_was_not_seen_cannot_be_drawn() -> None:
+    for picture in (Image.new("L", (40, 40), 255), b"not a picture"):
+        inspection = Recognizer().inspect(picture)
+        with pytest.raises(ValueError, match="no stages to draw: "):
+            visualize(inspection)
 
 
 def test_the_preview_has_two_pixels_to_a_character() -> None:
-    tensor = prepare(picture_of(0.9, ink(1, (60, 80), (20, 10, 20, 60), 6)))
+    tensor = preprocess(picture_of(0.9, ink(1, (60, 80), (20, 10, 20, 60), 6))).tensor
     lines = preview(tensor).split("\n")
     assert [len(line) for line in lines] == [28] * 14
     pixels = np.array([[(c in "▀█", c in "▄█") for c in line] for line in lines]).transpose(0, 2, 1).reshape(28, 28)
     assert np.array_equal(pixels, tensor[0, 0] > 0.5)
+
+
+def test_the_preview_is_as_large_as_the_input() -> None:
+    assert preview(np.ones((1, 1, 3, 5), dtype=np.float32)) == "█████\n▀▀▀▀▀"

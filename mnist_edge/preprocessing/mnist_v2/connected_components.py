@@ -1,7 +1,7 @@
-"""Connected parts of an ink mask, and which of them are the digit.
+"""Connected components of a mask.
 
-A mask is handled as its runs (stretches of ink along a row), of which there are few: parts are found by joining runs
-of neighbouring rows that touch, all at once with numpy, instead of pixel by pixel.
+A mask is handled as its runs (stretches of ink along a row), of which there are few: components are found by joining
+runs of neighboring rows that touch, all at once with numpy, instead of pixel by pixel.
 """
 
 from dataclasses import dataclass
@@ -9,108 +9,109 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Mask = NDArray[np.bool_]
-Ints = NDArray[np.int64]
+from mnist_edge.types import BoolMask
+
+Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Parts:
-    """The connected parts of a mask; pixels that share a corner are connected.
+class Components:
+    """The connected components of a mask; pixels that share a corner are connected.
 
     Attributes:
         shape: of the mask, (height, width).
         start: of each run, its first pixel's index in the mask padded by a column on either side and flattened.
         stop: the index after its last pixel.
-        part: to which part it belongs, `[runs]` in 0..count-1.
-        area: pixels of each part, `[count]`.
-        top, bottom, left, right: bounding box of each part; bottom and right not included.
-        contact: pixels of each part on the mask's edge, `[count]`; a corner counts for both of its sides.
+        label: the component that each run belongs to, `[runs]` in 0..count-1.
+        area: pixels of each component, `[count]`.
+        top, bottom, left, right: bounding box of each component, `[count]`; bottom and right not included.
+        border_pixels: pixels of each component on the mask's edge, `[count]`; a corner counts for both of its sides.
     """
 
     shape: tuple[int, int]
-    start: Ints
-    stop: Ints
-    part: Ints
-    area: Ints
-    top: Ints
-    bottom: Ints
-    left: Ints
-    right: Ints
-    contact: Ints
+    start: Integers
+    stop: Integers
+    label: Integers
+    area: Integers
+    top: Integers
+    bottom: Integers
+    left: Integers
+    right: Integers
+    border_pixels: Integers
 
     def __len__(self) -> int:
-        """Return the number of parts."""
+        """Return the number of components."""
         return len(self.area)
 
     @property
-    def height(self) -> Ints:
+    def height(self) -> Integers:
         """Heights of the bounding boxes in pixels."""
         return self.bottom - self.top
 
     @property
-    def width(self) -> Ints:
+    def width(self) -> Integers:
         """Widths of the bounding boxes in pixels."""
         return self.right - self.left
 
     @property
-    def longer(self) -> Ints:
+    def max_side(self) -> Integers:
         """Longer sides of the bounding boxes in pixels."""
         return np.maximum(self.height, self.width)
 
-    def paint(self, chosen: Mask) -> Mask:
-        """Return the mask of the parts for which `chosen`, `[count]`, is true."""
-        runs = chosen[self.part]
-        return _painted(self.shape, self.start[runs], self.stop[runs])
+    def mask_of(self, chosen: BoolMask) -> BoolMask:
+        """Return the mask `[height, width]` of the components for which `chosen`, `[count]`, is true."""
+        runs = chosen[self.label]
+        return _mask_of_runs(self.shape, self.start[runs], self.stop[runs])
 
 
-def find_parts(mask: Mask) -> Parts:
-    """Return the connected parts of a mask `[height, width]`."""
+def label_components(mask: BoolMask) -> Components:
+    """Return the connected components of a mask `[height, width]`."""
     height, width = mask.shape
     stride = width + 2
     start, stop = _runs(mask)
-    part = _joined(start, stop, stride)
-    count = int(part.max()) + 1 if len(part) else 0
+    label = _label_runs(start, stop, stride)
+    count = int(label.max()) + 1 if len(label) else 0
     length = stop - start
     row, left = start // stride, start % stride - 1
     right = left + length
-    contact = ((row == 0) * length + (row == height - 1) * length) + (left == 0) + (right == width)
+    border = ((row == 0) * length + (row == height - 1) * length) + (left == 0) + (right == width)
 
-    def least(values: Ints, initial: int) -> Ints:
+    def least(values: Integers, initial: int) -> Integers:
         found = np.full(count, initial)
-        np.minimum.at(found, part, values)
+        np.minimum.at(found, label, values)
         return found
 
-    return Parts(
+    return Components(
         shape=(height, width),
         start=start,
         stop=stop,
-        part=part,
-        area=np.bincount(part, length, count).astype(np.int64),
+        label=label,
+        area=np.bincount(label, length, count).astype(np.int64),
         top=least(row, height),
         bottom=-least(-row, 0) + 1,
         left=least(left, width),
         right=-least(-right, 0),
-        contact=np.bincount(part, contact, count).astype(np.int64),
+        border_pixels=np.bincount(label, border, count).astype(np.int64),
     )
 
 
-def long_runs(mask: Mask, length: int) -> Mask:
+def long_runs(mask: BoolMask, length: int) -> BoolMask:
     """Return the mask of those runs that are at least `length` pixels long."""
     start, stop = _runs(mask)
     long = stop - start >= length
-    return _painted(mask.shape, start[long], stop[long])
+    return _mask_of_runs(mask.shape, start[long], stop[long])
 
 
-def _runs(mask: Mask) -> tuple[Ints, Ints]:
-    """Return start and stop of each run, as `Parts` keeps them."""
+def _runs(mask: BoolMask) -> tuple[Integers, Integers]:
+    """Return start and stop of each run, as `Components` keeps them."""
     height, width = mask.shape
     padded = np.zeros((height, width + 2), dtype=np.int8)
     padded[:, 1:-1] = mask
-    steps = np.diff(padded.ravel())
-    return np.flatnonzero(steps == 1) + 1, np.flatnonzero(steps == -1) + 1
+    changes = np.diff(padded.ravel())
+    return np.flatnonzero(changes == 1) + 1, np.flatnonzero(changes == -1) + 1
 
 
-def _painted(shape: tuple[int, int], start: Ints, stop: Ints) -> Mask:
+def _mask_of_runs(shape: tuple[int, int], start: Integers, stop: Integers) -> BoolMask:
     height, width = shape
     edges = np.zeros(height * (width + 2), dtype=np.int8)
     edges[start] = 1
@@ -118,8 +119,8 @@ def _painted(shape: tuple[int, int], start: Ints, stop: Ints) -> Mask:
     return edges.cumsum(dtype=np.int8).reshape(height, width + 2)[:, 1:-1].astype(bool)
 
 
-def _joined(start: Ints, stop: Ints, stride: int) -> Ints:
-    """Return the number of each run's part: runs whose pixels touch those of the next row, corners too, share one."""
+def _label_runs(start: Integers, stop: Integers, stride: int) -> Integers:
+    """Return the component of each run: runs whose pixels touch those of the next row, corners too, share one."""
     first = np.searchsorted(stop, start + stride, "left")
     touching = np.searchsorted(start, stop + stride, "right") - first
     above = np.repeat(np.arange(len(start)), touching)

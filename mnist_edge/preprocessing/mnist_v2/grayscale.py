@@ -1,10 +1,9 @@
-"""Any picture → its brightness: orientation, transparency and depth are settled here.
+"""Any picture → its luminance: transparency and bit depth are settled here.
 
 A picture may be far larger than what is needed of it, so it is read in strips, each reduced at once: no step holds a
 second copy of the whole picture.
 """
 
-import struct
 from collections.abc import Iterator
 from typing import TypeVar
 
@@ -12,74 +11,55 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mnist_edge.errors import PictureError
 from mnist_edge.preprocessing.mnist_v2.quantiles import median
+from mnist_edge.types import Box, GrayImage
 
-Grey = NDArray[np.float32]
-"""Brightness or ink, `[height, width]` in [0, 1]."""
+Element = TypeVar("Element", np.uint8, np.float32)
 
-Box = tuple[int, int, int, int]
-"""Left, upper, right and lower edge in pixels, right and lower not included."""
-
-Value = TypeVar("Value", np.uint8, np.float32)
-
-STRIP = 1 << 20
+MAX_STRIP_PIXELS = 1 << 20
 """Pixels of a picture that are converted at a time."""
 
-DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
+HIGH_BIT_DEPTH_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 """Modes of Pillow whose values have no fixed range."""
 
 
-class PictureError(ValueError):
-    """A picture can't be read."""
+def luminance(picture: Image.Image, box: Box | None = None, max_side: int = 1 << 30) -> GrayImage:
+    """Return the luminance of the part `box` of a picture, all of it by default: float32 `[height, width]` in [0, 1].
 
-
-def upright(picture: Image.Image) -> Image.Image:
-    """Turn the picture as its EXIF orientation says; where that can't be read, leave it as it is."""
-    try:
-        if picture.getexif().get(0x0112, 1) == 1:
-            return picture
-        from PIL import ImageOps  # most pictures do without it
-
-        return ImageOps.exif_transpose(picture)
-    except (SyntaxError, ValueError, OSError, struct.error):
-        return picture
-
-
-def brightness(picture: Image.Image, box: Box | None = None, limit: int = 1 << 30) -> Grey:
-    """Return the brightness of the part `box` of a picture, all of it by default.
-
-    Where a side of that is longer than `limit` pixels, squares of pixels are averaged until none is. Transparent parts
-    are laid over white, or over black where the ink itself is light. The values of a picture with more than eight bits
-    are stretched to their own range, and those that are not finite take the middle value.
+    Colors are weighted as in ITU-R BT.601, by Pillow. Where a side is longer than `max_side` pixels, squares of pixels
+    are averaged until none is. Transparent parts are laid over white, or over black where the ink itself is light. The
+    values of a picture with more than eight bits are stretched to their own range; those that are not finite become
+    their median.
 
     Raises:
         PictureError: Pillow can't convert the picture's mode.
     """
     box = box or (0, 0, *picture.size)
-    factor = -(-max(box[2] - box[0], box[3] - box[1]) // limit)
-    if picture.mode in DEEP_MODES:
-        return stretch(_stacked([_read_deep(strip, factor) for strip in _strips(picture, box, factor)]))
+    factor = -(-max(box[2] - box[0], box[3] - box[1]) // max_side)
+    if picture.mode in HIGH_BIT_DEPTH_MODES:
+        return stretch(_stack([_read_high_bit_depth(strip, factor) for strip in _strips(picture, box, factor)]))
     mode = "RGBA" if picture.has_transparency_data else "L"
-    values = _stacked([_read(strip, mode, factor) for strip in _strips(picture, box, factor)])
-    return lay_over(values) if mode == "RGBA" else unit(values)
+    values = _stack([_read(strip, mode, factor) for strip in _strips(picture, box, factor)])
+    return alpha_composite(values) if mode == "RGBA" else to_unit_range(values)
 
 
-def lay_over(values: NDArray[np.uint8]) -> Grey:
-    """Return the brightness of RGBA values `[height, width, 4]` over white, or over black where the ink is light."""
-    grey = unit(np.asarray(Image.fromarray(values[..., :3]).convert("L")))
-    alpha = unit(values[..., 3])
-    ink = float((grey * alpha).sum() / max(float(alpha.sum()), 1.0))
-    ground = np.float32(1.0 if ink < 0.5 else 0.0)
-    return grey * alpha + ground * (1 - alpha)
+def alpha_composite(values: NDArray[np.uint8]) -> GrayImage:
+    """Return the luminance of RGBA values `[height, width, 4]` over white, or over black where the ink is light."""
+    gray = to_unit_range(np.asarray(Image.fromarray(values[..., :3]).convert("L")))
+    alpha = to_unit_range(values[..., 3])
+    ink = float((gray * alpha).sum() / max(float(alpha.sum()), 1.0))
+    background = np.float32(1.0 if ink < 0.5 else 0.0)
+    return gray * alpha + background * (1 - alpha)
 
 
-def unit(values: NDArray[np.uint8]) -> Grey:
+def to_unit_range(values: NDArray[np.uint8]) -> GrayImage:
     """Return 8-bit values divided by 255."""
     return values.astype(np.float32) / np.float32(255)
 
 
-def stretch(values: Grey) -> Grey:
-    """Map the values of a deep picture to [0, 1] by their own range."""
+def stretch(values: GrayImage) -> GrayImage:
+    """Map the values of a picture of high bit depth to [0, 1] by their own range."""
     finite = values[np.isfinite(values)]
     if not len(finite):
         return np.zeros_like(values)
@@ -93,7 +73,7 @@ def stretch(values: Grey) -> Grey:
 def _strips(picture: Image.Image, box: Box, factor: int) -> Iterator[Image.Image]:
     """Cut the part `box` of a picture into strips of rows, all but the last a multiple of `factor` high."""
     left, top, right, bottom = box
-    rows = max(1, STRIP // (right - left) // factor) * factor
+    rows = max(1, MAX_STRIP_PIXELS // (right - left) // factor) * factor
     if box == (0, 0, *picture.size) and bottom <= rows:
         yield picture
         return
@@ -109,11 +89,11 @@ def _read(strip: Image.Image, mode: str, factor: int) -> NDArray[np.uint8]:
     return np.asarray(converted if factor == 1 else converted.reduce(factor))
 
 
-def _read_deep(strip: Image.Image, factor: int) -> NDArray[np.float32]:
+def _read_high_bit_depth(strip: Image.Image, factor: int) -> NDArray[np.float32]:
     """Return the averages of the values, not finite where one of them is not."""
     values = np.asarray(strip, dtype=np.float32)
     return values if factor == 1 else np.asarray(Image.fromarray(values).reduce(factor))
 
 
-def _stacked(strips: list[NDArray[Value]]) -> NDArray[Value]:
+def _stack(strips: list[NDArray[Element]]) -> NDArray[Element]:
     return strips[0] if len(strips) == 1 else np.vstack(strips)

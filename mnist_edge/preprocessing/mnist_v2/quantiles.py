@@ -1,6 +1,6 @@
-"""Medians and quantiles without `numpy.ma`: numpy's own import that, which takes longer than reading a digit does.
+"""Median and quantiles by sorting; `np.median` imports `numpy.ma`, which takes longer than one prediction.
 
-All values are sorted, which numpy does with vector instructions, more quickly than it picks two or three of them.
+All values are sorted, which numpy does with vector instructions, faster than it selects two or three of them.
 """
 
 from typing import Any
@@ -17,6 +17,6 @@ def median(values: NDArray[np.floating[Any]]) -> Any:  # noqa: ANN401 - a number
 
 
 def quantiles(values: NDArray[np.number[Any]], *shares: float) -> tuple[float, ...]:
-    """Return for each share, in [0, 1], the value that so many of all values are below, by the nearest rank."""
+    """Return the quantile of all values for each share, in [0, 1], by the nearest rank."""
     ordered = np.sort(values, axis=None)
     return tuple(float(ordered[round(share * (len(ordered) - 1))]) for share in shares)

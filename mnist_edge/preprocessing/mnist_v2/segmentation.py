@@ -1,161 +1,178 @@
-"""Which ink is the digit: ruled lines, frames, specks and what only reaches in from the edge are left out."""
+"""Separation of the digit from other ink: ruled lines, frames, specks, and what reaches in from the picture's edge."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from mnist_edge.preprocessing.mnist_v2.grayscale import Box, Grey
-from mnist_edge.preprocessing.mnist_v2.connected_components import Mask, Parts, find_parts, long_runs
+from mnist_edge.preprocessing.mnist_v2.connected_components import Components, label_components, long_runs
 from mnist_edge.preprocessing.mnist_v2.quantiles import quantiles
+from mnist_edge.types import BoolMask, Box, GrayImage
 
-THRESHOLD = 0.4
+MIN_STROKE_INK = 0.4
 """Ink at least this strong, where 1 is usual, belongs to a stroke."""
 
-SPECK = 0.02
-"""A part of less than this share of the digit's area is a speck."""
+MIN_FRAGMENT_AREA_SHARE = 0.02
+"""A component of less than this share of the digit's area is a speck."""
 
-CLOSE = 0.15
-"""A fragment of the digit is within this share of its longer side; what is further off is none."""
+MAX_FRAGMENT_DISTANCE_SHARE = 0.15
+"""A fragment of the digit is within this share of its longer side; what is further away does not belong to it."""
 
-STACKED = 3
-"""A fragment above or below may be so many times as far off, if it has as many times the area of a speck."""
+STACKED_FACTOR = 3
+"""A fragment above or below may be this many times as far away, if it has this many times the area of a speck."""
 
-THIN = 0.025
-"""A ruled line is mostly at most this share of the picture's height thick."""
+MAX_LINE_THICKNESS_SHARE = 0.025
+"""A ruled line is for the most part at most this share of the picture's height thick."""
 
-AT_EDGE = 0.05
-"""It begins and ends within this share of the picture's width from its edges."""
+MAX_LINE_INDENT_SHARE = 0.05
+"""A ruled line begins and ends within this share of the picture's width from its edges."""
 
-INSIDE = 0.1
+MIN_DIGIT_INDENT_SHARE = 0.1
 """The digit keeps this share of the picture's width away from both ends of a ruled line."""
 
-RIVAL = 0.5
-"""A part beside the digit that is this share of its height, at least, is a digit of its own."""
+MIN_OTHER_HEIGHT_SHARE = 0.5
+"""A component beside the digit with at least this share of its height is a digit of its own."""
+
+MIN_OTHER_AREA_SHARE = 0.2
+"""The same by area: a one has less ink than an eight, but not five times less."""
+
+MAX_FRAME_HEIGHT_RATIO = 5
+"""A frame is at most this many times as tall as something in it; a zero with a small mark in it is not a frame."""
 
 
-@dataclass(frozen=True)
-class Found:
+@dataclass(frozen=True, eq=False)
+class Segmentation:
     """The digit in a picture's ink.
 
     Attributes:
-        ink: of the digit alone, the shape of the picture's.
+        ink: of the digit alone, float32 in [0, 1], the shape of the picture's ink.
         box: around it.
-        rivals: other parts that are as tall as a digit beside this one would be.
+        other_digits: components beside the digit that are about as large.
     """
 
-    ink: Grey
+    ink: GrayImage
     box: Box
-    rivals: int
+    other_digits: int
 
 
-def find_digit(ink: Grey) -> Found:
-    """Return the digit in a picture's ink, which reaches `THRESHOLD` somewhere."""
-    parts = find_parts(without_lines(ink >= THRESHOLD))
-    eligible = ~(from_outside(parts) | around_others(parts))
+def segment_digit(ink: GrayImage) -> Segmentation:
+    """Return the digit in a picture's ink, which reaches `MIN_STROKE_INK` somewhere."""
+    components = label_components(remove_ruled_lines(ink >= MIN_STROKE_INK))
+    eligible = ~(along_border(components) | enclosing_frame(components))
     if not eligible.any():
         eligible[:] = True
-    main = int((parts.area * eligible).argmax())
-    kept = fragments(parts, main, eligible)
-    alone = np.where(widened(parts.paint(kept)), ink, np.float32(0))
-    left, top = int(parts.left[kept].min()), int(parts.top[kept].min())
-    right, bottom = int(parts.right[kept].max()), int(parts.bottom[kept].max())
-    return Found(alone, (left, top, right, bottom), int(rivals(parts, kept, eligible).sum()))
+    main = int((components.area * eligible).argmax())
+    kept = with_fragments(components, main, eligible)
+    alone = np.where(binary_dilate(components.mask_of(kept)), ink, np.float32(0))
+    left, top = int(components.left[kept].min()), int(components.top[kept].min())
+    right, bottom = int(components.right[kept].max()), int(components.bottom[kept].max())
+    others = int(other_digits(components, kept, eligible).sum())
+    return Segmentation(alone, (left, top, right, bottom), others)
 
 
-def from_outside(parts: Parts) -> Mask:
-    """Return which parts reach in from the edge of the picture, `[count]`: they lie along it for half their length."""
-    return parts.contact > 0.5 * parts.longer
+def along_border(components: Components) -> BoolMask:
+    """Return which components reach in from the picture's edge, `[count]`.
 
-
-def around_others(parts: Parts) -> Mask:
-    """Return which parts are frames, `[count]`: the widest, where it has corners and encloses a part of some size."""
-    widest = int((parts.height * parts.width).argmax())
-    enclosed = (
-        (parts.left > parts.left[widest])
-        & (parts.right < parts.right[widest])
-        & (parts.top > parts.top[widest])
-        & (parts.bottom < parts.bottom[widest])
-    )
-    frames = np.arange(len(parts)) == widest
-    if not (enclosed & (5 * parts.height >= parts.height[widest])).any():
-        return np.zeros_like(frames)
-    rows, columns = slice(parts.top[widest], parts.bottom[widest]), slice(parts.left[widest], parts.right[widest])
-    shape = parts.paint(frames)[rows, columns]
-    side = max(1, min(shape.shape) // 8)
-    corners = (shape[:side, :side], shape[:side, -side:], shape[-side:, :side], shape[-side:, -side:])
-    return frames if all(corner.any() for corner in corners) else np.zeros_like(frames)
-
-
-def fragments(parts: Parts, main: int, eligible: Mask) -> Mask:
-    """Return which parts are the digit, `[count]`: the main one, and fragments near to what is the digit already.
-
-    Digits are written side by side: what lies above or below may be further off, and what stands beside the digit and
-    is about as tall is no fragment but another digit.
+    They lie along it for more than half of their length; a stroke that only touches the edge does not.
     """
-    kept = np.zeros(len(parts), dtype=bool)
+    return components.border_pixels > 0.5 * components.max_side
+
+
+def enclosing_frame(components: Components) -> BoolMask:
+    """Return which component is a frame, `[count]`: the largest, if it has corners and something in it."""
+    largest = int((components.height * components.width).argmax())
+    enclosed = (
+        (components.left > components.left[largest])
+        & (components.right < components.right[largest])
+        & (components.top > components.top[largest])
+        & (components.bottom < components.bottom[largest])
+    )
+    frame = np.arange(len(components)) == largest
+    tall_enough = MAX_FRAME_HEIGHT_RATIO * components.height >= components.height[largest]
+    if not (enclosed & tall_enough).any():
+        return np.zeros_like(frame)
+    rows = slice(components.top[largest], components.bottom[largest])
+    columns = slice(components.left[largest], components.right[largest])
+    shape = components.mask_of(frame)[rows, columns]
+    side = max(1, min(shape.shape) // 8)  # a zero, which is round, leaves squares of this size in its corners empty
+    corners = (shape[:side, :side], shape[:side, -side:], shape[-side:, :side], shape[-side:, -side:])
+    return frame if all(corner.any() for corner in corners) else np.zeros_like(frame)
+
+
+def with_fragments(components: Components, main: int, eligible: BoolMask) -> BoolMask:
+    """Return which components are the digit, `[count]`: the main one, and fragments near to what is the digit already.
+
+    Digits are written side by side: what lies above or below may be further away, and what stands beside the digit and
+    is about as tall is not a fragment but another digit.
+    """
+    kept = np.zeros(len(components), dtype=bool)
     kept[main] = True
     while True:
-        left, right = parts.left[kept].min(), parts.right[kept].max()
-        top, bottom = parts.top[kept].min(), parts.bottom[kept].max()
-        area, reach = parts.area[kept].sum(), CLOSE * max(bottom - top, right - left)
-        across = np.maximum(parts.left - right, left - parts.right)
-        down = np.maximum(parts.top - bottom, top - parts.bottom)
-        close = (across < reach) & (down < reach) & (parts.area >= SPECK * area)
-        stacked = (across < 0) & (down < STACKED * reach) & (parts.area >= STACKED * SPECK * area)
-        another = (across >= 0) & (parts.height >= RIVAL * (bottom - top))
+        left, right = components.left[kept].min(), components.right[kept].max()
+        top, bottom = components.top[kept].min(), components.bottom[kept].max()
+        area = components.area[kept].sum()
+        reach = MAX_FRAGMENT_DISTANCE_SHARE * max(bottom - top, right - left)
+        across = np.maximum(components.left - right, left - components.right)
+        down = np.maximum(components.top - bottom, top - components.bottom)
+        close = (across < reach) & (down < reach) & (components.area >= MIN_FRAGMENT_AREA_SHARE * area)
+        large = components.area >= STACKED_FACTOR * MIN_FRAGMENT_AREA_SHARE * area
+        stacked = (across < 0) & (down < STACKED_FACTOR * reach) & large
+        another = (across >= 0) & (components.height >= MIN_OTHER_HEIGHT_SHARE * (bottom - top))
         more = eligible & (close | stacked) & ~another & ~kept
         if not more.any():
             return kept
         kept |= more
 
 
-def rivals(parts: Parts, kept: Mask, eligible: Mask) -> Mask:
-    """Return which parts, `[count]`, are no part of the digit but about as large."""
-    tall = RIVAL * (parts.bottom[kept].max() - parts.top[kept].min())
-    heavy = 0.2 * parts.area[kept].sum()
-    found: Mask = eligible & ~kept & (parts.height >= tall) & (parts.area >= heavy)
+def other_digits(components: Components, kept: BoolMask, eligible: BoolMask) -> BoolMask:
+    """Return which components, `[count]`, do not belong to the digit but are about as large."""
+    tall = MIN_OTHER_HEIGHT_SHARE * (components.bottom[kept].max() - components.top[kept].min())
+    heavy = MIN_OTHER_AREA_SHARE * components.area[kept].sum()
+    found: BoolMask = eligible & ~kept & (components.height >= tall) & (components.area >= heavy)
     return found
 
 
-def without_lines(mask: Mask) -> Mask:
-    """Remove ruled lines, across and down, unless they may be strokes: the digit lies well inside them."""
+def remove_ruled_lines(mask: BoolMask) -> BoolMask:
+    """Remove ruled lines, across and down, unless they may be strokes: the digit must lie well inside them."""
     for turned in (False, True):
         seen = mask.T if turned else mask
         lines = ruled_lines(seen)
         if not lines.any():
             continue
         rest = seen & ~lines
-        parts = find_parts(rest)
-        if len(parts):
-            main = int(parts.area.argmax())
+        components = label_components(rest)
+        if len(components):
+            main = int(components.area.argmax())
             width = rest.shape[1]
-            if parts.left[main] >= INSIDE * width and width - parts.right[main] >= INSIDE * width:
+            indent = MIN_DIGIT_INDENT_SHARE * width
+            if components.left[main] >= indent and width - components.right[main] >= indent:
                 mask = rest.T if turned else rest
     return mask
 
 
-def ruled_lines(mask: Mask) -> Mask:
+def ruled_lines(mask: BoolMask) -> BoolMask:
     """Return the pixels of thin lines that run from the left edge to the right one, level or a few degrees off it.
 
-    The mask is first widened by a pixel, which joins the steps that a tilted line has, and closes its gaps. What is
-    more than twice as thick as a line mostly is belongs to a stroke that crosses or touches it.
+    The mask is first dilated by a pixel, which joins the steps that a tilted line has, and closes its gaps. What is
+    more than twice as thick as the line is for the most part belongs to a stroke that crosses or touches it.
     """
     height, width = mask.shape
-    edge = max(1, int(AT_EDGE * width))
+    edge = max(1, int(MAX_LINE_INDENT_SHARE * width))
     if not (mask[:, :edge].any() and mask[:, -edge:].any()):
         return np.zeros_like(mask)
-    parts = find_parts(long_runs(widened(mask), max(8, width // 12)))
+    # Long enough to leave most strokes out, short enough for the steps of a tilted line.
+    components = label_components(long_runs(binary_dilate(mask), max(8, width // 12)))
     lines = np.zeros_like(mask)
-    for part in np.flatnonzero((parts.left < edge) & (parts.right > width - edge)):
-        painted = parts.paint(np.arange(len(parts)) == part)
-        thickness = quantiles(painted.sum(axis=0), 0.25)[0] - 2  # where no stroke lies along it
-        if thickness <= THIN * height:
-            lines |= painted & mask & ~long_runs(mask.T, int(2 * thickness) + 3).T
+    for label in np.flatnonzero((components.left < edge) & (components.right > width - edge)):
+        line = components.mask_of(np.arange(len(components)) == label)
+        # The lower quartile is where no stroke lies along the line; the dilation added 2 pixels.
+        thickness = quantiles(line.sum(axis=0), 0.25)[0] - 2
+        if thickness <= MAX_LINE_THICKNESS_SHARE * height:
+            lines |= line & mask & ~long_runs(mask.T, int(2 * thickness) + 3).T
     return lines
 
 
-def widened(mask: Mask) -> Mask:
-    """Return the mask with all neighbours of its pixels, where the edge of a stroke fades out."""
+def binary_dilate(mask: BoolMask) -> BoolMask:
+    """Return the mask with all eight neighbors of its pixels, where the edge of a stroke fades out."""
     wider = mask.copy()
     for axis in (0, 1):
         rows, source = np.moveaxis(wider, axis, 0), np.moveaxis(wider.copy(), axis, 0)

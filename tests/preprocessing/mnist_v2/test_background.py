@@ -3,14 +3,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_edge.preprocessing.mnist_v2.grayscale import brightness
-from mnist_edge.preprocessing.mnist_v2.background import NoDigitError, frame_inside, ink_is_light, levelled, lift_ink, local_ground, otsu
-from tests.preprocessing.strokes import Grey, boxed, gradient, ink, picture_of
+from mnist_edge.errors import NoDigitError
+from mnist_edge.preprocessing.mnist_v2.background import (
+    crop_border,
+    estimate_background,
+    extract_ink,
+    flatten_illumination,
+    is_light_on_dark,
+    otsu_threshold,
+)
+from mnist_edge.preprocessing.mnist_v2.grayscale import luminance
+from mnist_edge.types import GrayImage
+from tests.preprocessing.strokes import boxed, gradient, ink, picture_of
 
 SIZE = (160, 200)
 
 
-def digit(number: int = 5, pen: float = 9) -> Grey:
+def digit(number: int = 5, pen: float = 9) -> GrayImage:
     return ink(number, SIZE, (45, 40, 70, 110), pen)
 
 
@@ -21,68 +30,70 @@ def test_a_frame_does_not_flip_the_polarity(number: int, light: bool, frame: int
     drawn = digit(number)
     if frame:
         drawn = np.maximum(drawn, boxed(SIZE, 0, frame))
-    grey = brightness(picture_of(0.9, drawn, light=light))
-    assert ink_is_light(grey[frame_inside(grey)]) is light
+    gray = luminance(picture_of(0.9, drawn, light=light))
+    assert is_light_on_dark(gray[crop_border(gray)]) is light
 
 
 @given(number=st.integers(0, 9), pen=st.floats(3, 18), light=st.booleans(), low=st.floats(0.5, 0.9))
 def test_neither_pen_nor_gradient_flips_the_polarity(number: int, pen: float, light: bool, low: float) -> None:
-    grey = brightness(picture_of(gradient(SIZE, low, 0.9), digit(number, pen), light=light))
-    assert ink_is_light(grey) is light
+    gray = luminance(picture_of(gradient(SIZE, low, 0.9), digit(number, pen), light=light))
+    assert is_light_on_dark(gray) is light
 
 
 @pytest.mark.parametrize("number", range(10))
 def test_a_digit_that_fills_its_picture_keeps_its_polarity(number: int) -> None:
     drawn = ink(number, (80, 120), (6, 6, 68, 108), 12)
     for light in (False, True):
-        assert ink_is_light(brightness(picture_of(0.9, drawn, light=light))) is light
+        assert is_light_on_dark(luminance(picture_of(0.9, drawn, light=light))) is light
 
 
 @pytest.mark.parametrize("width", [3, 20, 30])
 def test_what_is_inside_a_frame(width: int) -> None:
-    grey = brightness(picture_of(0.9, np.maximum(digit(), boxed(SIZE, 0, width))))
-    rows, columns = frame_inside(grey)
+    gray = luminance(picture_of(0.9, np.maximum(digit(), boxed(SIZE, 0, width))))
+    rows, columns = crop_border(gray)
     assert abs(rows.start - width) <= 1
     assert abs(columns.stop - (SIZE[0] - width)) <= 1
-    assert frame_inside(brightness(picture_of(0.9, digit()))) == (slice(0, SIZE[1]), slice(0, SIZE[0]))
+    assert crop_border(luminance(picture_of(0.9, digit()))) == (slice(0, SIZE[1]), slice(0, SIZE[0]))
 
 
-def test_the_ground_follows_a_gradient_and_the_edge_of_a_shadow() -> None:
+def test_the_background_follows_a_gradient_and_the_edge_of_a_shadow() -> None:
     for ground in (gradient(SIZE, 0.3, 0.9), np.where(gradient(SIZE, 0, 1) < 0.4, 0.4, 0.9).astype(np.float32)):
-        under = local_ground((ground * (1 - 0.7 * digit())).astype(np.float32))
+        under = estimate_background((ground * (1 - 0.7 * digit())).astype(np.float32))
         assert np.abs(under - ground).max() <= 0.15
         assert np.abs(under - ground).mean() <= 0.02
 
 
 @given(number=st.integers(0, 9), strength=st.floats(0.1, 0.9), low=st.floats(0.4, 0.9))
-def test_lifted_ink_is_the_ink_whatever_its_strength_and_light(number: int, strength: float, low: float) -> None:
+def test_extracted_ink_is_the_ink_whatever_its_strength_and_light(number: int, strength: float, low: float) -> None:
     drawn = digit(number)
-    lifted = lift_ink(levelled((gradient(SIZE, low, 0.95) * (1 - strength * drawn)).astype(np.float32)))
-    assert lifted.min() == 0
-    assert lifted.max() == 1
-    assert np.corrcoef(lifted.ravel(), drawn.ravel())[0, 1] > 0.9
+    extracted = extract_ink(
+        flatten_illumination((gradient(SIZE, low, 0.95) * (1 - strength * drawn)).astype(np.float32))
+    )
+    assert extracted.min() == 0
+    assert extracted.max() == 1
+    assert np.corrcoef(extracted.ravel(), drawn.ravel())[0, 1] > 0.9
 
 
 def test_a_slope_is_taken_away_and_even_light_left_alone() -> None:
     slope = gradient(SIZE, 0.4, 0.9) + gradient((SIZE[1], SIZE[0]), 0.0, 0.1).T
-    assert np.ptp(levelled(slope)) <= 0.1
-    even = brightness(picture_of(0.9, digit()))
-    assert levelled(even) is even
+    assert np.ptp(flatten_illumination(slope)) <= 0.1
+    even = luminance(picture_of(0.9, digit()))
+    assert flatten_illumination(even) is even
 
 
-def test_grain_is_no_ink() -> None:
-    lifted = lift_ink(brightness(picture_of(0.8, digit(), strength=0.5, noise=0.04)))
-    assert lifted[digit() > 0.9].min() >= 0.4
-    assert (lifted[digit() == 0] > 0.4).mean() <= 0.001
+def test_grain_is_not_ink() -> None:
+    extracted = extract_ink(luminance(picture_of(0.8, digit(), strength=0.5, noise=0.04)))
+    assert extracted[digit() > 0.9].min() >= 0.4
+    assert (extracted[digit() == 0] > 0.4).mean() <= 0.001
 
 
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
 def test_an_even_picture_holds_no_digit(level: float) -> None:
     with pytest.raises(NoDigitError, match="no ink"):
-        lift_ink(np.full((30, 40), level, dtype=np.float32))
+        extract_ink(np.full((30, 40), level, dtype=np.float32))
 
 
-def test_otsu_parts_two_kinds() -> None:
+def test_otsu_separates_two_classes() -> None:
     values = np.concatenate([np.full(50, 0.2), np.full(10, 0.9)]).astype(np.float32)
-    assert 0.2 < otsu(values) <= 0.9
-    assert otsu(np.full(5, 0.3, dtype=np.float32)) == pytest.approx(0.3)
+    assert 0.2 < otsu_threshold(values) <= 0.9
+    assert otsu_threshold(np.full(5, 0.3, dtype=np.float32)) == pytest.approx(0.3)

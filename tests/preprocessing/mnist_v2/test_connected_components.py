@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import find_objects, label
 
-from mnist_edge.preprocessing.mnist_v2.connected_components import find_parts, long_runs
+from mnist_edge.preprocessing.mnist_v2.connected_components import label_components, long_runs
 
 
 @st.composite
@@ -14,19 +14,20 @@ def masks(draw: st.DrawFn) -> np.ndarray:
 
 
 @given(masks())
-def test_parts_are_those_that_scipy_labels(mask: np.ndarray) -> None:
+def test_components_are_those_that_scipy_labels(mask: np.ndarray) -> None:
     labels, count = label(mask, np.ones((3, 3)))
-    parts = find_parts(mask)
-    assert len(parts) == count
-    painted = [parts.paint(np.arange(count) == part) for part in range(count)]
-    ours = {shape.tobytes() for shape in painted}
-    assert ours == {(labels == part + 1).tobytes() for part in range(count)}
+    components = label_components(mask)
+    assert len(components) == count
+    masks_of_each = [components.mask_of(np.arange(count) == number) for number in range(count)]
+    ours = {shape.tobytes() for shape in masks_of_each}
+    assert ours == {(labels == number + 1).tobytes() for number in range(count)}
     boxes = {(rows.start, rows.stop, columns.start, columns.stop) for rows, columns in find_objects(labels)}
-    found = zip(parts.top, parts.bottom, parts.left, parts.right, strict=True)
+    found = zip(components.top, components.bottom, components.left, components.right, strict=True)
     assert {tuple(int(edge) for edge in box) for box in found} == boxes
-    assert [int(area) for area in parts.area] == [int(shape.sum()) for shape in painted]
-    sides = [(shape[0], shape[-1], shape[:, 0], shape[:, -1]) for shape in painted]
-    assert [int(contact) for contact in parts.contact] == [sum(int(side.sum()) for side in each) for each in sides]
+    assert [int(area) for area in components.area] == [int(shape.sum()) for shape in masks_of_each]
+    sides = [(shape[0], shape[-1], shape[:, 0], shape[:, -1]) for shape in masks_of_each]
+    expected = [sum(int(side.sum()) for side in each) for each in sides]
+    assert [int(pixels) for pixels in components.border_pixels] == expected
 
 
 def test_long_runs_are_kept_whole() -> None:

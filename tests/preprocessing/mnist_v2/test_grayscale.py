@@ -2,37 +2,38 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist_edge.runtime import grey
-from mnist_edge.preprocessing.mnist_v2.grayscale import brightness, upright
+from mnist_edge.errors import PictureError
+from mnist_edge.preprocessing.mnist_v2 import grayscale
+from mnist_edge.preprocessing.mnist_v2.grayscale import luminance
 
 SPANS = [(0, 65535, "uint16"), (-7, 70000, "int32"), (1e-3, 2e-3, "float32")]
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV"])
-def test_a_grey_picture_is_as_bright_in_every_mode(mode: str) -> None:
+def test_a_gray_picture_is_as_bright_in_every_mode(mode: str) -> None:
     values = np.zeros((20, 30), dtype=np.uint8)
     values[5:15, 10:20] = 255
     source = Image.fromarray(values)
     picture = source.convert("RGB").convert(mode) if mode not in ("PA",) else source.convert("P").convert("PA")
-    assert np.abs(brightness(picture) - values / 255).max() <= 0.02
+    assert np.abs(luminance(picture) - values / 255).max() <= 0.02
 
 
 @pytest.mark.parametrize(("low", "high", "dtype"), SPANS)
 def test_a_deep_picture_is_stretched_to_its_own_range(low: float, high: float, dtype: str) -> None:
-    assert brightness(Image.fromarray(np.array([[low, high]], dtype=dtype))).tolist() == [[0.0, 1.0]]
+    assert luminance(Image.fromarray(np.array([[low, high]], dtype=dtype))).tolist() == [[0.0, 1.0]]
 
 
 def test_values_that_are_not_finite_take_the_middle_one() -> None:
     values = np.array([[np.nan, 0, 1, 1, 1, np.inf, -np.inf]], dtype=np.float32)
-    assert brightness(Image.fromarray(values)).tolist() == [[1, 0, 1, 1, 1, 1, 1]]
-    assert not brightness(Image.fromarray(np.full((3, 3), np.nan, dtype=np.float32))).any()
+    assert luminance(Image.fromarray(values)).tolist() == [[1, 0, 1, 1, 1, 1, 1]]
+    assert not luminance(Image.fromarray(np.full((3, 3), np.nan, dtype=np.float32))).any()
 
 
-@pytest.mark.parametrize(("colour", "ground"), [((0, 0, 0), 1.0), ((255, 255, 255), 0.0)])
-def test_transparent_parts_are_laid_over_what_the_ink_is_not(colour: tuple[int, int, int], ground: float) -> None:
-    picture = Image.new("RGBA", (10, 10), (*colour, 0))
-    picture.paste((*colour, 255), (3, 3, 6, 6))
-    values = brightness(picture)
+@pytest.mark.parametrize(("color", "ground"), [((0, 0, 0), 1.0), ((255, 255, 255), 0.0)])
+def test_transparent_parts_are_laid_over_what_the_ink_is_not(color: tuple[int, int, int], ground: float) -> None:
+    picture = Image.new("RGBA", (10, 10), (*color, 0))
+    picture.paste((*color, 255), (3, 3, 6, 6))
+    values = luminance(picture)
     assert values[0, 0] == ground
     assert values[4, 4] == 1 - ground
 
@@ -41,23 +42,14 @@ def test_transparent_parts_are_laid_over_what_the_ink_is_not(colour: tuple[int, 
 def test_strips_and_reduction_give_the_means_of_squares(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).integers(0, 255, (61, 47)).astype(np.uint8)
     picture = Image.fromarray(values).convert(mode) if mode != "I;16" else Image.fromarray(values.astype(np.uint16))
-    whole = brightness(picture, (5, 7, 41, 55), limit=16)
-    monkeypatch.setattr(grey, "STRIP", 200)
-    assert np.allclose(brightness(picture, (5, 7, 41, 55), limit=16), whole)
+    whole = luminance(picture, (5, 7, 41, 55), max_side=16)
+    monkeypatch.setattr(grayscale, "MAX_STRIP_PIXELS", 200)
+    assert np.allclose(luminance(picture, (5, 7, 41, 55), max_side=16), whole)
     means = values[7:55, 5:41].reshape(16, 3, 12, 3).mean(axis=(1, 3)) / 255
     span = (means - means.min()) / np.ptp(means) if mode in ("I;16", "F") else means
     assert np.abs(whole - span).max() <= 0.006
 
 
 def test_a_mode_without_brightness_is_one_error() -> None:
-    with pytest.raises(grey.PictureError, match="mode LAB has no brightness"):
-        brightness(Image.new("LAB", (4, 4)))
-
-
-def test_orientation_is_obeyed_and_a_damaged_one_ignored() -> None:
-    picture = Image.fromarray(np.arange(6, dtype=np.uint8).reshape(2, 3))
-    turned = picture.transpose(Image.Transpose.ROTATE_90)
-    turned.getexif()[0x0112] = 6
-    assert np.array_equal(np.asarray(upright(turned)), np.asarray(picture))
-    picture.info["exif"] = b"Exif\x00\x00not a header"
-    assert np.array_equal(np.asarray(upright(picture)), np.asarray(picture))
+    with pytest.raises(PictureError, match="mode LAB has no brightness"):
+        luminance(Image.new("LAB", (4, 4)))

@@ -7,13 +7,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from mnist_edge.preprocessing.mnist_v2 import pipeline as image
-from mnist_edge.runtime.builtin_models import BUILT_INS
-from mnist_edge.formats.onnx.runner import open_model
-from mnist_edge.training.datasets.mnist import Split
+from mnist_edge.errors import NoDigitError, PictureError
+from mnist_edge.formats.registry import open_artifact, read_artifact
+from mnist_edge.preprocessing.mnist_v2 import preprocess
+from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
+from mnist_edge.training.datasets.splits import Split
+from mnist_edge.types import Images
 from tests.preprocessing.strokes import ink, picture_of
 
-READER = open_model(BUILT_INS["cnn"])
+READER = open_artifact(read_artifact(BUILTIN_MODELS["cnn"]))
 
 Points = list[tuple[float, float]]
 SEVEN: Points = [(0.1, 0.05), (0.9, 0.05), (0.35, 0.95)]
@@ -21,12 +23,16 @@ SEVEN: Points = [(0.1, 0.05), (0.9, 0.05), (0.35, 0.95)]
 
 
 def drawn(side: int, box: tuple[float, float, float, float], ground: int, ink: int) -> Image.Image:
-    """Return a grey picture with a seven in `box` (left, top, width, height as shares of the side)."""
+    """Return a gray picture with a seven in `box` (left, top, width, height as shares of the side)."""
     picture = Image.new("L", (side, side), ground)
     left, top, width, height = (share * side for share in box)
     points = [(left + x * width, top + y * height) for x, y in SEVEN]
     ImageDraw.Draw(picture).line(points, fill=ink, width=max(2, round(0.1 * height)), joint="curve")
     return picture
+
+
+def tensor_of(picture: Image.Image) -> Images:
+    return preprocess(picture).tensor
 
 
 def assert_like_mnist(tensor: NDArray[np.float32]) -> None:
@@ -50,59 +56,59 @@ def assert_like_mnist(tensor: NDArray[np.float32]) -> None:
     strength=st.floats(0.15, 1),
     light=st.booleans(),
 )
-def test_place_size_pen_and_colours_do_not_matter(
+def test_place_size_pen_and_colors_do_not_matter(
     number: int, size: int, place: tuple[float, float], pen: float, strength: float, light: bool
 ) -> None:
     width, height = 400, 360
     left, top = ((by - 0.7 * size * share) * at for by, at, share in zip((width, height), place, (1, 1.4), strict=True))
     box = (left, top, 0.6 * size, size) if top + size < height else (left, 10, 0.6 * size, size)
     picture = picture_of(0.9, ink(number, (width, height), box, max(2, pen * size)), strength, light=light)
-    tensor = image.prepare(picture)
+    tensor = tensor_of(picture)
     assert_like_mnist(tensor)
     assert READER.predict(tensor)[0].argmax() == number
 
 
 @pytest.mark.parametrize("number", range(10))
-def test_a_small_digit_in_a_large_picture_is_seen_from_nearer(number: int) -> None:
+def test_a_small_digit_in_a_large_picture_is_read_again_from_nearer(number: int) -> None:
     small = ink(number, (60, 60), (12, 5, 30, 50), 5)
     drawn = np.zeros((2400, 3000), dtype=np.float32)
     drawn[1700:1760, 2100:2160] = small
-    seen = image.see(picture_of(0.8, drawn, 0.6, noise=0.02))
-    assert "from nearer" in [step.name for step in seen.steps]
+    seen = preprocess(picture_of(0.8, drawn, 0.6, noise=0.02))
+    assert "close-up" in [stage.name for stage in seen.stages]
     assert READER.predict(seen.tensor)[0].argmax() == number
 
 
-def test_the_steps_end_with_what_prepare_gives() -> None:
+def test_the_stages_end_with_the_tensor() -> None:
     picture = picture_of(0.9, ink(4, (100, 100), (30, 20, 40, 60), 6))
-    steps = image.steps(picture)
-    assert [step.name for step in steps] == ["brightness", "dark ink", "digit", "pen", "model input"]
-    assert np.array_equal(steps[-1].image, image.prepare(picture)[0, 0])
+    stages = preprocess(picture).stages
+    assert [stage.name for stage in stages] == ["brightness", "dark ink", "digit", "stroke width", "model input"]
+    assert np.array_equal(stages[-1].image, tensor_of(picture)[0, 0])
 
 
 def test_prepared_digits_in_black_on_white_are_only_inverted(test_data: Split) -> None:
     pixels = (test_data.images[:200] * 255).round().byte().numpy()
     for index in range(200):
-        tensor = image.prepare(Image.fromarray(255 - pixels[index, 0]))
+        tensor = tensor_of(Image.fromarray(255 - pixels[index, 0]))
         assert np.abs(tensor[0] - test_data.images[index].numpy()).max() <= 1e-6
 
 
 def test_faint_digits_are_made_strong(test_data: Split) -> None:
     for index in range(20):
         faint = (test_data.images[index, 0] * 90).round().byte().numpy()
-        tensor = image.prepare(Image.fromarray(faint))
+        tensor = tensor_of(Image.fromarray(faint))
         assert tensor.max() >= 0.9
         assert np.corrcoef(tensor.ravel(), test_data.images[index].ravel())[0, 1] > 0.85
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BUILT_INS)
+@pytest.mark.parametrize("name", BUILTIN_MODELS)
 def test_the_test_images_as_png_lose_at_most_a_twentieth_of_a_point(name: str, test_data: Split) -> None:
-    model = open_model(BUILT_INS[name])
+    model = open_artifact(read_artifact(BUILTIN_MODELS[name]))
     right = {"tensors": 0, "files": 0}
     for image_, label in zip(test_data.images.numpy(), test_data.labels.tolist(), strict=True):
         file = io.BytesIO()
         Image.fromarray((image_[0] * 255).round().astype(np.uint8)).save(file, "PNG")
-        for kind, tensor in (("tensors", image_[np.newaxis]), ("files", image.prepare(Image.open(file)))):
+        for kind, tensor in (("tensors", image_[np.newaxis]), ("files", tensor_of(Image.open(file)))):
             right[kind] += int(model.predict(tensor)[0].argmax() == label)
     assert right["files"] >= right["tensors"] - 5
 
@@ -111,7 +117,7 @@ def test_mnist_pictures_pass_unchanged(test_data: Split) -> None:
     pixels = (test_data.images[:2000] * 255).round().byte().numpy()
     unchanged = 0
     for index in range(2000):
-        tensor = image.prepare(Image.fromarray(pixels[index, 0]))
+        tensor = tensor_of(Image.fromarray(pixels[index, 0]))
         assert_like_mnist(tensor)
         unchanged += np.array_equal(tensor[0], test_data.images[index].numpy())
     assert unchanged >= 1998  # the rest are a pixel off the 20×20 box of their own authors
@@ -124,50 +130,50 @@ def test_orientation_is_obeyed() -> None:
     turned = upright.transpose(Image.Transpose.ROTATE_90)
     turned.info["exif"] = exif.tobytes()
     turned.getexif()[0x0112] = 6
-    assert np.array_equal(image.prepare(turned), image.prepare(upright))
+    assert np.array_equal(tensor_of(turned), tensor_of(upright))
 
 
-@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (200, 30, 30)])
-def test_ink_may_be_in_the_alpha_alone(colour: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize("color", [(0, 0, 0), (255, 255, 255), (200, 30, 30)])
+def test_ink_may_be_in_the_alpha_alone(color: tuple[int, int, int]) -> None:
     mask = drawn(100, (0.3, 0.3, 0.3, 0.4), 0, 255)
-    picture = Image.new("RGBA", mask.size, (*colour, 0))
+    picture = Image.new("RGBA", mask.size, (*color, 0))
     picture.putalpha(mask)
-    tensor = image.prepare(picture)
+    tensor = tensor_of(picture)
     assert_like_mnist(tensor)
-    assert np.corrcoef(tensor.ravel(), image.prepare(mask).ravel())[0, 1] > 0.99
+    assert np.corrcoef(tensor.ravel(), tensor_of(mask).ravel())[0, 1] > 0.99
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I", "F"])
 def test_modes_give_the_same(mode: str) -> None:
-    grey = drawn(100, (0.3, 0.3, 0.3, 0.4), 255, 0)
-    assert np.corrcoef(image.prepare(grey.convert(mode)).ravel(), image.prepare(grey).ravel())[0, 1] > 0.98
+    gray = drawn(100, (0.3, 0.3, 0.3, 0.4), 255, 0)
+    assert np.corrcoef(tensor_of(gray.convert(mode)).ravel(), tensor_of(gray).ravel())[0, 1] > 0.98
 
 
 def test_a_mode_without_brightness_and_a_damaged_orientation() -> None:
-    with pytest.raises(image.PictureError, match="mode LAB"):
-        image.prepare(Image.new("LAB", (40, 40)))
+    with pytest.raises(PictureError, match="mode LAB"):
+        tensor_of(Image.new("LAB", (40, 40)))
     picture = drawn(100, (0.3, 0.3, 0.3, 0.4), 255, 0)
-    expected = image.prepare(picture)
+    expected = tensor_of(picture)
     picture.info["exif"] = b"Exif\x00\x00not a header"
-    assert np.array_equal(image.prepare(picture), expected)
+    assert np.array_equal(tensor_of(picture), expected)
 
 
 def test_sixteen_bits_give_the_same() -> None:
-    grey = drawn(100, (0.3, 0.3, 0.3, 0.4), 255, 0)
-    deep = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
-    assert np.corrcoef(image.prepare(deep).ravel(), image.prepare(grey).ravel())[0, 1] > 0.99
+    gray = drawn(100, (0.3, 0.3, 0.3, 0.4), 255, 0)
+    deep = Image.fromarray(np.asarray(gray).astype(np.uint16) * 257)
+    assert np.corrcoef(tensor_of(deep).ravel(), tensor_of(gray).ravel())[0, 1] > 0.99
 
 
 @pytest.mark.parametrize("level", [0, 7, 128, 255])
 @pytest.mark.parametrize("size", [(1, 1), (28, 28), (50, 20)])
 def test_blank_pictures_hold_no_digit(level: int, size: tuple[int, int]) -> None:
-    with pytest.raises(image.NoDigitError):
-        image.prepare(Image.new("L", size, level))
+    with pytest.raises(NoDigitError):
+        tensor_of(Image.new("L", size, level))
 
 
-def test_nan_in_a_float_picture_is_ground() -> None:
+def test_nan_in_a_float_picture_is_background() -> None:
     values = np.asarray(drawn(100, (0.3, 0.3, 0.3, 0.4), 0, 255)).astype(np.float32)
     values[0, 0] = np.nan
-    assert_like_mnist(image.prepare(Image.fromarray(values)))
-    with pytest.raises(image.NoDigitError):
-        image.prepare(Image.fromarray(np.full((9, 9), np.nan, dtype=np.float32)))
+    assert_like_mnist(tensor_of(Image.fromarray(values)))
+    with pytest.raises(NoDigitError):
+        tensor_of(Image.fromarray(np.full((9, 9), np.nan, dtype=np.float32)))

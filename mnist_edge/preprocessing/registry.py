@@ -1,0 +1,45 @@
+"""The versions of the preprocessing by the key that a contract names; importing the registry imports none of them."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol, cast
+
+from mnist_edge.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from mnist_edge.preprocessing.result import PreprocessingResult
+    from mnist_edge.types import AnyArray, Images, TensorSpec
+
+PREPROCESSINGS: dict[str, str] = {"mnist/2": "mnist_edge.preprocessing.mnist_v2"}
+"""The package of each version. A version never changes: one that gives other numbers gets a key of its own."""
+
+
+class Preprocessing(Protocol):
+    """What the package of a version offers."""
+
+    @property
+    def OUTPUT(self) -> "TensorSpec":  # noqa: N802 - a constant of the package
+        """What it gives."""
+
+    def preprocess(self, picture: "Image.Image") -> "PreprocessingResult":
+        """Return what each stage makes of a picture; the last one is as `OUTPUT` says.
+
+        Raises:
+            NoDigitError: the picture holds no ink.
+            PictureError: its mode can't be converted.
+        """
+
+    def as_model_input(self, array: "AnyArray") -> "Images | None":
+        """Return an array unchanged as a batch of one, where it already is as `OUTPUT` says; else None."""
+
+
+def load_preprocessing(key: str) -> Preprocessing:
+    """Import the version of this key.
+
+    Raises:
+        UserError: there is none.
+    """
+    if key not in PREPROCESSINGS:
+        raise UserError(f"there is no preprocessing {key!r}: expected one of {', '.join(PREPROCESSINGS)}")
+    return cast("Preprocessing", import_module(PREPROCESSINGS[key]))

@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+
+from mnist_edge.preprocessing.array_input import from_array
+from mnist_edge.types import AnyArray
+
+NOT_PICTURES = [
+    (np.zeros(784, dtype=np.uint8), "shape"),
+    (np.zeros((3, 28, 28), dtype=np.uint8), "shape"),
+    (np.zeros((0, 28), dtype=np.uint8), "shape"),
+    (np.zeros((28, 28), dtype=np.int64), "int64 is not a picture"),
+    (np.zeros((28, 28, 3), dtype=np.uint16), "uint16 is not a picture"),
+    (np.full((28, 28), 255.0), "divide by the value of white"),
+    (np.full((28, 28), np.nan), "divide by the value of white"),
+]
+"""Arrays, and what is said of them."""
+
+
+@pytest.mark.parametrize(("array", "message"), NOT_PICTURES)
+def test_an_array_that_is_not_a_picture_is_refused(array: AnyArray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        from_array(array)
+
+
+@pytest.mark.parametrize(
+    ("array", "mode"),
+    [
+        (np.full((3, 4), 255, dtype=np.uint8), "L"),
+        (np.full((3, 4), True), "L"),
+        (np.full((3, 4), 65_535, dtype=np.uint16), "I;16"),
+        (np.full((3, 4), 1.0), "F"),
+        (np.full((3, 4, 3), 255, dtype=np.uint8), "RGB"),
+        (np.full((3, 4, 4), 1.0, dtype=np.float16), "RGBA"),
+    ],
+)
+def test_white_stays_white(array: AnyArray, mode: str) -> None:
+    picture = from_array(array)
+    assert (picture.mode, picture.size) == (mode, (4, 3))
+    white = {"I;16": 65_535, "F": 1}.get(mode, 255)
+    assert (np.asarray(picture) == white).all()

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mnist_edge.runtime.ood import energy_score
+from mnist_edge.runtime.prediction import Prediction, Status, digits_of, score
+from mnist_edge.runtime.recognizer import Recognizer
+from tests.conftest import ROOT
+
+
+def test_the_score_of_large_logits() -> None:
+    best, probabilities, energy = score([999.0, 1000.0, -1000.0], temperature=1.0)
+    assert best == 1
+    assert probabilities == pytest.approx([0.269, 0.731, 0], abs=1e-3)
+    assert energy == pytest.approx(1000.313, abs=1e-3)
+
+
+@given(st.lists(st.floats(-50, 50, width=32), min_size=10, max_size=10), st.floats(0.1, 10))
+def test_the_score_is_the_softmax_and_the_energy_that_is_calibrated(logits: list[float], temperature: float) -> None:
+    best, probabilities, energy = score(logits, temperature)
+    scaled = np.array(logits) / temperature
+    assert logits[best] == max(logits)
+    assert probabilities == pytest.approx(np.exp(scaled - scaled.max()) / np.exp(scaled - scaled.max()).sum(), abs=1e-9)
+    assert energy == pytest.approx(energy_score(np.array(logits, dtype=np.float32), temperature))
+
+
+def test_the_most_probable_labels_come_first() -> None:
+    answer = Recognizer().predict(ROOT / "examples" / "five.png")
+    top = answer.top(3)
+    assert top[0] == ("5", answer.confidence)
+    assert [share for _, share in top] == sorted(answer.probabilities, reverse=True)[:3]
+    assert len(answer.top(99)) == 10
+
+
+def test_without_an_answer_there_is_no_ranking() -> None:
+    answer = Prediction("x.png", Status.UNREADABLE, None, None, None, (), ("0", "1"), "model.onnx", "damaged")
+    assert answer.top(3) == []
+    assert answer.to_json() == {
+        "path": "x.png",
+        "status": "unreadable",
+        "label": None,
+        "digit": None,
+        "confidence": None,
+        "probabilities": [],
+        "model": "model.onnx",
+    }
+
+
+@pytest.mark.parametrize(
+    ("labels", "digits"),
+    [
+        (("0", "1", "12"), (0, 1, 12)),
+        (("0", "one"), (None, None)),
+        (("0", "-1"), (None, None)),
+        (("0", "²"), (None, None)),
+        (("0", ""), (None, None)),
+    ],
+)
+def test_labels_are_digits_where_all_of_them_are(labels: tuple[str, ...], digits: tuple[int | None, ...]) -> None:
+    assert digits_of(labels) == digits
