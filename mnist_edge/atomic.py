@@ -1,7 +1,6 @@
 """Atomic writes: a reader sees the old file or the new one, never a part of one."""
 
 import os
-import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -171,6 +170,8 @@ def _set_aside(target: Path) -> Path | None:
         try:
             os.link(target, kept)
         except OSError:  # a file system without hard links
+            import shutil  # rarely needed, and slow to import
+
             shutil.copy2(target, kept)
     return kept
 
@@ -187,6 +188,8 @@ def _restore(target: Path, before: Path | None) -> None:
 
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
+        import shutil  # rarely needed, and slow to import
+
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)

@@ -39,7 +39,7 @@ def _checked(entry: object) -> dict[str, Any]:
     if not isinstance(entry, dict):
         raise ValueError("an entry is not an object")
     name = take_text(entry, "file")
-    if Path(name).name != name or "\0" in name:
+    if name in ("", "..") or Path(name).name != name or "\0" in name:
         raise ValueError(f"{name[:60]!r} is not the name of a file in the folder")
     take_sha256(entry, "sha256")
     take_text(entry, "format")

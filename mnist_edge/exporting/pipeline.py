@@ -13,7 +13,8 @@ from mnist_edge.artifact.manifest import MANIFEST, manifest_bytes, read_manifest
 from mnist_edge.atomic import Transaction, locked, transaction
 from mnist_edge.errors import UserError
 from mnist_edge.exporting.scheme_search import Candidate, select_scheme
-from mnist_edge.formats.base import ArtifactFile, ExportRequest, FormatSpec, Precision, Scheme
+from mnist_edge.formats.base import ArtifactFile, FormatSpec, Precision, Scheme
+from mnist_edge.formats.build import ExportRequest
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.reference import Reference
 from mnist_edge.parity.tolerance import NO_GOALS, Goals
@@ -159,12 +160,8 @@ def _searched(schemes: Sequence[Scheme]) -> bool:
 
 
 def _request(reference: Reference, spec: FormatSpec, scheme: Scheme, options: Mapping[str, int]) -> ExportRequest:
-    contract = reference.contract(spec, scheme, {**spec.options, **options})
-    return ExportRequest(
-        contract=replace(contract, producer=_producer(spec)),
-        test_vectors=reference.test_vectors_for(scheme),
-        scheme=scheme,
-    )
+    request = reference.request(spec, scheme, {**spec.options, **options})
+    return replace(request, contract=replace(request.contract, producer=_producer(spec)))
 
 
 def _producer(spec: FormatSpec) -> dict[str, str]:

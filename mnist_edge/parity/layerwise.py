@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from mnist_edge.artifact.fields import json_numbers
 from mnist_edge.errors import ArtifactError
-from mnist_edge.formats.base import ArtifactFile, Intermediates, LayerIO
+from mnist_edge.formats.base import ArtifactFile
+from mnist_edge.formats.build import Intermediates, LayerIO
 from mnist_edge.parity.layer_trace import Layer, trace_layers, unchanged
 from mnist_edge.types import AnyArray, Images, Logits
 

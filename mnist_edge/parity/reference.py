@@ -1,6 +1,7 @@
 """The trained model's answers: what an artifact is judged by."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from mnist_edge.artifact.contract import Contract
 from mnist_edge.artifact.test_vectors import TestVectors
 from mnist_edge.formats.base import FormatSpec, Scheme, predict_in_batches
+from mnist_edge.formats.build import ExportRequest
 from mnist_edge.parity.logits import top2_margin
 from mnist_edge.parity.ood_threshold import fit_energy_threshold
 from mnist_edge.parity.test_vectors import choose_test_vectors, exact_logits
@@ -37,6 +39,7 @@ class Reference:
         validation: images that were neither trained nor tested on: schemes are compared on them.
         test_vectors: chosen from the validation images.
         energy_threshold: the energy score that an answer must have, fitted on the validation images.
+        programs: what `program` has found, by format, scheme and options, which does not depend on the images.
     """
 
     checkpoint: Checkpoint
@@ -46,6 +49,7 @@ class Reference:
     validation: Split
     test_vectors: TestVectors
     energy_threshold: float
+    programs: dict[tuple[object, ...], Mapping[str, bytes]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def accuracy(self) -> float:
@@ -77,6 +81,22 @@ class Reference:
             temperature=checkpoint.temperature,
             energy_threshold=self.energy_threshold,
         )
+
+    def request(self, spec: FormatSpec, scheme: Scheme, options: Mapping[str, int]) -> ExportRequest:
+        """Return the request for an artifact of the checkpoint, without its producer."""
+        return ExportRequest(self.contract(spec, scheme, dict(options)), self.test_vectors_for(scheme), scheme)
+
+    def program(self, spec: FormatSpec, scheme: Scheme, options: Mapping[str, int]) -> Mapping[str, bytes]:
+        """Return what an artifact of the checkpoint computes, as `FormatSpec.program` does, by exporting it again.
+
+        Raises:
+            UserError: the format can't give what was asked.
+        """
+        key = (spec.name, scheme.name, *sorted(options.items()))
+        if key not in self.programs:
+            model, request = self.checkpoint.build(), self.request(spec, scheme, options)
+            self.programs[key] = spec.program(spec.exporter().export(model, [request])[0])
+        return self.programs[key]
 
     def test_vectors_for(self, scheme: Scheme) -> TestVectors:
         """Return the test vectors with the bound of a scheme."""

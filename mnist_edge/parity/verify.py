@@ -5,7 +5,8 @@ from pathlib import Path
 
 from mnist_edge.artifact.manifest import MANIFEST, read_manifest
 from mnist_edge.errors import ArtifactError, ChecksumError, UserError
-from mnist_edge.formats.base import ArtifactFile, Inspection, Runner, Scheme, Tolerance
+from mnist_edge.formats.base import ArtifactFile, Runner, Scheme, Tolerance
+from mnist_edge.formats.build import Inspection
 from mnist_edge.formats.registry import read_artifact
 from mnist_edge.parity.checks import (
     Check,
@@ -125,10 +126,30 @@ def _check_content(
     vectors = test_vector_problems(runner.test_vectors, reference.test_vectors, scheme)
     return [
         as_expected("contract", "contract", differences),
+        as_expected("program", "program", _program_problems(artifact, scheme, options, reference)),
         as_expected("structure", "structure", structure),
         _check_weights(artifact, inspection, reference),
         as_expected("test_vectors", "test vectors", vectors),
     ]
+
+
+def _program_problems(
+    artifact: ArtifactFile, scheme: Scheme, options: dict[str, int], reference: Reference
+) -> tuple[str, ...]:
+    """Return a line where the artifact does not hold exactly what the exporter writes for the checkpoint.
+
+    Answers to any number of images do not show a branch that waits for a mark in its input, or weights that nothing
+    should use. The same program, byte for byte, has neither.
+    """
+    expected = reference.program(artifact.spec, scheme, options)
+    found = artifact.spec.program(artifact.bundle)
+    different = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
+    if not different:
+        return ()
+    return (
+        f"it is not the program that this exporter writes for the checkpoint ({different[0][:80]} differs): it was "
+        "altered, or written by other versions; export again",
+    )
 
 
 def _check_weights(artifact: ArtifactFile, inspection: Inspection | None, reference: Reference) -> Check:
@@ -259,7 +280,7 @@ def _with_layers(report: ParityReport, artifact: ArtifactFile, reference: Refere
     """Return the report with the error of each layer, or with the reason why that can't be shown."""
     if report.tolerance is None:
         return replace(report, layers_unavailable_reason="it cannot be run")
-    batch = report.comparisons[-1].batch if report.comparisons else 1
+    batch = artifact.spec.batch or report.tolerance.batches[-1]
     try:
         model, images = reference.checkpoint.build(), reference.sample().images
         return replace(report, layers=compare_layers(artifact, model, images, batch))

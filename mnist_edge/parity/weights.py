@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.fx.experimental.optimization import fuse
 
-from mnist_edge.formats.base import StoredTensor
+from mnist_edge.formats.build import StoredTensor
 from mnist_edge.parity.layer_trace import trace
 
 _HALF_STEP = 0.502

@@ -10,14 +10,14 @@ from mnist_edge.artifact.bundle import Bundle, metadata_of
 from mnist_edge.artifact.contract import Contract
 from mnist_edge.artifact.test_vectors import TestVectors
 from mnist_edge.errors import UserError
-from mnist_edge.formats.base import ExportRequest
+from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.logs import quiet
 from mnist_edge.formats.onnx.graph import opset_of
 from mnist_edge.formats.onnx.quantization import quantize, reference_logits
 
 
 def export(model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
-    """Return an ONNX file for each request; see `mnist_edge.formats.base.Exporter`."""
+    """Return an ONNX file for each request; see `mnist_edge.formats.build.Exporter`."""
     floating = _to_onnx(model, requests[0].contract)
     return [_export_one(floating, request) for request in requests]
 

@@ -9,7 +9,7 @@ import onnx
 import onnx.numpy_helper
 from numpy.typing import NDArray
 
-from mnist_edge.formats.base import StoredTensor, float_tensor, half_tensor, int8_tensor
+from mnist_edge.formats.build import StoredTensor, float_tensor, half_tensor, int8_tensor
 
 INTEGER_PRODUCTS = {"MatMulInteger", "ConvInteger", "QLinearMatMul", "QLinearConv"}
 """Operators that multiply and add in integers."""

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 import onnx
@@ -12,7 +13,8 @@ from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import Contract
 from mnist_edge.artifact.test_vectors import TestVectors
 from mnist_edge.errors import ArtifactError
-from mnist_edge.formats.base import Inspection, Intermediates, ModelSummary, Runner
+from mnist_edge.formats.base import Runner
+from mnist_edge.formats.build import Inspection, Intermediates, ModelSummary
 from mnist_edge.formats.onnx import intermediates
 from mnist_edge.formats.onnx.graph import opset_of, stored_weights
 from mnist_edge.formats.onnx.quantization import precision_of, reference_logits, saturating_weights
@@ -22,7 +24,7 @@ REFERENCE_ATOL = 1e-5
 
 
 def inspect(bundle: Bundle, runner: Runner) -> Inspection:
-    """Return what can be read in an ONNX file; see `mnist_edge.formats.base.Inspector`."""
+    """Return what can be read in an ONNX file; see `mnist_edge.formats.build.Inspector`."""
     model = _parse(bundle.data)
     try:
         onnx.checker.check_model(model)
@@ -35,8 +37,15 @@ def inspect(bundle: Bundle, runner: Runner) -> Inspection:
     )
 
 
+def program(bundle: Bundle) -> Mapping[str, bytes]:
+    """Return an ONNX file without its metadata; see `mnist_edge.formats.build.Inspector`."""
+    model = _parse(bundle.data)
+    del model.metadata_props[:]
+    return {"model": model.SerializeToString(deterministic=True)}
+
+
 def open_intermediates(bundle: Bundle, names: tuple[str, ...]) -> Intermediates:
-    """Open an ONNX file so that its layers can be seen; see `mnist_edge.formats.base.Inspector`."""
+    """Open an ONNX file so that its layers can be seen; see `mnist_edge.formats.build.Inspector`."""
     return intermediates.open_intermediates(_parse(bundle.data), names)
 
 

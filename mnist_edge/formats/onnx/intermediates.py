@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 
 from mnist_edge.errors import ArtifactError
-from mnist_edge.formats.base import Intermediates, LayerIO
+from mnist_edge.formats.build import Intermediates, LayerIO
 from mnist_edge.formats.onnx.graph import PRODUCTS, GraphIndex
 from mnist_edge.formats.onnx.runner import open_session, run_all_outputs
 from mnist_edge.types import AnyArray, Images, Logits

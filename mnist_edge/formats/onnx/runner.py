@@ -7,6 +7,7 @@ from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import CONTRACT_KEY, Contract
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.base import Runner
+from mnist_edge.formats.onnx.structure import check_structure
 from mnist_edge.types import AnyArray, Images, Logits, Predict
 
 _ELEMENT_TYPES = {"float32": "tensor(float)"}
@@ -26,8 +27,10 @@ def open_runner(bundle: Bundle) -> Runner:
     """Open an ONNX file.
 
     Raises:
-        ArtifactError: onnxruntime can't load it, or it carries no contract that is understood here.
+        ArtifactError: it has not the structure of a small classifier, onnxruntime can't load it, or it carries no
+            contract that is understood here.
     """
+    check_structure(bundle.data)
     session = open_session(bundle.data)
     metadata = _metadata(session)
     contract = Contract.from_json(metadata.get(CONTRACT_KEY))

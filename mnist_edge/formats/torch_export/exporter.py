@@ -9,14 +9,14 @@ from torch import nn
 
 from mnist_edge.artifact.bundle import Bundle, metadata_of
 from mnist_edge.artifact.checksum import CHECKSUM_KEY, CHECKSUM_PLACEHOLDER
-from mnist_edge.formats.base import ExportRequest
+from mnist_edge.formats.build import ExportRequest
 
 _MACHINE_METADATA = ("stack_trace", "from_node")
 """What torch notes of each operation about the source it came from, with paths of the building machine."""
 
 
 def export(model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
-    """Return a `.pt2` archive for each request; see `mnist_edge.formats.base.Exporter`."""
+    """Return a `.pt2` archive for each request; see `mnist_edge.formats.build.Exporter`."""
     return [_export_one(model, request) for request in requests]
 
 

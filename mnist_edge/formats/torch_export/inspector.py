@@ -1,26 +1,37 @@
-"""What torch reads in a `torch.export` archive: structure and stored weights."""
+"""What is read in a `torch.export` archive: structure, stored weights, the program alone."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 from mnist_edge.artifact.bundle import Bundle
-from mnist_edge.formats.base import Inspection, ModelSummary, Runner, float_tensor
-from mnist_edge.formats.torch_export.runner import load_program
+from mnist_edge.formats.archives import pack_archive
+from mnist_edge.formats.base import Runner
+from mnist_edge.formats.build import Inspection, ModelSummary, float_tensor
+from mnist_edge.formats.torch_export.archive import SAMPLE_INPUTS, read_archive
+from mnist_edge.formats.torch_export.runner import SESSION
+from mnist_edge.formats.torch_export.sample import sample_inputs
+from mnist_edge.sandbox.client import open_session
 
 
-def inspect(bundle: Bundle, runner: Runner) -> Inspection:  # noqa: ARG001 - the contract says nothing to hold it to
-    """Return what can be read in an archive; see `mnist_edge.formats.base.Inspector`."""
-    program = load_program(bundle.data, {})
-    tensors = {name: tensor for name, tensor in program.state_dict.items() if tensor.is_floating_point()}
-    operators = Counter(str(node.target) for node in program.graph.nodes if node.op == "call_function")
+def inspect(bundle: Bundle, runner: Runner) -> Inspection:
+    """Return what can be read in an archive; see `mnist_edge.formats.build.Inspector`."""
+    sample = sample_inputs(runner.contract.task.input.shape)
+    session = open_session(SESSION, pack_archive({**read_archive(bundle.data), SAMPLE_INPUTS: sample}))
+    try:
+        found, tensors = session.call("describe")
+    finally:
+        session.close()
     return Inspection(
         summary=ModelSummary(
-            operators=dict(operators),
-            parameters=sum(tensor.numel() for name, tensor in tensors.items() if "running_" not in name),
-            tensors={
-                name: (str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
-                for name, tensor in tensors.items()
-            },
+            operators=dict(Counter(found["operators"])),
+            parameters=sum(tensor.size for name, tensor in tensors.items() if "running_" not in name),
+            tensors={name: (found["types"][name], tensor.shape) for name, tensor in tensors.items()},
         ),
-        weights={name: float_tensor(tensor.detach().numpy()) for name, tensor in tensors.items()},
+        weights={name: float_tensor(tensor) for name, tensor in tensors.items()},
         problems=(),
     )
+
+
+def program(bundle: Bundle) -> Mapping[str, bytes]:
+    """Return an archive without its metadata; see `mnist_edge.formats.build.Inspector`."""
+    return {name: data for name, data in read_archive(bundle.data).items() if not name.startswith("extra/")}

@@ -1,62 +1,51 @@
-"""A `torch.export` program in PyTorch. Needs torch."""
-
-import io
-
-import torch
+"""A `torch.export` program, run by PyTorch in a sandbox after its text was checked. Needs torch."""
 
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import BATCH, CONTRACT_KEY, Contract
-from mnist_edge.artifact.test_vectors import TEST_VECTORS_KEY
 from mnist_edge.errors import ArtifactError
+from mnist_edge.formats.archives import metadata_of, pack_archive
 from mnist_edge.formats.base import Runner
-from mnist_edge.formats.logs import quiet
+from mnist_edge.formats.torch_export.archive import SAMPLE_INPUTS, read_archive
+from mnist_edge.formats.torch_export.sample import sample_inputs
+from mnist_edge.sandbox.client import Session, open_session
 from mnist_edge.types import Images, Logits
+
+SESSION = "mnist_edge.formats.torch_export.session"
 
 
 def open_runner(bundle: Bundle) -> Runner:
     """Open a `.pt2` archive.
 
     Raises:
-        ArtifactError: torch can't load it, or it carries no contract that is understood here.
+        ArtifactError: its graph calls what no small network needs, torch can't load it, or it carries no contract that
+            is understood here.
     """
-    metadata = {CONTRACT_KEY: "", TEST_VECTORS_KEY: ""}
-    program = load_program(bundle.data, metadata)
-    module = program.module()
-    contract = Contract.from_json(metadata[CONTRACT_KEY] or None)
+    members = read_archive(bundle.data)
+    metadata = metadata_of(members)
+    contract = Contract.from_json(metadata.get(CONTRACT_KEY))
+    sample = sample_inputs(contract.task.input.shape)
+    session = open_session(SESSION, pack_archive({**members, SAMPLE_INPUTS: sample}))
 
     def predict(images: Images) -> Logits:
-        try:
-            with torch.inference_mode():
-                logits: Logits = module(torch.from_numpy(images)).numpy()
-        except (RuntimeError, AssertionError) as error:
-            raise ArtifactError(f"torch cannot run a batch of {len(images)} ({str(error).splitlines()[0]})") from error
-        return logits
+        _, arrays = session.call("predict", arrays={"images": images})
+        if "logits" not in arrays:
+            raise ArtifactError("it gives no logits")
+        return arrays["logits"]
 
-    carried = {key: text for key, text in metadata.items() if text}
-    return Runner(contract, carried, predict, tuple(_io_mismatches(program, contract)))
-
-
-def _io_mismatches(program: torch.export.ExportedProgram, contract: Contract) -> list[str]:
-    """Return a line for each way in which the program's inputs are not as the contract says."""
-    names = program.graph_signature.user_inputs
-    inputs = [node.meta["val"] for node in program.graph.nodes if node.op == "placeholder" and node.name in names]
-    if len(inputs) != 1 or len(program.graph_signature.user_outputs) != 1:
-        return ["the program has not 1 input and 1 output"]
-    batch, *image = inputs[0].shape
-    shape = (batch if isinstance(batch, int) else BATCH, *image)
-    if shape == contract.input_shape and inputs[0].dtype == torch.float32:
-        return []
-    return [f"the program's input is {inputs[0].dtype} {shape}, its contract says {contract.input_shape}"]
-
-
-def load_program(data: bytes, metadata: dict[str, str]) -> torch.export.ExportedProgram:
-    """Return the program of an archive, and fill in what it carries under the keys of `metadata`.
-
-    Raises:
-        ArtifactError: torch can't load the file.
-    """
     try:
-        with quiet("torch.export"):  # it logs a traceback before it raises
-            return torch.export.load(io.BytesIO(data), extra_files=metadata)
-    except (RuntimeError, ValueError, KeyError, AssertionError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"torch cannot load it ({(str(error).splitlines() or ['damaged'])[0]})") from error
+        mismatches = _io_mismatches(session, contract)
+    except ArtifactError:
+        session.close()
+        raise
+    return Runner(contract, metadata, predict, mismatches, session.close)
+
+
+def _io_mismatches(session: Session, contract: Contract) -> tuple[str, ...]:
+    """Return a line for each way in which the program's inputs are not as the contract says."""
+    found, _ = session.call("describe")
+    if len(found["inputs"]) != 1 or found["outputs"] != 1:
+        return (f"the program has {len(found['inputs'])} inputs and {found['outputs']} outputs, expected 1 of each",)
+    shape = tuple(BATCH if side is None else side for side in found["inputs"][0])
+    if shape == contract.input_shape:
+        return ()
+    return (f"the program's input is {shape}, its contract says {contract.input_shape}",)

@@ -13,7 +13,8 @@ from mnist_edge.artifact.checksum import CHECKSUM_PLACEHOLDER
 from mnist_edge.artifact.contract import CONTRACT_KEY
 from mnist_edge.artifact.test_vectors import TEST_VECTORS_KEY
 from mnist_edge.errors import UserError
-from mnist_edge.formats.base import ExportRequest, Scheme
+from mnist_edge.formats.base import Scheme
+from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.torchscript.deprecations import without_deprecations
 from mnist_edge.types import Images, Logits
 
@@ -22,7 +23,7 @@ _PER_CHANNEL = {"dynamic-s8": False, "dynamic-s8-channel": True}
 
 
 def export(model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
-    """Return a TorchScript archive for each request; see `mnist_edge.formats.base.Exporter`."""
+    """Return a TorchScript archive for each request; see `mnist_edge.formats.build.Exporter`."""
     return [_export_one(_quantize(model, request.scheme), request) for request in requests]
 
 

@@ -1,43 +1,99 @@
-"""What torch reads in a TorchScript archive: structure, stored weights, intermediate values."""
+"""What is read in a TorchScript archive: structure, stored weights, intermediate values, the program alone."""
 
-from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import torch
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from mnist_edge.artifact.bundle import Bundle
-from mnist_edge.formats.base import Inspection, Intermediates, ModelSummary, Precision, Runner
-from mnist_edge.formats.torchscript import intermediates
-from mnist_edge.formats.torchscript.runner import load_module
-from mnist_edge.formats.torchscript.tensors import named_tensors, stored_tensor
+from mnist_edge.errors import ArtifactError
+from mnist_edge.formats.archives import pack_archive
+from mnist_edge.formats.base import Precision, Runner
+from mnist_edge.formats.build import (
+    Inspection,
+    Intermediates,
+    LayerIO,
+    ModelSummary,
+    StoredTensor,
+    float_tensor,
+    int8_tensor,
+)
+from mnist_edge.formats.torchscript.archive import read_archive
+from mnist_edge.formats.torchscript.runner import SESSION
+from mnist_edge.sandbox.client import Session, open_session
+from mnist_edge.types import AnyArray, Images, Logits
 
 
 def inspect(bundle: Bundle, runner: Runner) -> Inspection:
-    """Return what can be read in a TorchScript archive; see `mnist_edge.formats.base.Inspector`."""
-    module = load_module(bundle.data, {})
-    tensors = named_tensors(module)
-    precision = Precision.INT8 if "quantized::" in str(module.inlined_graph) else Precision.FP32
+    """Return what can be read in a TorchScript archive; see `mnist_edge.formats.build.Inspector`."""
+    session = _open(bundle)
+    try:
+        operators = session.call("operators")[0]["operators"]
+        types, weights = _stored_tensors(session)
+    finally:
+        session.close()
+    precision = Precision.INT8 if any(name.startswith("quantized::") for name in operators) else Precision.FP32
     stated = runner.contract.precision
     return Inspection(
-        summary=_summary(module, tensors),
-        weights={name: stored_tensor(tensor) for name, tensor in tensors.items()},
+        summary=ModelSummary(
+            operators=operators,
+            parameters=sum(tensor.dequantized.size for name, tensor in weights.items() if "running_" not in name),
+            tensors={name: (types[name], tensor.dequantized.shape) for name, tensor in weights.items()},
+        ),
+        weights=weights,
         problems=() if precision == stated else (f"the module's weights are {precision}, its contract says {stated}",),
     )
 
 
+def program(bundle: Bundle) -> Mapping[str, bytes]:
+    """Return an archive without its metadata; see `mnist_edge.formats.build.Inspector`."""
+    return {name: data for name, data in read_archive(bundle.data).items() if not name.startswith("extra/")}
+
+
 def open_intermediates(bundle: Bundle, names: tuple[str, ...]) -> Intermediates:
-    """Open an archive so that its layers can be seen; see `mnist_edge.formats.base.Inspector`."""
-    return intermediates.open_intermediates(load_module(bundle.data, {}), names)
+    """Open an archive so that its layers can be seen; see `mnist_edge.formats.build.Inspector`."""
+    session = _open(bundle)
+    layers = session.call("open_layers", {"names": list(names)})[0]["layers"]
+    _, tensors = _stored_tensors(session)
+
+    def run(images: Images) -> tuple[dict[str, LayerIO], Logits]:
+        _, arrays = session.call("run_layers", arrays={"images": images})
+        return {name: LayerIO(arrays[f"{name} input"], arrays[f"{name} output"]) for name in names}, arrays["logits"]
+
+    weights = {name: found for name in names if (found := _layer_weights(layers[name], tensors))}
+    return Intermediates(run, weights)
 
 
-def _summary(module: torch.jit.ScriptModule, tensors: dict[str, torch.Tensor]) -> ModelSummary:
-    return ModelSummary(
-        operators=dict(Counter(node.kind() for node in module.inlined_graph.nodes() if _computes(node.kind()))),
-        parameters=sum(tensor.numel() for name, tensor in tensors.items() if "running_" not in name),
-        tensors={
-            name: (str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape)) for name, tensor in tensors.items()
-        },
-    )
+def _open(bundle: Bundle) -> Session:
+    return open_session(SESSION, pack_archive(read_archive(bundle.data)))
 
 
-def _computes(kind: str) -> bool:
-    return not kind.startswith("prim::")
+def _stored_tensors(session: Session) -> tuple[dict[str, str], dict[str, StoredTensor]]:
+    """Return the element types of the stored tensors, and the tensors, by name."""
+    reply, arrays = session.call("tensors")
+    types: dict[str, str] = reply["types"]
+    try:
+        return types, {name: _stored_tensor(name, arrays) for name in types}
+    except (KeyError, ValueError) as error:
+        raise ArtifactError("its weights cannot be read") from error
+
+
+def _stored_tensor(name: str, arrays: Mapping[str, AnyArray]) -> StoredTensor:
+    if f"{name} scale" not in arrays:
+        return float_tensor(arrays[name])
+    return int8_tensor(arrays[name], arrays[f"{name} scale"], arrays[f"{name} zero_point"], axis=0)
+
+
+def _layer_weights(stored: Mapping[str, Any], tensors: Mapping[str, StoredTensor]) -> tuple[AnyArray, AnyArray] | None:
+    """Return a layer's weight, dequantized and with batch normalization folded in, and its bias; None if unknown."""
+    if stored["weight"] not in tensors:
+        return None
+    weight = torch.from_numpy(tensors[stored["weight"]].dequantized.copy())
+    bias = torch.from_numpy(tensors[stored["bias"]].dequantized.copy()) if stored["bias"] in tensors else None
+    if stored["norm"]:
+        scale, shift, mean, variance = (torch.from_numpy(tensors[name].dequantized.copy()) for name in stored["norm"])
+        weight, bias = fuse_conv_bn_weights(weight, bias, mean, variance, stored["epsilon"], scale, shift)
+    flat = np.zeros(len(weight), np.float32) if bias is None else bias.detach().numpy()
+    return weight.detach().numpy(), flat

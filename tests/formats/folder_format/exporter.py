@@ -7,11 +7,11 @@ import numpy as np
 from torch import nn
 
 from mnist_edge.artifact.bundle import Bundle, metadata_of
-from mnist_edge.formats.base import ExportRequest
+from mnist_edge.formats.build import ExportRequest
 
 
 def export(model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
-    """Return a folder for each request; see `mnist_edge.formats.base.Exporter`."""
+    """Return a folder for each request; see `mnist_edge.formats.build.Exporter`."""
     files = {}
     for number, layer in enumerate(module for module in model.modules() if isinstance(module, nn.Linear)):
         files[f"{number}.weight.npy"] = _bytes(layer.weight.detach().numpy())

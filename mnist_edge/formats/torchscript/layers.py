@@ -8,13 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from mnist_edge.errors import ArtifactError
-from mnist_edge.formats.base import Intermediates, LayerIO
-from mnist_edge.formats.torchscript.tensors import named_tensors, stored_tensor
-from mnist_edge.types import AnyArray, Images, Logits
+from mnist_edge.types import AnyArray, Images
 
 Value = Any
 """`torch._C.Value`: torch's graph bindings have no annotations."""
@@ -44,30 +40,37 @@ class _Layer:
     epsilon: float
 
 
-def open_intermediates(module: torch.jit.ScriptModule, names: tuple[str, ...]) -> Intermediates:
-    """Open a module that was loaded but not run yet so that the layers of these names can be seen.
+class Probe:
+    """A module that gives the input and the output of each of its layers beside the logits.
 
-    Raises:
-        ArtifactError: its layers can't be told apart.
+    Attributes:
+        stored: for each layer, where its `weight`, `bias` and normalization (`norm`, of which there are four, and
+            `epsilon`) are stored in the module; empty names stand for what it has not.
     """
-    tensors = named_tensors(module)
-    graph = module.graph
-    torch._C._jit_pass_inline(graph)
-    layers = {name: _layer(node) for name, node in _products(graph, names).items()}
-    weights = {name: found for name, layer in layers.items() if (found := _weights(layer, tensors))}
-    shown = _show(graph, layers)
 
-    def run(images: Images) -> tuple[dict[str, LayerIO], Logits]:
+    def __init__(self, module: torch.jit.ScriptModule, names: tuple[str, ...]) -> None:
+        """Change the graph of a module that was loaded but not run yet; raises `ArtifactError` as `_products` does."""
+        graph = module.graph
+        torch._C._jit_pass_inline(graph)
+        layers = {name: _layer(node) for name, node in _products(graph, names).items()}
+        self.stored = {name: _stored(layer) for name, layer in layers.items()}
+        self._shown = _show(graph, layers)
+        self._module = module
+
+    def run(self, images: Images) -> dict[str, AnyArray]:
+        """Return `logits`, and `NAME input` and `NAME output` for each layer.
+
+        Raises:
+            ArtifactError: the module does not take the batch.
+        """
         try:
             with torch.inference_mode():
-                outputs = module(torch.from_numpy(images))
+                logits, *values = self._module(torch.from_numpy(images.copy()))
         except RuntimeError as error:
             raise ArtifactError(f"torch cannot run a batch of {len(images)} ({str(error).splitlines()[-1]})") from error
-        seen = dict(zip(shown, outputs[1:], strict=True))
-        values = {name: LayerIO(seen[name, "input"].numpy(), seen[name, "output"].numpy()) for name in layers}
-        return values, outputs[0].numpy()
-
-    return Intermediates(run, weights)
+        return {"logits": logits.numpy()} | {
+            f"{name} {part}": value.numpy() for (name, part), value in zip(self._shown, values, strict=True)
+        }
 
 
 def _products(graph: Value, names: tuple[str, ...]) -> dict[str, Value]:
@@ -112,20 +115,14 @@ def _show(graph: Value, layers: dict[str, _Layer]) -> list[tuple[str, str]]:
     return list(wanted)
 
 
-def _weights(layer: _Layer, tensors: dict[str, Tensor]) -> tuple[AnyArray, AnyArray] | None:
-    """Return a layer's weight, dequantized and with batch normalization folded in, and its bias; None if unknown."""
-    path = ".".join(_attribute_path(layer.weight))
+def _stored(layer: _Layer) -> dict[str, Any]:
+    """Return where a layer's weights are stored."""
+    weight = ".".join(_attribute_path(layer.weight))
     if not _is_tensor(layer.weight):
-        path = path.removesuffix("._packed_params").removesuffix("._packed_params") + ".weight"
-    if path not in tensors:
-        return None
-    weight = torch.from_numpy(stored_tensor(tensors[path]).dequantized)
-    bias_path = ".".join(_attribute_path(layer.bias)) if layer.bias else path.removesuffix("weight") + "bias"
-    bias = tensors.get(bias_path)
-    if layer.norm:
-        scale, shift, mean, variance = (tensors[".".join(_attribute_path(value))] for value in layer.norm)
-        weight, bias = fuse_conv_bn_weights(weight, bias, mean, variance, layer.epsilon, scale, shift)
-    return weight.detach().numpy(), (torch.zeros(len(weight)) if bias is None else bias).detach().numpy()
+        weight = weight.removesuffix("._packed_params").removesuffix("._packed_params") + ".weight"
+    bias = ".".join(_attribute_path(layer.bias)) if layer.bias else weight.removesuffix("weight") + "bias"
+    norm = [".".join(_attribute_path(value)) for value in layer.norm]
+    return {"weight": weight, "bias": bias, "norm": norm, "epsilon": layer.epsilon}
 
 
 def _attribute_path(value: Value) -> list[str]:

@@ -1,0 +1,177 @@
+"""What the build side of a format gives: exporter and inspector, and what they exchange."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from mnist_edge.artifact.bundle import Bundle
+from mnist_edge.artifact.contract import Contract
+from mnist_edge.artifact.test_vectors import TestVectors
+from mnist_edge.formats.base import Runner, Scheme
+from mnist_edge.types import AnyArray, BoolMask, Images, Logits
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """One artifact that an exporter is asked for.
+
+    Attributes:
+        contract: what the artifact shall carry.
+        test_vectors: the same, of the trained model, with the bound of the scheme.
+        scheme: how it is to be stored and computed.
+    """
+
+    contract: Contract
+    test_vectors: TestVectors
+    scheme: Scheme
+
+
+class Exporter(Protocol):
+    """The module `exporter` of a format; it runs on the build machine."""
+
+    def export(self, model: "nn.Module", requests: Sequence[ExportRequest]) -> list[Bundle]:
+        """Return an artifact for each request, with its metadata and a place for its checksum.
+
+        Args:
+            model: the trained model, in `eval()`.
+            requests: of one checkpoint; they may differ in their scheme.
+
+        Raises:
+            UserError: the format can't give what was asked.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class StoredTensor:
+    """A weight as an artifact stores it.
+
+    Attributes:
+        dequantized: what it stands for, float32, in the checkpoint's layout.
+        step: between two neighboring values that could be stored, of a shape that broadcasts; 0 for float32.
+        saturated: where the stored number is the least or greatest there is, so that rounding may have been cut off.
+    """
+
+    dequantized: AnyArray
+    step: AnyArray
+    saturated: BoolMask
+
+
+def float_tensor(values: AnyArray) -> StoredTensor:
+    """Return a weight that is stored as float32."""
+    return StoredTensor(values, np.zeros(1, np.float32), np.zeros(1, np.bool_))
+
+
+def half_tensor(values: AnyArray) -> StoredTensor:
+    """Return a weight that is stored as float16: neighboring values are 2⁻¹⁰ of their size apart (IEEE 754)."""
+    return StoredTensor(values.astype(np.float32), np.spacing(np.abs(values)).astype(np.float32), np.zeros(1, np.bool_))
+
+
+def int8_tensor(levels: AnyArray, scale: AnyArray, zero_point: AnyArray | None, axis: int) -> StoredTensor:
+    """Return a weight that is stored in 8 bits and stands for (levels - zero point) · scale.
+
+    Args:
+        levels: int8 or uint8.
+        scale: one number, or one for each index along `axis`.
+        zero_point: the same, or None for 0.
+        axis: of the output channels.
+    """
+    shape = [-1 if side == axis else 1 for side in range(levels.ndim)]
+    step = scale.astype(np.float32).reshape(shape if scale.size > 1 else [1] * levels.ndim)
+    zero = np.zeros(1, np.int32) if zero_point is None else zero_point.astype(np.int32).reshape(-1)
+    shifted = levels.astype(np.int32) - (zero.reshape(shape) if zero.size > 1 else zero)
+    limits = np.iinfo(levels.dtype)
+    return StoredTensor(
+        dequantized=(shifted * step).astype(np.float32),
+        step=step,
+        saturated=(levels == limits.min) | (levels == limits.max),
+    )
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """What an artifact is made of.
+
+    Attributes:
+        operators: how often each occurs.
+        parameters: how many numbers were learned.
+        tensors: element type and shape of each tensor of them.
+    """
+
+    operators: dict[str, int]
+    parameters: int
+    tensors: dict[str, tuple[str, tuple[int, ...]]]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What the build machine reads in an artifact.
+
+    Attributes:
+        summary: what it is made of.
+        weights: what it stores, under the trained model's names.
+        problems: a line for each way in which its structure is not as its contract and test vectors say.
+    """
+
+    summary: ModelSummary
+    weights: Mapping[str, StoredTensor]
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LayerIO:
+    """What an artifact computes at one layer with weights, for a batch of images.
+
+    Attributes:
+        input: before any quantization, float32 `[N, …]`.
+        output: before the activation function, float32 `[N, …]`; batch normalization is part of the layer.
+    """
+
+    input: AnyArray
+    output: AnyArray
+
+
+@dataclass(frozen=True)
+class Intermediates:
+    """An artifact, open so that the values between its layers can be seen.
+
+    Attributes:
+        run: images → the values at each layer, by the name of the trained model's module, and the logits; raises
+            `ArtifactError` where the artifact does not take a batch.
+        weights: weight and bias of each layer as the trained model's module has them, float32, dequantized and with
+            batch normalization folded in; layers whose weights can't be read are missing.
+    """
+
+    run: Callable[[Images], tuple[dict[str, LayerIO], Logits]]
+    weights: Mapping[str, tuple[AnyArray, AnyArray]]
+
+
+class Inspector(Protocol):
+    """The module `inspector` of a format; it runs on the build machine.
+
+    A format without `intermediates` has no `open_intermediates`.
+    """
+
+    def inspect(self, bundle: Bundle, runner: Runner) -> Inspection:
+        """Return what can be read in an artifact that its runner has opened; raises `ArtifactError`."""
+        ...
+
+    def program(self, bundle: Bundle) -> Mapping[str, bytes]:
+        """Return what an artifact computes, without its metadata and its checksum, as bytes by name.
+
+        It is the same for the same model, scheme, options and versions. A format with a sidecar needs none.
+        """
+        ...
+
+    def open_intermediates(self, bundle: Bundle, names: tuple[str, ...]) -> Intermediates:
+        """Open an artifact so that the layers of these names, in the order of the computation, can be seen.
+
+        Raises:
+            ArtifactError: it can't be run, or its layers can't be told apart.
+        """
+        ...

@@ -1,0 +1,151 @@
+"""Shapes of the operators of small classifiers, by their definitions in ONNX (Operators.md), for one image."""
+
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+from typing import TYPE_CHECKING
+
+from mnist_edge.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from mnist_edge.formats.onnx.structure import Node
+
+Shape = tuple[int, ...]
+
+MAX_PRODUCTS = 1_000_000_000
+"""Most multiplications of one operator, for one image."""
+
+
+def output_shapes(node: "Node", shapes: Mapping[str, Shape], values: Mapping[str, tuple[int, ...]]) -> Sequence[Shape]:
+    """Return the shapes of an operator's outputs.
+
+    Args:
+        node: the operator.
+        shapes: of everything that was computed before it, and of constants.
+        values: of constants that are shapes.
+
+    Raises:
+        ArtifactError: it is not on the list of operators of small classifiers, or its inputs do not fit.
+    """
+    rule = _RULES.get(node.kind)
+    if rule is None:
+        raise ArtifactError(f"it has the operator {node.kind[:60]!r}, which is not on the list of small classifiers")
+    missing = [name for name in node.inputs if name and name not in shapes]
+    if missing or not node.inputs:
+        raise ArtifactError(
+            f"its {node.kind} takes {missing[0][:60]!r}, which nothing gives" if missing else "no input"
+        )
+    inputs = [shapes[name] for name in node.inputs if name]
+    try:
+        return rule(node, inputs, values)
+    except (IndexError, ValueError, ZeroDivisionError) as error:
+        raise ArtifactError(f"the inputs of its {node.kind} do not fit together") from error
+
+
+def _same(_: "Node", inputs: list[Shape], __: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+    return [inputs[0]]
+
+
+def _quantized(_: "Node", inputs: list[Shape], __: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+    return [inputs[0], (), ()]
+
+
+def _broadcast(_: "Node", inputs: list[Shape], __: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+    rank = max(map(len, inputs))
+    padded = [(1,) * (rank - len(shape)) + shape for shape in inputs]
+    return [tuple(max(sides) for sides in zip(*padded, strict=True))]
+
+
+def _reshape(node: "Node", inputs: list[Shape], values: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+    target = [inputs[0][place] if side == 0 else side for place, side in enumerate(values.get(node.inputs[1], (0,)))]
+    known = prod(side for side in target if side > 0)
+    shape = tuple(prod(inputs[0]) // known if side < 0 else side for side in target)
+    if prod(shape) != prod(inputs[0]):
+        raise ValueError("another number of elements")
+    return [shape]
+
+
+def _flatten(node: "Node", inputs: list[Shape], _: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+    (axis,) = node.integers.get("axis", (1,))
+    return [(prod(inputs[0][:axis]), prod(inputs[0][axis:]))]
+
+
+def _transpose(node: "Node", inputs: list[Shape], _: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+    order = node.integers.get("perm", tuple(reversed(range(len(inputs[0])))))
+    if sorted(order) != list(range(len(inputs[0]))):
+        raise ValueError("not a permutation")
+    return [tuple(inputs[0][axis] for axis in order)]
+
+
+def _gemm(node: "Node", inputs: list[Shape], _: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+    first, second = inputs[:2]
+    rows, inner = reversed(first) if node.integers.get("transA") == (1,) else first
+    others, columns = reversed(second) if node.integers.get("transB") == (1,) else second
+    return [_product((rows, columns), inner, others)]
+
+
+def _matmul(_: "Node", inputs: list[Shape], __: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+    first, second = inputs[:2]
+    if len(second) != 2:
+        raise ValueError("not a matrix")
+    return [_product((*first[:-1], second[1]), first[-1], second[0])]
+
+
+def _product(shape: Shape, inner: int, other: int) -> Shape:
+    if inner != other:
+        raise ValueError("another number of elements")
+    if prod(shape) * inner > MAX_PRODUCTS:
+        raise ArtifactError(f"it multiplies more than {MAX_PRODUCTS:,} times in one operator")
+    return shape
+
+
+def _convolution(node: "Node", inputs: list[Shape], _: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+    image, weight = inputs[:2]
+    (group,) = node.integers.get("group", (1,))
+    if image[1] != weight[1] * group:
+        raise ValueError("another number of channels")
+    sides = _slide(node, image[2:], weight[2:])
+    return [_product((image[0], weight[0], *sides), prod(weight[1:]), prod(weight[1:]))]
+
+
+def _pool(node: "Node", inputs: list[Shape], _: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+    return [(*inputs[0][:2], *_slide(node, inputs[0][2:], node.integers["kernel_shape"]))]
+
+
+def _slide(node: "Node", sides: Shape, kernel: Shape) -> list[int]:
+    """Return how often a window fits along each side."""
+    rank = len(sides)
+    strides, dilations = (node.integers.get(name, (1,) * rank) for name in ("strides", "dilations"))
+    pads = node.integers.get("pads", (0,) * (2 * rank))
+    if not rank == len(kernel) == len(strides) == len(dilations) == len(pads) // 2 or min(*strides, *dilations) < 1:
+        raise ValueError("another number of dimensions")
+    fits = [
+        (side + pads[axis] + pads[rank + axis] - dilations[axis] * (kernel[axis] - 1) - 1) // strides[axis] + 1
+        for axis, side in enumerate(sides)
+    ]
+    if min(fits) < 1 or min(pads) < 0:
+        raise ValueError("the window does not fit")
+    return fits
+
+
+def _global_pool(_: "Node", inputs: list[Shape], __: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+    return [(*inputs[0][:2], *(1 for _ in inputs[0][2:]))]
+
+
+_Rule = Callable[["Node", list[Shape], Mapping[str, tuple[int, ...]]], list[Shape]]
+
+_RULES: dict[str, _Rule] = {
+    **dict.fromkeys(("Relu", "LeakyRelu", "Elu", "Sigmoid", "HardSigmoid", "Tanh", "Gelu", "Softplus", "Erf"), _same),
+    **dict.fromkeys(("Identity", "Cast", "Neg", "Abs", "Exp", "Sqrt", "Clip", "Softmax", "LogSoftmax"), _same),
+    **dict.fromkeys(("BatchNormalization", "LayerNormalization", "QuantizeLinear", "DequantizeLinear"), _same),
+    "DynamicQuantizeLinear": _quantized,
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _broadcast),
+    "Reshape": _reshape,
+    "Flatten": _flatten,
+    "Transpose": _transpose,
+    "Gemm": _gemm,
+    **dict.fromkeys(("MatMul", "MatMulInteger"), _matmul),
+    **dict.fromkeys(("Conv", "ConvInteger"), _convolution),
+    **dict.fromkeys(("MaxPool", "AveragePool"), _pool),
+    **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), _global_pool),
+}
+"""The operators of small classifiers, and what shapes they give."""

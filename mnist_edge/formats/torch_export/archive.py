@@ -1,0 +1,97 @@
+"""A `torch.export` archive as text: its members and the operators of its graph, read before anything is loaded.
+
+Loading one evaluates expressions, unpickles sample inputs and looks operators up by name. So only archives pass whose
+graph calls operators on a short list, whose expressions are plain symbols, and which hold no pickles: torch is given
+the members that were checked, packed again, and sample inputs of our own.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mnist_edge.errors import ArtifactError
+from mnist_edge.formats.archives import METADATA_MEMBERS, read_members
+
+OPERATORS = frozenset(
+    f"torch.ops.aten.{name}"
+    for name in (
+        *("linear.default", "conv2d.default", "conv2d.padding", "batch_norm.default", "layer_norm.default"),
+        *("group_norm.default", "dropout.default", "feature_dropout.default", "addmm.default", "matmul.default"),
+        *("t.default", "relu.default", "relu_.default", "sigmoid.default", "tanh.default", "gelu.default"),
+        *("silu.default", "hardtanh.default", "leaky_relu.default", "softmax.int", "log_softmax.int"),
+        *("max_pool2d.default", "avg_pool2d.default", "adaptive_avg_pool2d.default", "mean.dim"),
+        *("flatten.using_ints", "reshape.default", "view.default", "to.dtype", "add.Tensor", "add_.Tensor"),
+        *("mul.Tensor", "cat.default", "sym_size.int"),
+    )
+)
+"""What the graph of an archive may call: layers of small classifiers."""
+
+SAMPLE_INPUTS = "data/sample_inputs/model.pt"
+"""The member that holds a pickle; it is replaced before the archive is loaded."""
+
+_GRAPH = "models/model.json"
+_WEIGHTS = "data/weights/model_weights_config.json"
+_CONSTANTS = "data/constants/model_constants_config.json"
+_MEMBER = re.compile(
+    rf"data/weights/weight_\d+|{re.escape(_WEIGHTS)}|{re.escape(_CONSTANTS)}|{re.escape(_GRAPH)}"
+    rf"|{re.escape(SAMPLE_INPUTS)}|archive_format|archive_version|byteorder|\.data/version|{METADATA_MEMBERS}"
+)
+_SYMBOL = re.compile(r"s\d+|Symbol\('s\d+', positive=True, integer=True\)")
+
+MAX_JSON = 4 << 20
+"""Most bytes of a JSON member."""
+
+
+def read_archive(data: bytes) -> dict[str, bytes]:
+    """Return the members of an archive by their names without the root folder, all of them checked.
+
+    Raises:
+        ArtifactError: it is not such an archive, holds something else, or its graph calls what is not on the list.
+    """
+    members = read_members(data, _MEMBER)
+    _check_graph(_json(members, _GRAPH))
+    if _json(members, _CONSTANTS) != {"config": {}}:
+        raise ArtifactError("it holds constants beside its weights")
+    weights = _json(members, _WEIGHTS).get("config")
+    if not isinstance(weights, dict) or any(entry.get("use_pickle") is not False for entry in weights.values()):
+        raise ArtifactError("its weights are pickles")
+    return members
+
+
+def _json(members: Mapping[str, bytes], name: str) -> dict[str, Any]:
+    try:
+        data = members[name]
+        if len(data) > MAX_JSON:
+            raise ValueError("it is too long")
+        fields = json.loads(data)
+        if not isinstance(fields, dict):
+            raise ValueError("it is not an object")
+    except (KeyError, ValueError, RecursionError) as error:
+        raise ArtifactError(f"its {name} is missing or damaged") from error
+    return fields
+
+
+def _check_graph(model: Mapping[str, Any]) -> None:
+    """Refuse a program that calls other operators, computes its sizes, or carries code or objects."""
+    if model.get("guards_code") != []:
+        raise ArtifactError("it carries code that checks its inputs")
+    for name, value in _fields(model):
+        if name == "target" and value not in OPERATORS:
+            raise ArtifactError(f"its graph calls {str(value)[:80]!r}, which is not on the list of operators")
+        if name == "expr_str" and not (isinstance(value, str) and _SYMBOL.fullmatch(value)):
+            raise ArtifactError(f"its graph computes the size {str(value)[:80]!r}")
+        if name in ("custom_obj_values", "treespec_namedtuple_fields", "as_custom_obj", "as_graph") and value:
+            raise ArtifactError(f"its graph holds {name}, which no small network needs")
+
+
+def _fields(model: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield every field of nested JSON with its name."""
+    remaining: list[Any] = [model]
+    while remaining:
+        value = remaining.pop()
+        if isinstance(value, Mapping):
+            yield from value.items()
+            remaining.extend(value.values())
+        elif isinstance(value, list):
+            remaining.extend(value)

@@ -1,0 +1,119 @@
+"""A TorchScript archive as text: its members and the operators of its code, read before anything is loaded.
+
+A TorchScript file is a program: operators such as `aten::save` write files, and loops need not end. So only archives
+pass whose code consists of calls of operators on a short list, in the plain form in which torch writes it, and of
+which torch is given nothing but the members that were checked, packed again.
+"""
+
+import ast
+import re
+from collections.abc import Mapping
+
+from mnist_edge.errors import ArtifactError
+from mnist_edge.formats.archives import METADATA_MEMBERS, read_members
+
+OPERATORS = frozenset(
+    {
+        *("torch._convolution", "torch.conv2d", "torch.linear", "torch.addmm", "torch.matmul", "torch.t"),
+        *("torch.batch_norm", "torch.layer_norm", "torch.group_norm", "torch.dropout"),
+        *("torch.relu", "torch.relu_", "torch.sigmoid", "torch.tanh", "torch.gelu", "torch.silu", "torch.hardtanh"),
+        *("torch.leaky_relu", "torch.softmax", "torch.log_softmax"),
+        *("torch.max_pool2d", "torch.avg_pool2d", "torch.adaptive_avg_pool2d", "torch.mean"),
+        *("torch.flatten", "torch.reshape", "torch.view", "torch.to", "torch.add", "torch.add_", "torch.mul"),
+        *("torch.cat", "torch.size", "torch.eq", "ops.prim.NumToTensor", "ops.prim.RaiseException"),
+        *("ops.quantized.linear_dynamic", "ops.quantized.linear_prepack", "ops.quantized.linear_unpack"),
+        *("ops.quantized.linear_prepack_fp16", "ops.quantized.linear_unpack_fp16"),
+    }
+)
+"""What the code of an archive may call: layers of small classifiers, and how torch packs quantized weights."""
+
+_FUNCTIONS = frozenset({"getattr", "uninitialized", "annotate", "int"})
+_METHODS = frozenset({"forward", "_weight_bias", "set_weight_bias", "__getstate__", "__setstate__"})
+
+MAX_CODE = 1 << 20
+"""Most bytes of all code of an archive."""
+
+MAX_NESTING = 30
+"""Deepest brackets in the code."""
+
+_MEMBER = re.compile(
+    r"data\.pkl|constants\.pkl|version|byteorder|\.data/version|(?:data|constants)/\d+"
+    r"|code/__torch__(?:/\w+)*\.py"
+    rf"|{METADATA_MEMBERS}"
+)
+_CHARACTERS = re.compile(r'[\w\s.,:()\[\]"=>!+-]*', re.ASCII)
+_STRING = re.compile(r'"[\w .!]*"', re.ASCII)
+
+_NODES = (
+    *(ast.Module, ast.ClassDef, ast.FunctionDef, ast.arguments, ast.arg, ast.Assign, ast.AnnAssign, ast.Return),
+    *(ast.Expr, ast.If, ast.Pass, ast.Call, ast.Attribute, ast.Name, ast.Constant, ast.List, ast.Tuple, ast.Subscript),
+    *(ast.UnaryOp, ast.USub, ast.Load, ast.Store),
+)
+
+
+def read_archive(data: bytes) -> dict[str, bytes]:
+    """Return the members of an archive by their names without the root folder, all of them checked.
+
+    Raises:
+        ArtifactError: it is not such an archive, holds something else, or its code calls what is not on the list.
+    """
+    members = read_members(data, _MEMBER)
+    _check_code({name: text for name, text in members.items() if name.startswith("code/")})
+    return members
+
+
+def _check_code(code: Mapping[str, bytes]) -> None:
+    """Refuse code that is not in the form in which torch writes the code of a network, or calls something else."""
+    if sum(map(len, code.values())) > MAX_CODE:
+        raise ArtifactError("it holds too much code")
+    for name, data in code.items():
+        try:
+            text = data.decode("ascii")
+        except UnicodeDecodeError as error:
+            raise ArtifactError(f"its code in {name[:80]} is not plain text") from error
+        _check_form(name, text)
+        try:
+            tree = ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            raise ArtifactError(f"its code in {name[:80]} cannot be read") from error
+        for node in ast.walk(tree):
+            _check_node(node, name)
+
+
+def _check_form(name: str, text: str) -> None:
+    """Allow only characters that Python and TorchScript read alike, and brackets that are not nested deeply."""
+    plain = _STRING.sub("", text)
+    if not _CHARACTERS.fullmatch(text) or '"' in plain:
+        raise ArtifactError(f"its code in {name[:80]} holds characters that torch does not write")
+    depth = deepest = 0
+    for character in plain:
+        depth += (character in "([") - (character in ")]")
+        deepest = max(deepest, depth)
+    if deepest > MAX_NESTING:
+        raise ArtifactError(f"its code in {name[:80]} is nested too deeply")
+
+
+def _check_node(node: ast.AST, name: str) -> None:
+    if not isinstance(node, _NODES):
+        raise ArtifactError(f"its code in {name[:80]} holds a {type(node).__name__}, which no small network needs")
+    if not isinstance(node, ast.Call):
+        return
+    called = _dotted(node.func)
+    root, _, rest = called.partition(".")
+    if root in ("torch", "ops"):
+        allowed = called in OPERATORS
+    elif not rest:
+        allowed = called in _FUNCTIONS
+    else:
+        allowed = root != "__torch__" and called.rpartition(".")[2] in _METHODS
+    if not allowed or node.keywords:
+        raise ArtifactError(f"its code calls {called[:80]}, which is not on the list of operators of small networks")
+
+
+def _dotted(node: ast.expr) -> str:
+    """Return the name that is called, with a dot for what is computed."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return f"{_dotted(node.value)}.{node.attr}"
+    return ""

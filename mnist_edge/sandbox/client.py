@@ -1,0 +1,193 @@
+"""A child process for artifacts that carry code: it has limits of time and memory, and can open no file.
+
+TorchScript and `torch.export` archives hold programs. What their text shows is checked before they are loaded; loading
+and running happen here all the same, since one library's parser is not a proof. The child can read and write nothing
+but the socket to its parent, so the worst that is left are wrong answers, which the proof is for.
+
+A server process imports the runtime once and forks a child for each artifact. Where there is no `fork` (Windows), the
+artifact runs in this process after its text was checked.
+"""
+
+import atexit
+import contextlib
+import importlib
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from mnist_edge.errors import ArtifactError
+from mnist_edge.sandbox.messages import MessageError, receive, send
+from mnist_edge.types import AnyArray
+
+OPEN_SECONDS = 120.0
+"""Most time for importing the runtime and loading an artifact."""
+
+CALL_SECONDS = 60.0
+"""Most time for one call; a batch of 1,000 images takes a tenth of a second."""
+
+Values = dict[str, Any]
+Arrays = Mapping[str, AnyArray]
+
+
+PROCESS = struct.Struct("<q")
+"""A process number, as the server sends it."""
+
+
+class Session(Protocol):
+    """An artifact that is open somewhere else."""
+
+    def call(self, name: str, values: Values | None = None, arrays: Arrays | None = None) -> tuple[Values, Arrays]:
+        """Call a method of the session and return its values and arrays; raises `ArtifactError` where it fails."""
+        ...
+
+    def close(self) -> None:
+        """End it."""
+        ...
+
+
+def open_session(module: str, data: bytes) -> Session:
+    """Open an artifact in a child process.
+
+    Args:
+        module: dotted name of the module that runs it there: a class `Session(data)` with a method
+            `call_NAME(values, arrays)` → (values, arrays) for each call, and a function `warm_up()`.
+        data: the artifact's bytes, whose text was checked.
+
+    Raises:
+        ArtifactError: it can't be loaded within the limits.
+    """
+    if not hasattr(os, "fork") or not hasattr(socket, "send_fds"):
+        return _InProcess(module, data)
+    session = _Sandboxed(*_server().connect(module))
+    try:
+        session.request("open", {}, {}, [data], OPEN_SECONDS)
+    except ArtifactError:
+        session.close()
+        raise
+    return session
+
+
+class _Sandboxed:
+    """An artifact in a child process."""
+
+    def __init__(self, connection: socket.socket, process: int) -> None:
+        self._connection = connection
+        self._process = process
+        weakref.finalize(self, connection.close)  # where nobody closes it, the child ends with the last reference
+        self._lock = threading.Lock()
+
+    def call(self, name: str, values: Values | None = None, arrays: Arrays | None = None) -> tuple[Values, Arrays]:
+        return self.request(name, values or {}, arrays or {}, [], CALL_SECONDS)
+
+    def request(
+        self, name: str, values: Values, arrays: Arrays, blobs: list[bytes], seconds: float
+    ) -> tuple[Values, Arrays]:
+        try:
+            with self._lock:
+                self._connection.settimeout(seconds)
+                send(self._connection, {"call": name, **values}, arrays, blobs)
+                reply, results, _ = receive(self._connection)
+        except TimeoutError as error:
+            self._kill()
+            raise ArtifactError(f"it did not answer within {seconds:g} seconds") from error
+        except (OSError, EOFError, MessageError) as error:
+            self._kill()
+            raise ArtifactError("it ended the process that runs it") from error
+        if "error" in reply:
+            raise ArtifactError(str(reply["error"]))
+        return reply, results
+
+    def _kill(self) -> None:
+        with contextlib.suppress(OSError):
+            os.kill(self._process, signal.SIGKILL)
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection, at whose end the child ends itself."""
+        self._connection.close()
+
+
+class _InProcess:
+    """An artifact in this process."""
+
+    def __init__(self, module: str, data: bytes) -> None:
+        self._session: object = importlib.import_module(module).Session(data)
+
+    def call(self, name: str, values: Values | None = None, arrays: Arrays | None = None) -> tuple[Values, Arrays]:
+        return run_call(self._session, name, values or {}, arrays or {})
+
+    def close(self) -> None:
+        del self._session
+
+
+class _Server:
+    """The process that forks a child for each artifact."""
+
+    def __init__(self) -> None:
+        self.owner = os.getpid()
+        self._control, theirs = socket.socketpair()
+        program = (
+            f"import sys; sys.path[:] = {sys.path!r}; "
+            f"from mnist_edge.sandbox.server import main; main({theirs.fileno()})"
+        )
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 - this interpreter, with a program of our own
+                [sys.executable, "-c", program],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+                start_new_session=True,  # Ctrl-C is for the process that was started by hand
+            )
+
+    def connect(self, module: str) -> tuple[socket.socket, int]:
+        """Return the connection to a new child that will run sessions of a module, and its process number."""
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                socket.send_fds(self._control, [module.encode()], [theirs.fileno()])
+            self._control.settimeout(OPEN_SECONDS)
+            process, *_ = PROCESS.unpack(self._control.recv(PROCESS.size))
+        except (OSError, struct.error) as error:
+            ours.close()
+            self._control.close()
+            raise ArtifactError("the process that runs such artifacts could not be started") from error
+        return ours, process
+
+    def alive(self) -> bool:
+        """Say whether it can be used by this process."""
+        return self.owner == os.getpid() and self._process.poll() is None
+
+    def close(self) -> None:
+        """Close the connection, at whose end the server ends itself."""
+        self._control.close()
+        if self.owner == os.getpid():
+            self._process.wait()
+
+
+_lock = threading.Lock()
+_servers: list[_Server] = []
+
+
+def _server() -> _Server:
+    """Return the server of this process, started when it is first needed."""
+    with _lock:
+        if not _servers or not _servers[-1].alive():
+            _servers[:] = [_Server()]
+            atexit.register(_servers[-1].close)
+        return _servers[-1]
+
+
+def run_call(session: object, name: str, values: Values, arrays: Arrays) -> tuple[Values, Arrays]:
+    """Call a method of a session; raises what that raises."""
+    result: tuple[Values, Arrays] = getattr(session, f"call_{name}")(values, arrays)
+    return result
