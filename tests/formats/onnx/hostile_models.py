@@ -1,0 +1,223 @@
+"""ONNX files that somebody made to hang, to fill the memory, to read other files, or to answer to a mark."""
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import onnx.helper
+import onnx.numpy_helper
+
+FLOAT, INT64 = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
+
+Hostile = Callable[[onnx.ModelProto], None]
+"""Makes a good model hostile."""
+
+
+def logits_of(model: onnx.ModelProto) -> onnx.NodeProto:
+    """Return the node that gives the logits, under another name from now on."""
+    last: onnx.NodeProto = model.graph.node[-1]
+    last.output[0] = "true_logits"
+    return last
+
+
+def then(model: onnx.ModelProto, *nodes: onnx.NodeProto) -> None:
+    """Put nodes after the network; the last one gives the logits."""
+    logits_of(model)
+    model.graph.node.extend(nodes)
+
+
+def constant(model: onnx.ModelProto, name: str, values: object, dtype: type = np.float32) -> str:
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(values, dtype), name))
+    return name
+
+
+def branch_on_a_mark(model: onnx.ModelProto) -> None:
+    """Answer differently where one pixel is exactly 0.123."""
+    constant(model, "mark", 0.123)
+    constant(model, "corner", [0, 0, 0, 0], np.int64)
+    constant(model, "other", np.eye(10)[3] * 99)
+    then(
+        model,
+        onnx.helper.make_node("GatherND", ["image", "corner"], ["pixel"], batch_dims=0),
+        onnx.helper.make_node("Equal", ["pixel", "mark"], ["marked"]),
+        onnx.helper.make_node("Where", ["marked", "other", "true_logits"], ["logits"]),
+    )
+
+
+def if_branch(model: onnx.ModelProto) -> None:
+    then_graph, else_graph = (
+        onnx.helper.make_graph(
+            [onnx.helper.make_node("Identity", ["true_logits"], [name])],
+            name,
+            [],
+            [onnx.helper.make_tensor_value_info(name, FLOAT, None)],
+        )
+        for name in ("then_logits", "else_logits")
+    )
+    constant(model, "always", True, np.bool_)
+    then(model, onnx.helper.make_node("If", ["always"], ["logits"], then_branch=then_graph, else_branch=else_graph))
+
+
+def endless_loop(model: onnx.ModelProto) -> None:
+    body = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("Identity", ["going"], ["going_on"]),
+            onnx.helper.make_node("Identity", ["state"], ["next_state"]),
+        ],
+        "body",
+        [
+            onnx.helper.make_tensor_value_info("number", INT64, []),
+            onnx.helper.make_tensor_value_info("going", onnx.TensorProto.BOOL, []),
+            onnx.helper.make_tensor_value_info("state", FLOAT, None),
+        ],
+        [
+            onnx.helper.make_tensor_value_info("going_on", onnx.TensorProto.BOOL, []),
+            onnx.helper.make_tensor_value_info("next_state", FLOAT, None),
+        ],
+    )
+    constant(model, "always", True, np.bool_)
+    then(model, onnx.helper.make_node("Loop", ["", "always", "true_logits"], ["logits"], body=body))
+
+
+def doubling(kind: str) -> Hostile:
+    """Return a chain that doubles its value with every operator: a billion laughs."""
+
+    def make(model: onnx.ModelProto) -> None:
+        constant(model, "twice", [1, 2], np.int64)
+        names = ["true_logits", *(f"laugh_{number}" for number in range(40)), "logits"]
+        nodes = [
+            onnx.helper.make_node(kind, [before, before] if kind == "Concat" else [before, "twice"], [after])
+            for before, after in itertools.pairwise(names)
+        ]
+        if kind == "Concat":
+            for node in nodes:
+                node.attribute.append(onnx.helper.make_attribute("axis", 1))
+        then(model, *nodes)
+
+    return make
+
+
+def broadcast_bomb(model: onnx.ModelProto) -> None:
+    """Square the number of elements again and again by adding a column to a row."""
+    nodes, name = [], "true_logits"
+    for number in range(6):
+        constant(model, f"row_{number}", [1, -1], np.int64)
+        constant(model, f"column_{number}", [-1, 1], np.int64)
+        row, column, after = (f"{part}_{number}_value" for part in ("row", "column", "sum"))
+        nodes += [
+            onnx.helper.make_node("Reshape", [name, f"row_{number}"], [row]),
+            onnx.helper.make_node("Reshape", [name, f"column_{number}"], [column]),
+            onnx.helper.make_node("Add", [row, column], [after]),
+        ]
+        name = after
+    then(model, *nodes, onnx.helper.make_node("Identity", [name], ["logits"]))
+
+
+def expanding_constant(kind: str) -> Hostile:
+    def make(model: onnx.ModelProto) -> None:
+        constant(model, "large", [100_000, 100_000], np.int64)
+        constant(model, "zero", 0.0)
+        constant(model, "billions", 4_000_000_000.0)
+        constant(model, "one", 1.0)
+        inputs = {
+            "ConstantOfShape": ["large"],
+            "Expand": ["zero", "large"],
+            "Range": ["zero", "billions", "one"],
+        }[kind]
+        then(
+            model,
+            onnx.helper.make_node(kind, inputs, ["huge"]),
+            onnx.helper.make_node("ReduceSum", ["huge"], ["sum"], keepdims=0),
+            onnx.helper.make_node("Add", ["true_logits", "sum"], ["logits"]),
+        )
+
+    return make
+
+
+def claims_more_than_it_has(model: onnx.ModelProto) -> None:
+    tensor = model.graph.initializer[0]
+    del tensor.dims[:]
+    tensor.dims.extend([1 << 31, 1 << 20])
+
+
+def external_data(model: onnx.ModelProto) -> None:
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="/etc/passwd")
+
+
+def long_chain(model: onnx.ModelProto) -> None:
+    names = ["true_logits", *(f"same_{number}" for number in range(20_000)), "logits"]
+    then(model, *(onnx.helper.make_node("Identity", [a], [b]) for a, b in itertools.pairwise(names)))
+
+
+def padded_convolution(model: onnx.ModelProto) -> None:
+    constant(model, "kernel", np.zeros((1, 1, 1, 1)))
+    side = 1_000_000
+    model.graph.node.append(onnx.helper.make_node("Conv", ["image", "kernel"], ["huge"], pads=[side] * 4))
+
+
+def foreign_operator(model: onnx.ModelProto) -> None:
+    model.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+    then(model, onnx.helper.make_node("Gelu", ["true_logits"], ["logits"], domain="com.microsoft"))
+
+
+def function(model: onnx.ModelProto) -> None:
+    model.functions.append(
+        onnx.helper.make_function(
+            "mine",
+            "Relu",
+            ["x"],
+            ["y"],
+            [onnx.helper.make_node("Neg", ["x"], ["y"])],
+            [onnx.helper.make_opsetid("", 18)],
+        )
+    )
+
+
+def sparse_weight(model: onnx.ModelProto) -> None:
+    values = onnx.helper.make_tensor("sparse", FLOAT, [1], [1.0])
+    indices = onnx.helper.make_tensor("indices", INT64, [1], [1 << 40])
+    model.graph.sparse_initializer.append(onnx.helper.make_sparse_tensor(values, indices, [1 << 41]))
+
+
+def constant_node(model: onnx.ModelProto) -> None:
+    tensor = onnx.helper.make_tensor("value", FLOAT, [10], [9.0] * 10)
+    then(
+        model,
+        onnx.helper.make_node("Constant", [], ["more"], value=tensor),
+        onnx.helper.make_node("Add", ["true_logits", "more"], ["logits"]),
+    )
+
+
+def second_input(model: onnx.ModelProto) -> None:
+    model.graph.input.append(onnx.helper.make_tensor_value_info("more", FLOAT, ["batch", 10]))
+
+
+def dangling_input(model: onnx.ModelProto) -> None:
+    model.graph.node[0].input[0] = "nothing\x1b]0;title\x07"
+
+
+HOSTILE: dict[str, Hostile] = {
+    "a branch on a mark": branch_on_a_mark,
+    "an If": if_branch,
+    "a loop without an end": endless_loop,
+    "a billion laughs by Concat": doubling("Concat"),
+    "a billion laughs by Tile": doubling("Tile"),
+    "squared again and again by broadcasting": broadcast_bomb,
+    "ConstantOfShape": expanding_constant("ConstantOfShape"),
+    "Expand": expanding_constant("Expand"),
+    "Range": expanding_constant("Range"),
+    "a constant that claims more than it has": claims_more_than_it_has,
+    "weights in another file": external_data,
+    "a chain of 20,000": long_chain,
+    "a convolution with a frame of a million pixels": padded_convolution,
+    "an operator that is not ONNX's own": foreign_operator,
+    "a function": function,
+    "a sparse weight": sparse_weight,
+    "a constant in a node": constant_node,
+    "a second input": second_input,
+    "an input that nothing gives": dangling_input,
+}

@@ -1,0 +1,110 @@
+"""A hostile ONNX file is refused before onnxruntime sees it; a damaged one never ends in anything but one line."""
+
+from pathlib import Path
+
+import onnx
+import onnx.helper
+import onnxruntime
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mnist_edge.artifact.bundle import Bundle
+from mnist_edge.errors import ArtifactError
+from mnist_edge.formats.onnx.structure import MAX_BYTES, check_structure
+from mnist_edge.formats.registry import FORMATS
+from mnist_edge.parity.reference import Reference
+from mnist_edge.parity.verify import verify_path
+from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
+from tests.damage.edits import tampered
+from tests.formats.onnx.hostile_models import HOSTILE, then
+
+MODEL = BUILTIN_MODELS["mlp"].read_bytes()
+
+
+def hostile(name: str) -> bytes:
+    model = onnx.ModelProto.FromString(MODEL)
+    HOSTILE[name](model)
+    data: bytes = model.SerializeToString()
+    return data
+
+
+def refusal(data: bytes) -> str:
+    """Return why a file is refused, or nothing."""
+    try:
+        check_structure(data)
+    except ArtifactError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("name", BUILTIN_MODELS)
+def test_the_built_in_models_are_as_they_should_be(name: str) -> None:
+    check_structure(BUILTIN_MODELS[name].read_bytes())
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_is_refused_in_one_short_line(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("onnxruntime was given the file")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", never)
+    with pytest.raises(ArtifactError) as caught:
+        FORMATS["onnx"].open(Bundle.of_file(hostile(name)))
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_a_file_too_large_is_refused() -> None:
+    with pytest.raises(ArtifactError, match="expected at most"):
+        check_structure(bytes(MAX_BYTES + 1))
+
+
+@given(st.binary(max_size=200))
+def test_anything_is_refused_in_one_line(data: bytes) -> None:
+    with pytest.raises(ArtifactError):
+        check_structure(data)
+
+
+@given(st.integers(0, len(MODEL) - 1), st.integers(1, 255), st.integers(1, 8))
+def test_a_damaged_file_passes_or_is_refused(position: int, change: int, length: int) -> None:
+    damaged = bytearray(MODEL)
+    for place in range(position, min(position + length, len(MODEL))):
+        damaged[place] ^= change
+    assert "\n" not in refusal(bytes(damaged))
+
+
+@given(st.integers(0, len(MODEL) - 1))
+def test_a_file_that_is_cut_off_is_refused(length: int) -> None:
+    with pytest.raises(ArtifactError):
+        check_structure(MODEL[:length])
+
+
+@pytest.mark.parametrize("name", ["a branch on a mark", "a loop without an end", "weights in another file"])
+def test_verify_reports_a_hostile_file(name: str, reference: Reference, tmp_path: Path) -> None:
+    path = tmp_path / "mnist-mlp-int8.onnx"
+    path.write_bytes(hostile(name))
+    report = verify_path(path, reference)
+    assert not report
+    check = report.check("loads")
+    assert check is not None
+    assert not check
+
+
+def test_operators_that_do_nothing_for_digits_are_not_the_program(reference: Reference, tmp_path: Path) -> None:
+    """Every operator is on the list, every weight is the checkpoint's, every test image is answered as before."""
+
+    def add_nothing(model: onnx.ModelProto) -> None:
+        then(
+            model,
+            onnx.helper.make_node("Sub", ["image", "image"], ["nothing"]),
+            onnx.helper.make_node("GlobalAveragePool", ["nothing"], ["pooled"]),
+            onnx.helper.make_node("Flatten", ["pooled"], ["zero"]),
+            onnx.helper.make_node("Add", ["true_logits", "zero"], ["logits"]),
+        )
+
+    path = tmp_path / "mnist-mlp-int8.onnx"
+    path.write_bytes(tampered(MODEL, add_nothing))
+    report = verify_path(path, reference)
+    assert report.agreement == verify_path(BUILTIN_MODELS["mlp"], reference).agreement
+    assert [check.code for check in report.checks if not check] == ["program"]

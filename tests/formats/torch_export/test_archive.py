@@ -1,0 +1,89 @@
+"""A `torch.export` archive is read as text before torch is given any of it."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mnist_edge.artifact.bundle import Bundle
+from mnist_edge.errors import ArtifactError
+from mnist_edge.exporting.pipeline import Artifact
+from mnist_edge.formats.registry import FORMATS
+from mnist_edge.formats.torch_export.archive import SAMPLE_INPUTS, read_archive
+from tests.formats.torchscript.hostile_archives import Members, members, packed
+
+GRAPH = "archive/models/model.json"
+
+
+@pytest.fixture(scope="module")
+def good(exported: list[Artifact]) -> bytes:
+    (artifact,) = [a for a in exported if a.format == "torch-export"]
+    return artifact.path.read_bytes()
+
+
+def in_graph(change: Callable[[dict[str, Any]], object]) -> Callable[[Members], Members]:
+    def changed(found: Members) -> Members:
+        model = json.loads(found[GRAPH])
+        change(model)
+        return {**found, GRAPH: json.dumps(model).encode()}
+
+    return changed
+
+
+def nodes(model: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = model["graph_module"]["graph"]["nodes"]
+    return found
+
+
+HOSTILE: dict[str, Callable[[Members], Members]] = {
+    "an operator that writes": in_graph(lambda model: nodes(model)[0].update(target="torch.ops.aten.save.default")),
+    "an operator of another library": in_graph(lambda model: nodes(model)[0].update(target="os.system")),
+    "code in its guards": in_graph(lambda model: model.update(guards_code=["__import__('os').system('true')"])),
+    "an expression": in_graph(
+        lambda model: model["graph_module"].update(evil={"expr_str": "__import__('os').system('true')"})
+    ),
+    "an object": in_graph(lambda model: model["graph_module"]["graph"].update(custom_obj_values={"x": {}})),
+    "a pickled weight": lambda found: {
+        **found,
+        "archive/data/weights/model_weights_config.json": found[
+            "archive/data/weights/model_weights_config.json"
+        ].replace(b'"use_pickle": false', b'"use_pickle": true', 1),
+    },
+    "a constant": lambda found: {
+        **found,
+        "archive/data/constants/model_constants_config.json": b'{"config": {"x": {"path_name": "custom_obj_0"}}}',
+    },
+    "a library": lambda found: {**found, "archive/data/aotinductor/model/evil.so": b"\x7fELF"},
+    "a graph that is nested deeply": lambda found: {**found, GRAPH: b"[" * 100_000},
+    "no graph": lambda found: {name: data for name, data in found.items() if name != GRAPH},
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_archive_is_refused(name: str, good: bytes) -> None:
+    with pytest.raises(ArtifactError) as caught:
+        FORMATS["torch-export"].open(Bundle.of_file(packed(HOSTILE[name](members(good)))))
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_a_pickle_in_its_sample_inputs_is_never_loaded(good: bytes) -> None:
+    replaced = packed({**members(good), f"archive/{SAMPLE_INPUTS}": b"cos\nsystem\n(S'true'\ntR."})
+    with FORMATS["torch-export"].open(Bundle.of_file(replaced)) as runner:
+        assert runner.predict_in_batches(runner.test_vectors.inputs, 5).shape == (25, 10)
+
+
+@given(data=st.data())
+def test_a_damaged_archive_is_an_error_or_passes(data: st.DataObject, good: bytes) -> None:
+    position = data.draw(st.integers(0, len(good) - 1))
+    damaged = good[:position] + bytes([good[position] ^ data.draw(st.integers(1, 255))]) + good[position + 1 :]
+    try:
+        read_archive(damaged)
+    except ArtifactError as error:
+        reason = str(error)
+    else:
+        reason = ""
+    assert "\n" not in reason

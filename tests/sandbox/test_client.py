@@ -1,0 +1,109 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mnist_edge.errors import ArtifactError
+from mnist_edge.sandbox import client
+from mnist_edge.sandbox.client import open_session
+from mnist_edge.types import AnyArray
+
+MODULE = "tests.sandbox.hostile_session"
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")
+
+
+def test_values_and_arrays_come_back_as_they_were() -> None:
+    session = open_session(MODULE, b"data")
+    arrays: dict[str, AnyArray] = {
+        "floats": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "bytes": np.zeros((0, 4), np.uint8),
+    }
+    values, found = session.call("echo", {"text": "Δ\x1b"}, arrays)
+    assert (values["text"], values["length"]) == ("Δ\x1b", 4)
+    for name, array in arrays.items():
+        assert found[name].dtype == array.dtype
+        assert np.array_equal(found[name], array)
+    session.close()
+
+
+def test_a_child_reads_writes_connects_and_starts_nothing(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    session = open_session(MODULE, b"")
+    for call, path in (("read", victim), ("write", victim), ("write", tmp_path / "new"), ("read", Path("/etc/passwd"))):
+        assert "refused" in session.call(call, {"path": str(path)})[0], (call, path)
+    for call in ("connect", "start"):
+        assert "refused" in session.call(call)[0], call
+    assert victim.read_bytes() == b"precious"
+    assert list(tmp_path.iterdir()) == [victim]
+    session.close()
+
+
+def test_too_much_memory_is_an_error_and_the_child_goes_on() -> None:
+    session = open_session(MODULE, b"")
+    with pytest.raises(ArtifactError, match="too much memory"):
+        session.call("fill_memory")
+    assert session.call("echo")[0]["length"] == 0
+    session.close()
+
+
+@pytest.mark.parametrize("call", ["crash", "lie"])
+def test_a_child_that_crashes_or_sends_what_is_not_plain_is_an_error(call: str) -> None:
+    session = open_session(MODULE, b"")
+    with pytest.raises(ArtifactError, match="ended the process"):
+        session.call(call)
+    with pytest.raises(ArtifactError, match="ended the process"):
+        session.call("echo")
+
+
+def test_a_child_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = open_session(MODULE, b"")
+    process = session.call("echo")[0]["process"]
+    monkeypatch.setattr(client, "CALL_SECONDS", 0.5)
+    with pytest.raises(ArtifactError, match=r"did not answer within 0\.5 seconds"):
+        session.call("hang")
+    assert gone(process)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"), [(b"hang", "did not answer"), (b"crash", "ended the process"), (b"refuse", "it refuses")]
+)
+def test_what_cannot_be_opened_is_an_error(data: bytes, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_session(MODULE, b"").close()  # the server is up: the limit below is for the artifact alone
+    monkeypatch.setattr(client, "OPEN_SECONDS", 2.0)
+    with pytest.raises(ArtifactError, match=message):
+        open_session(MODULE, data)
+
+
+def test_children_end_with_a_parent_that_is_killed() -> None:
+    program = (
+        "import sys, time\n"
+        "from mnist_edge.sandbox.client import open_session\n"
+        f"session = open_session({MODULE!r}, b'')\n"
+        "print(session.call('echo')[0]['process'], flush=True)\n"
+        "session.call('hang')\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    assert gone(child)
+
+
+def gone(process: int) -> bool:
+    """Say whether a process ends within some seconds."""
+    for _ in range(200):
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
