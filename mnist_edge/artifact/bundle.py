@@ -9,7 +9,7 @@ from mnist_edge.artifact.checksum import CHECKSUM_KEY, CHECKSUM_PLACEHOLDER, dig
 from mnist_edge.artifact.contract import CONTRACT_KEY, Contract
 from mnist_edge.artifact.fields import parse_object, take_text
 from mnist_edge.artifact.test_vectors import MAX_BYTES, TEST_VECTORS_KEY, TestVectors
-from mnist_edge.atomic import Transaction, read_bytes
+from mnist_edge.atomic import Transaction, locked, read_bytes
 from mnist_edge.errors import ArtifactError, UserError
 
 SIDECAR = "metadata.json"
@@ -111,7 +111,7 @@ def metadata_of(contract: Contract, test_vectors: TestVectors) -> dict[str, str]
 
 
 def read_bundle(path: Path, *, folder: bool, sidecar: bool) -> Bundle:
-    """Read an artifact, each of its files once.
+    """Read an artifact, each of its files once, all of the same export.
 
     Args:
         path: of the file or the folder.
@@ -121,8 +121,16 @@ def read_bundle(path: Path, *, folder: bool, sidecar: bool) -> Bundle:
     Raises:
         UserError: it can't be read, or is the other kind.
     """
+    if not folder and not sidecar:
+        return Bundle.of_file(read_bytes(path))
+    with locked(path.parent, shared=True):
+        return _read_files(path, folder)
+
+
+def _read_files(path: Path, folder: bool) -> Bundle:
+    """Read an artifact of several files, which no export may replace meanwhile."""
     if not folder:
-        names = ["", f".{SIDECAR}"] if sidecar else [""]
+        names = ["", f".{SIDECAR}"]
         present = [name for name in names if not name or path.with_name(path.name + name).exists()]
         return Bundle({name: read_bytes(path.with_name(path.name + name)) for name in present})
     try:

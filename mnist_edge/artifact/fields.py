@@ -131,8 +131,8 @@ def take_versions(fields: Mapping[str, Any], name: str) -> dict[str, str]:
 
 
 def one_line(error: BaseException) -> str:
-    """Return what an error says, on one line of at most `MAX_REASON` characters."""
-    return " ".join(str(error).split())[:MAX_REASON]
+    """Return what an error says, or else its type, on one line of at most `MAX_REASON` characters."""
+    return (" ".join(str(error).split()) or type(error).__name__)[:MAX_REASON]
 
 
 def json_numbers(numbers: Mapping[str, Any]) -> dict[str, Any]:

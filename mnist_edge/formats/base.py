@@ -249,8 +249,15 @@ class Runner:
         return TestVectors.from_json(self.metadata.get(TEST_VECTORS_KEY), self.contract.task)
 
     def predict_in_batches(self, images: Images, batch: int) -> Logits:
-        """Return the logits of images given in batches of `batch`; see `predict_in_batches`."""
-        return predict_in_batches(self.predict, images, batch, pad=self.contract.batch is not None)
+        """Return the logits of images given in batches of `batch`, one for each label of the contract.
+
+        Raises:
+            ArtifactError: as `predict_in_batches`, or there are more or fewer logits than labels.
+        """
+        logits = predict_in_batches(self.predict, images, batch, pad=self.contract.batch is not None)
+        if logits.shape[1] != len(self.contract.task.labels):
+            raise ArtifactError(f"it gives {logits.shape[1]} logits for {len(self.contract.task.labels)} labels")
+        return logits
 
     def __enter__(self) -> Self:
         """Return the runner."""

@@ -8,7 +8,7 @@ import numpy as np
 from mnist_edge.artifact.contract import Task
 from mnist_edge.errors import ArtifactError, UserError
 from mnist_edge.formats.base import Runner, predict_in_batches
-from mnist_edge.formats.registry import read_artifact
+from mnist_edge.formats.registry import open_artifact, read_artifact
 from mnist_edge.parity.reference import EAGER_BATCH, eager_predictor
 from mnist_edge.training.checkpoint import CHECKPOINT_SUFFIX, Checkpoint, load_checkpoint
 from mnist_edge.training.corruptions import CORRUPTIONS, SEVERITIES, corrupt
@@ -40,13 +40,17 @@ class OpenModel:
         """Return the logits, float32 `[N, classes]`, of images, float32 `[N, channels, height, width]`.
 
         Raises:
-            UserError: the artifact can't be run, or an image holds NaN or infinity.
+            UserError: the artifact can't be run, an image holds NaN or infinity, or a logit is not a finite number.
         """
         check_finite(images)
         try:
-            return self.predict(images)
+            logits = self.predict(images)
         except ArtifactError as error:
             raise UserError(f"cannot run {self.path}: {error}") from error
+        bad = int((~np.isfinite(logits)).any(axis=1).sum())
+        if bad:
+            raise UserError(f"cannot use the answers of {self.path}: its logits for {bad:,} images are not finite")
+        return logits
 
 
 def check_finite(images: Images) -> None:
@@ -67,15 +71,12 @@ def open_model(path: Path) -> OpenModel:
     """Open a checkpoint (`.safetensors`) or an exported artifact.
 
     Raises:
-        UserError: it can't be read, or is neither.
+        UserError: it can't be read, is neither, or was altered since its export.
     """
     if path.suffix == CHECKPOINT_SUFFIX:
         return open_checkpoint(path, load_checkpoint(path))
     artifact = read_artifact(path)
-    try:
-        runner = artifact.open()
-    except ArtifactError as error:
-        raise UserError(f"cannot load {path}: {error}; expected a file made by `mnist-edge export`") from error
+    runner = open_artifact(artifact)
     scheme = artifact.spec.scheme(runner.contract.scheme)
     return deployed(path, runner, artifact.spec.batches(scheme)[-1] if scheme else 1)
 

@@ -260,7 +260,7 @@ def _check_other_inputs(
             if fixed is None
             else not_available("batch_invariance", "shuffled batches", f"it takes batches of {fixed} only"),
             check_synthetic_inputs(first.predict, trained, scheme.tolerance, runner.contract.task.input),
-            check_nonfinite_inputs(first, sample.images[0]),
+            check_nonfinite_inputs(first.predict, scheme.tolerance, sample.images[0]),
         ]
     except ArtifactError as error:
         return [Check("other_inputs", "other inputs", "cannot be run", (str(error),))]

@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import Contract
+from mnist_edge.artifact.fields import one_line
 from mnist_edge.artifact.test_vectors import TestVectors
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.base import Runner
@@ -29,7 +30,7 @@ def inspect(bundle: Bundle, runner: Runner) -> Inspection:
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
-        raise ArtifactError(str(error).splitlines()[0]) from error
+        raise ArtifactError(one_line(error)) from error
     return Inspection(
         summary=_summary(model),
         weights=stored_weights(model.graph),
@@ -73,7 +74,7 @@ def _reference_problems(model: onnx.ModelProto, test_vectors: TestVectors) -> li
     try:
         logits = reference_logits(model, test_vectors.inputs)
     except (RuntimeError, ValueError, IndexError, KeyError, TypeError) as error:  # what a broken graph makes it raise
-        return [f"ONNX's reference implementation cannot run it ({str(error).splitlines()[0]})"]
+        return [f"ONNX's reference implementation cannot run it ({one_line(error)})"]
     if logits.shape != test_vectors.expected_logits.shape:
         return [f"its operators give {list(logits.shape)} logits for {len(test_vectors.labels)} test vectors"]
     off = float(np.abs(logits.astype(np.float64) - test_vectors.expected_logits).max())

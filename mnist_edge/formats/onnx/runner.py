@@ -5,6 +5,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import CONTRACT_KEY, Contract
+from mnist_edge.artifact.fields import MAX_REASON
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.base import Runner
 from mnist_edge.formats.onnx.structure import check_structure
@@ -116,4 +117,4 @@ def _io_mismatches(session: ort.InferenceSession, contract: Contract) -> list[st
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0].rstrip(". ")
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(". ")[:MAX_REASON]

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mnist_edge.artifact.fields import one_line
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.logs import quiet
 from mnist_edge.types import AnyArray
@@ -37,7 +38,7 @@ class Session:
                 self._program = torch.export.load(io.BytesIO(data))
             self._module = self._program.module()
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, AssertionError, OSError) as error:
-            raise ArtifactError(f"torch cannot load it ({(str(error).splitlines() or ['damaged'])[0]})") from error
+            raise ArtifactError(f"torch cannot load it ({one_line(error)})") from error
 
     def call_predict(self, _: Values, arrays: Arrays) -> tuple[Values, Arrays]:
         """Images → logits."""
@@ -46,7 +47,7 @@ class Session:
             with torch.inference_mode():
                 logits = self._module(torch.from_numpy(images.copy()))
         except (RuntimeError, AssertionError) as error:
-            raise ArtifactError(f"torch cannot run a batch of {len(images)} ({str(error).splitlines()[0]})") from error
+            raise ArtifactError(f"torch cannot run a batch of {len(images)} ({one_line(error)})") from error
         if not isinstance(logits, Tensor):
             raise ArtifactError("it does not give one tensor")
         return {}, {"logits": logits.numpy()}

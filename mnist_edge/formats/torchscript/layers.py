@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from mnist_edge.artifact.fields import one_line
 from mnist_edge.errors import ArtifactError
 from mnist_edge.types import AnyArray, Images
 
@@ -67,7 +68,7 @@ class Probe:
             with torch.inference_mode():
                 logits, *values = self._module(torch.from_numpy(images.copy()))
         except RuntimeError as error:
-            raise ArtifactError(f"torch cannot run a batch of {len(images)} ({str(error).splitlines()[-1]})") from error
+            raise ArtifactError(f"torch cannot run a batch of {len(images)} ({one_line(error)})") from error
         return {"logits": logits.numpy()} | {
             f"{name} {part}": value.numpy() for (name, part), value in zip(self._shown, values, strict=True)
         }

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mnist_edge.artifact.fields import one_line
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.torchscript.deprecations import without_deprecations
 from mnist_edge.formats.torchscript.layers import Probe
@@ -45,7 +46,7 @@ class Session:
             with without_deprecations():
                 module: torch.jit.ScriptModule = torch.jit.load(io.BytesIO(self._data), map_location="cpu")
         except (RuntimeError, UnicodeDecodeError) as error:
-            raise ArtifactError(f"torch cannot load it ({str(error).splitlines()[0]})") from error
+            raise ArtifactError(f"torch cannot load it ({one_line(error)})") from error
         return module.eval()
 
     def call_predict(self, _: Values, arrays: Arrays) -> tuple[Values, Arrays]:
@@ -55,7 +56,7 @@ class Session:
             with torch.inference_mode():
                 logits = self._module(torch.from_numpy(images.copy()))
         except RuntimeError as error:
-            raise ArtifactError(f"torch cannot run a batch of {len(images)} ({str(error).splitlines()[-1]})") from error
+            raise ArtifactError(f"torch cannot run a batch of {len(images)} ({one_line(error)})") from error
         if not isinstance(logits, Tensor):
             raise ArtifactError("it does not give one tensor")
         return {}, {"logits": logits.numpy()}
