@@ -1,8 +1,9 @@
 """Measure what the full report costs: at most 3 times the time of evaluating the same file once.
 
-Both are whole calls in one process: the file is opened, sealed bytes and contract are checked, all 10,000 test images
-are answered at the batch size of deployment. The trained model's logits, which are the same for every file, are at
-hand. Measured are all formats and precisions of both released checkpoints, alternating, and the medians compared.
+Both are whole calls in one process: the file is opened, checksum and contract are checked, all 10,000 test images are
+answered at the batch size of deployment. The trained model's logits, and the program that the exporter writes for it,
+which are the same for every such file, are at hand. Measured are all formats and precisions of both released
+checkpoints, alternating, and the medians compared.
 
     python benchmarks/verify_speed.py [--repeats 5]
 """
@@ -16,12 +17,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from mnist_edge.parity.evaluate import evaluate, open_model
-from mnist_edge.exporting.pipeline import export
+import mnist_edge
+from mnist_edge.formats.base import Precision
 from mnist_edge.formats.registry import FORMATS
+from mnist_edge.parity.evaluate import evaluate, open_model
 from mnist_edge.parity.reference import load_reference
-from mnist_edge.exporting.report.report import full_report
-from mnist_edge.training.datasets.mnist import load_test_data
+from mnist_edge.parity.verify import verify_path
+from mnist_edge.training.datasets.registry import load_test_data
 
 ROOT = Path(__file__).parent.parent
 BAR = 3.0
@@ -36,19 +38,20 @@ def seconds(work: Callable[[], object]) -> float:
 
 def measure(architecture: str, repeats: int) -> dict[str, float]:
     """Return the median ratio of `repeats` alternating runs for each file exported from a released checkpoint."""
-    test = load_test_data(ROOT / "data")
+    test = load_test_data("mnist", ROOT / "data")
     reference = load_reference(ROOT / "release" / f"mnist-{architecture}.safetensors", ROOT / "data")
     ratios: dict[str, float] = {}
 
     def report(path: Path) -> object:
-        return full_report(path, reference)
+        return verify_path(path, reference)
 
     def once(path: Path) -> object:
         return evaluate(open_model(path), test)
 
     with tempfile.TemporaryDirectory() as folder:
-        for artefact in export(reference, list(FORMATS.values()), ["fp32", "int8"], Path(folder)):
-            path = artefact.path
+        artifacts = mnist_edge.export(reference, formats=list(FORMATS), precisions=list(Precision), output=folder)
+        for artifact in artifacts:
+            path = artifact.path
             runs = [seconds(partial(report, path)) / seconds(partial(once, path)) for _ in range(repeats)]
             ratios[path.name] = statistics.median(runs)
     return ratios

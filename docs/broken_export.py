@@ -1,14 +1,14 @@
 """Two exports that go wrong, for the walk through a failed export in docs/parity.md.
 
 Each stands for a tool that changes the file after the exporter: one stores the weights of a layer in bfloat16 to save
-space, one optimises an activation away. `export` refuses both, and leaves no file. They are then written to
+space, one optimizes an activation away. `export` refuses both, and leaves no file. They are then written to
 `exports/broken/` without its consent, to be examined.
 
     python docs/broken_export.py
 """
 
-import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
@@ -16,20 +16,22 @@ import onnx.numpy_helper
 import torch
 from torch import nn
 
-from mnist_edge.exporting.pipeline import OPSET, ParityError, export
-from mnist_edge.formats.base import Format
-from mnist_edge.formats.onnx.exporter import ONNX
-from mnist_edge.parity.comparison import Reference
-from mnist_edge.parity.reference import load_reference
-from mnist_edge.parity.verify import expected_contract
+import mnist_edge
+from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.atomic import atomic_write
-from mnist_edge.artifact.contract import UNQUANTIZED, Contract
-from mnist_edge.artifact.test_vectors import Golden
-from mnist_edge.artifact.checksum import seal
+from mnist_edge.exporting.pipeline import ParityError
+from mnist_edge.formats.build import ExportRequest
+from mnist_edge.formats.onnx import exporter
+from mnist_edge.formats.registry import FORMATS
+from mnist_edge.parity.reference import Reference, load_reference
 
 ROOT = Path(__file__).parent.parent
 CHECKPOINT = ROOT / "release" / "mnist-mlp.safetensors"
 BROKEN = Path("exports/broken")
+ONNX = FORMATS["onnx"]
+
+Tool = Callable[[onnx.ModelProto], None]
+"""Changes a model in place."""
 
 
 def round_weights(model: onnx.ModelProto) -> None:
@@ -45,37 +47,47 @@ def drop_relu(model: onnx.ModelProto) -> None:
     relu.op_type = "Identity"
 
 
-def with_a_tool(tool: Callable[[onnx.ModelProto], None]) -> Format:
-    """Return ONNX with an exporter followed by a tool that changes its files."""
+@contextmanager
+def followed_by(tool: Tool) -> Iterator[None]:
+    """Let the ONNX exporter be followed by a tool that changes its files."""
+    faithful = exporter.export
 
-    def broken_export(model: nn.Module, contracts: Sequence[Contract], golden: Golden) -> list[bytes]:
-        return [changed(data) for data in ONNX.export(model, contracts, golden)]
+    def broken(model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
+        return [changed(bundle, tool) for bundle in faithful(model, requests)]
 
-    def changed(data: bytes) -> bytes:
-        graph = onnx.ModelProto.FromString(data)
-        tool(graph)
-        return bytes(graph.SerializeToString(deterministic=True))
+    exporter.export = broken
+    try:
+        yield
+    finally:
+        exporter.export = faithful
 
-    return dataclasses.replace(ONNX, export=broken_export)
+
+def changed(bundle: Bundle, tool: Tool) -> Bundle:
+    """Return an ONNX file after a tool."""
+    model = onnx.ModelProto.FromString(bundle.data)
+    tool(model)
+    return Bundle.of_file(bytes(model.SerializeToString(deterministic=True)))
 
 
-def unjudged(format: Format, reference: Reference, scheme: str = UNQUANTIZED) -> bytes:
-    """Return a format's file of the reference's checkpoint, sealed as a forger would."""
-    contract = expected_contract(reference, scheme, OPSET)
-    (data,) = format.export(reference.checkpoint.build(), [contract], reference.golden)
-    return seal(data)
+def unjudged(reference: Reference, scheme: str = "none") -> Bundle:
+    """Return the ONNX file of the reference's checkpoint in a scheme, compared with nothing."""
+    found = ONNX.scheme(scheme)
+    assert found is not None, "ONNX has the schemes that are asked for here"
+    request = reference.request(ONNX, found, ONNX.options)
+    return exporter.export(reference.checkpoint.build(), [request])[0]
 
 
 def main() -> None:
-    """Show that both are refused, then write them all the same."""
+    """Show that both are refused, then write them all the same, with a checksum that fits."""
     reference = load_reference(CHECKPOINT, ROOT / "data")
     for name, tool in {"rounded-weights": round_weights, "dropped-relu": drop_relu}.items():
-        format = with_a_tool(tool)
-        try:
-            export(reference, [format], ["fp32"], BROKEN)
-        except ParityError as error:
-            print(f"{name}: {error}\n")
-        atomic_write(BROKEN / f"{name}.onnx", unjudged(format, reference))
+        reference.program(ONNX, ONNX.schemes[0], ONNX.options)  # what the faithful exporter writes
+        with followed_by(tool):
+            try:
+                mnist_edge.export(reference, output=BROKEN)
+            except ParityError as error:
+                print(f"{name}: {error}\n")
+            atomic_write(BROKEN / f"{name}.onnx", unjudged(reference).with_checksum().data)
 
 
 if __name__ == "__main__":

@@ -7,14 +7,14 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.gridspec import GridSpec
 from matplotlib.transforms import Bbox
-from PIL import ImageOps
 
-from mnist_edge.exporting.pipeline import Artefact, export
+import mnist_edge
+from mnist_edge import Artifact, Recognizer
+from mnist_edge.formats.base import Precision
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.parity.reference import load_reference
-from mnist_edge.preprocessing import decode
-from mnist_edge.preprocessing.mnist_v2 import pipeline as image
-from mnist_edge.runtime.recognizer import Prediction, Recognizer
+from mnist_edge.preprocessing.orientation import apply_exif_orientation
+from mnist_edge.runtime.recognizer import Inspection
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ["seven.png", "five.png", "two.png", "three.jpg"]
@@ -24,46 +24,47 @@ def draw() -> None:
     """Export the released checkpoint to a temporary folder, read the examples with its int8 file, and draw both."""
     reference = load_reference(ROOT / "release" / "mnist-mlp.safetensors", ROOT / "data")
     with tempfile.TemporaryDirectory() as folder:
-        artefacts = export(reference, list(FORMATS.values()), ["fp32", "int8"], Path(folder))
-        paths = [ROOT / "examples" / name for name in EXAMPLES]
-        answers = Recognizer(Path(folder) / "mnist-mlp-int8.onnx").predict(paths)
+        artifacts = mnist_edge.export(reference, formats=list(FORMATS), precisions=list(Precision), output=folder)
+        recognizer = Recognizer(Path(folder) / "mnist-mlp-int8.onnx")
+        seen = [recognizer.inspect(ROOT / "examples" / name) for name in EXAMPLES]
 
     figure = plt.figure(figsize=(9, 6.6), dpi=130)
     grid = GridSpec(3, 4, figure=figure, height_ratios=(1.25, 1, 1.15), hspace=0.3, top=0.9, bottom=0.02)
-    for column, (path, answer) in enumerate(zip(paths, answers, strict=True)):
-        draw_example(figure.add_subplot(grid[0, column]), figure.add_subplot(grid[1, column]), path, answer)
-    draw_proof(figure.add_subplot(grid[2, :]), artefacts, len(reference.images))
+    for column, (name, inspection) in enumerate(zip(EXAMPLES, seen, strict=True)):
+        draw_example(figure.add_subplot(grid[0, column]), figure.add_subplot(grid[1, column]), name, inspection)
+    draw_proof(figure.add_subplot(grid[2, :]), artifacts, len(reference.images))
     figure.suptitle("Four pictures, what the model saw of each, and the proof that came with the model", y=0.97)
     figure.savefig(Path(__file__).parent / "proof.png")
 
 
-def draw_example(given: Axes, seen: Axes, path: Path, answer: Prediction) -> None:
+def draw_example(given: Axes, seen: Axes, name: str, inspection: Inspection) -> None:
     """Draw a picture as it was given, and below it the 28×28 pixels the model saw, with its answer."""
-    picture = decode.load(path)
-    given.imshow(ImageOps.exif_transpose(picture))
-    given.set_title(path.name, fontsize=10)
-    seen.imshow(image.prepare(picture)[0, 0], cmap="gray", vmin=0, vmax=1)
+    answer = inspection.prediction
+    assert inspection.picture is not None and inspection.preprocessing is not None, "the examples hold digits"  # noqa: PT018
+    given.imshow(apply_exif_orientation(inspection.picture))
+    given.set_title(name, fontsize=10)
+    seen.imshow(inspection.preprocessing.tensor[0, 0], cmap="gray", vmin=0, vmax=1)
     seen.set_title(f"{answer.digit}  ({answer.confidence:.1%})", fontsize=12, fontweight="bold")
     for axes in (given, seen):
         axes.set_xticks([])
         axes.set_yticks([])
 
 
-def draw_proof(axes: Axes, artefacts: list[Artefact], images: int) -> None:
-    """Draw the figures of each artefact's proof as a table."""
+def draw_proof(axes: Axes, artifacts: list[Artifact], images: int) -> None:
+    """Draw the figures of each artifact's proof as a table."""
     axes.axis("off")
-    columns = ["exported file", "bytes", "largest |Δlogit|", "same answers", "accuracy", "trained model", "parity"]
+    columns = ["exported file", "bytes", "largest |Δlogit|", "agreement", "accuracy", "trained model", "parity"]
     rows = [
         [
-            artefact.path.name,
-            f"{artefact.size:,}",
-            f"{artefact.report.max_error:.2g}",
-            f"{artefact.report.agreement:.2%}",
-            f"{artefact.report.accuracy:.2%}",
-            f"{artefact.report.reference_accuracy:.2%}",
-            "passed" if artefact.report else "FAILED",
+            artifact.path.name,
+            f"{artifact.size:,}",
+            f"{artifact.report.max_abs_diff:.2g}",
+            f"{artifact.report.agreement:.2%}",
+            f"{artifact.report.accuracy:.2%}",
+            f"{artifact.report.reference_accuracy:.2%}",
+            "passed" if artifact.report else "FAILED",
         ]
-        for artefact in artefacts
+        for artifact in artifacts
     ]
     widths = [0.24, 0.11, 0.16, 0.14, 0.11, 0.14, 0.1]
     table = axes.table(

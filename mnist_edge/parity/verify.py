@@ -126,10 +126,10 @@ def _check_content(
     vectors = test_vector_problems(runner.test_vectors, reference.test_vectors, scheme)
     return [
         as_expected("contract", "contract", differences),
-        as_expected("program", "program", _program_problems(artifact, scheme, options, reference)),
         as_expected("structure", "structure", structure),
         _check_weights(artifact, inspection, reference),
         as_expected("test_vectors", "test vectors", vectors),
+        as_expected("program", "program", _program_problems(artifact, scheme, options, reference)),
     ]
 
 
