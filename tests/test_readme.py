@@ -1,91 +1,141 @@
-"""Every command block of the README and of the pages in docs/ is run, in a fresh clone."""
+"""Every block of commands and of Python in the README and in the pages of docs/ is run, in a fresh clone."""
 
+import json
 import os
 import re
+import runpy
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from mnist_edge.formats.registry import FORMATS
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.xdist_group("pages")  # the blocks build on each other
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = {
-    f"{page.name}, block {number}": block
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-    for number, block in enumerate(
-        re.findall(r"^```bash\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    )
-}
+PAGES = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))}
 MAKE = re.findall(r"^    (make \w+)", README, re.MULTILINE)
 BIN = Path(sys.executable).parent
 
 
+def blocks_of(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+
+
+def code_in_order() -> dict[str, str]:
+    """Return the blocks of commands by page and number, and after those of a page all its Python as one program."""
+    code: dict[str, str] = {}
+    for name, page in PAGES.items():
+        code |= {f"{name}, block {number}": block for number, block in enumerate(blocks_of(page, "bash"))}
+        if programs := blocks_of(page, "python"):
+            code[f"{name}, Python"] = "\n".join(programs)
+    return code
+
+
+CODE = code_in_order()
+
+
+@dataclass
+class Clone:
+    """A fresh clone, and the commands that have been run in it."""
+
+    folder: Path
+    done: set[str] = field(default_factory=set)
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the clone, with this environment instead of a new one."""
+        environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "VENV": str(BIN.parent)}
+        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+
+    def make(self, target: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a target of the Makefile, with this environment instead of a new one."""
+        return self.run(*target.split(), f"--old-file={BIN.parent}/.ready", f"VENV={BIN.parent}", *arguments)
+
+    def assert_clean(self) -> None:
+        """Fail where a file that git does not ignore was written."""
+        assert self.run("git", "status", "--porcelain").stdout == ""
+
+
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     folder = tmp_path_factory.mktemp("clone") / "mnist-edge"
     subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
-    return folder
+    return Clone(folder)
 
 
-def run(command: str, clone: Path) -> subprocess.CompletedProcess[str]:
-    """Run a line of the README in the clone, with this environment instead of a new one."""
-    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "VENV": str(BIN.parent)}
-    return subprocess.run(
-        ["bash", "-euc", command], cwd=clone, env=environment, capture_output=True, text=True, check=False
-    )
-
-
-def assert_clean(clone: Path) -> None:
-    status = subprocess.run(["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True, check=True)
-    assert status.stdout == ""
+def commands_of(block: str) -> list[str]:
+    """Return the commands of a block but `pip install`, which `test_wheel.py` and whoever made this environment ran."""
+    commands = re.split(r"(?<!\\)\n", block.strip())
+    return [command for command in commands if not command.startswith("pip install")]
 
 
 def test_the_readme_has_the_commands() -> None:
     assert MAKE == ["make demo", "make test"]
-    assert sum(name.startswith("README.md") for name in BLOCKS) == 3
+    assert sum(name.startswith("README.md, block") for name in CODE) == 3
+    assert "README.md, Python" in CODE
+    assert "api.md, Python" in CODE
+
+
+def test_the_readme_shows_the_formats_of_the_registry() -> None:
+    table = runpy.run_path(str(ROOT / "docs" / "format_table.py"))
+    assert README.count(table["BEGIN"]) == README.count(table["END"]) == 1
+    assert table["with_table"](README) == README, "run `make format-table`"
 
 
 @pytest.mark.slow
-def test_make_demo_ends_with_right_answers(clone: Path) -> None:
-    done = run(f"{MAKE[0]} --old-file={BIN.parent}/.ready VENV={BIN.parent}", clone)
+def test_make_demo_ends_with_right_answers(clone: Clone) -> None:
+    done = clone.make(MAKE[0])
     assert done.returncode == 0, done.stderr
     answers = dict(re.findall(r"^examples/(\w+)\.\w+ +(\d) ", done.stdout, re.MULTILINE))
     assert answers == {"five": "5", "four": "4", "nine": "9", "seven": "7", "two": "2", "three": "3"}
-    assert done.stdout.count("passed") == 8
-    assert_clean(clone)
+    written = json.loads((clone.folder / "exports" / "manifest.json").read_text(encoding="utf-8"))["artifacts"]
+    assert {(entry["format"], entry["precision"]) for entry in written} == {
+        (name, precision)
+        for name, spec in FORMATS.items()
+        for precision in ("fp32", "int8")
+        if precision in spec.precisions
+    }
+    assert done.stdout.count("passed") == 2 * len(written)
+    clone.assert_clean()
+    clone.done.update(line.removeprefix(f"{BIN}/") for line in done.stdout.splitlines() if line.startswith(str(BIN)))
 
 
 @pytest.mark.slow
-def test_make_test_runs_every_check(clone: Path) -> None:
+def test_make_test_runs_every_check(clone: Clone) -> None:
     """All of it but running the tests, which is where we are."""
-    arguments = f"--old-file={BIN.parent}/.ready VENV={BIN.parent} PYTEST_ARGS='--collect-only -q'"
-    done = run(f"{MAKE[1]} {arguments}", clone)
+    done = clone.make(MAKE[1], "PYTEST_ARGS=--collect-only -q")
     assert done.returncode == 0, done.stdout + done.stderr
-    for told in (
+    for expected in (
         "All checks passed",
         "no issues found",
         "0 broken",
         "tests collected",
         "test_make_test_runs_every_check",
     ):
-        assert told in done.stdout
-    assert_clean(clone)
+        assert expected in done.stdout
+    clone.assert_clean()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("block", BLOCKS)
-def test_a_block_of_commands(block: str, clone: Path) -> None:
-    """The blocks build on each other. `pip install` is run by `test_wheel.py`, and by whoever made this environment."""
-    lines = [line for line in BLOCKS[block].splitlines() if not line.startswith("pip install")]
-    done = run("\n".join(lines), clone)
+@pytest.mark.parametrize("block", CODE)
+def test_a_block_is_run(block: str, clone: Clone) -> None:
+    """A command that was run in the clone before, by `make demo` or another page, is not run again."""
+    if block.endswith("Python"):
+        done = clone.run(sys.executable, "-c", CODE[block])
+    else:
+        commands = [command for command in commands_of(CODE[block]) if command not in clone.done]
+        done = clone.run("bash", "-euc", "\n".join(commands))
+        clone.done.update(commands)
     assert done.returncode == 0, done.stderr
-    if "predict examples/seven.png" in BLOCKS[block]:
+    if "predict examples/seven.png" in CODE[block]:
         assert re.search(r"^examples/seven\.png +7 ", done.stdout, re.MULTILINE)
-    assert_clean(clone)
+    clone.assert_clean()
 
 
 def test_pip_install_names_what_the_project_offers() -> None:
     installs = re.findall(r"^pip install (.+)$", README, re.MULTILINE)
-    assert installs == ["mnist-edge", "'mnist-edge[train]'"]
+    assert installs == ["mnist-edge", "'mnist-edge[export,report]'"]

@@ -1,0 +1,48 @@
+"""The project's pages: links lead somewhere, and what is said twice is said the same."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mnist_edge import __version__
+from tests.conftest import ROOT
+
+PAGES = sorted(page for folder in (".", "docs", "data", "exports") for page in (ROOT / folder).glob("*.md"))
+
+
+def links_of(page: str) -> list[str]:
+    """Return the targets of links and pictures that are not on the web."""
+    outside_code = re.sub(r"^```.*?^```", "", page, flags=re.MULTILINE | re.DOTALL)
+    return [target for target in re.findall(r"\]\(([^)\s]+)\)", outside_code) if "://" not in target]
+
+
+def anchors_of(page: str) -> set[str]:
+    """Return what the headings of a page can be linked by."""
+    headings = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_every_link_leads_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for link in links_of(text):
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors_of(target.read_text(encoding="utf-8")), link
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.findall(r"^version: (.+)$", citation, re.MULTILINE) == [__version__]
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## \[(.+?)\]", changelog, re.MULTILINE)[:2] == ["Unreleased", __version__]
+
+
+def test_ci_runs_what_contributors_run() -> None:
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    assert re.search(r"^ +run: make test$", workflow, re.MULTILINE)
+    for constraints in set(re.findall(r"constraints\S*\.txt", workflow)):
+        assert (ROOT / constraints).exists()
