@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+CONSTRAINTS ?= constraints.txt
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BUILD := build
@@ -19,9 +20,9 @@ help:
 	@echo "make format-table   write the README's table of formats again"
 	@echo "make clean          remove the environment and what was built"
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
+	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --editable '.[all,dev]'
 	touch $@
 
 demo: $(READY)

@@ -90,7 +90,7 @@ def verify(
 
 
 def _reference(checkpoint: PathLike | Reference, data_dir: PathLike) -> Reference:
-    return checkpoint if isinstance(checkpoint, Reference) else load_reference(Path(checkpoint), Path(data_dir))
+    return checkpoint if isinstance(checkpoint, Reference) else load_reference(checkpoint, data_dir)
 
 
 def _known(kind: str, name: str, known: Iterable[str]) -> str:

@@ -26,7 +26,8 @@ class Check:
         title: what, for people.
         found: the outcome, in a line.
         problems: a line for each way in which it failed.
-        decides: False for what is only measured, or can't be done for this artifact.
+        decides: False for what is only measured.
+        available: False for what can't be checked for this artifact.
         figures: what was measured, by name; infinite where a logit is not finite.
     """
 
@@ -35,6 +36,7 @@ class Check:
     found: str
     problems: tuple[str, ...] = ()
     decides: bool = True
+    available: bool = True
     figures: Mapping[str, float] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
@@ -44,7 +46,9 @@ class Check:
     @property
     def verdict(self) -> str:
         """The outcome in a word."""
-        return "FAILED" if self.problems else "ok" if self.decides else "measured"
+        if self.problems:
+            return "FAILED"
+        return "not available" if not self.available else "ok" if self.decides else "measured"
 
     def to_json(self) -> dict[str, Any]:
         """Return the check as JSON types; what is infinite is null."""
@@ -65,7 +69,7 @@ def as_expected(code: str, title: str, problems: tuple[str, ...]) -> Check:
 
 def not_available(code: str, title: str, reason: str) -> Check:
     """Return the check of something that can't be checked for this artifact."""
-    return Check(code, title, f"not available: {reason}", decides=False)
+    return Check(code, title, reason, decides=False, available=False)
 
 
 def check_batch_invariance(predict: Predict, tolerance: Tolerance, images: Images) -> Check:

@@ -1,5 +1,6 @@
 """The trained model's answers: what an artifact is judged by."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -103,15 +104,15 @@ class Reference:
         return replace(self.test_vectors, bound=scheme.device_bound)
 
 
-def load_reference(checkpoint: Path, data_dir: Path) -> Reference:
+def load_reference(checkpoint: str | os.PathLike[str], data_dir: str | os.PathLike[str] = "data") -> Reference:
     """Read a checkpoint and its data set under `data_dir`, and answer the images.
 
     Raises:
         UserError: a file is missing or damaged, or is not a checkpoint.
     """
-    loaded = load_checkpoint(checkpoint)
+    loaded, folder = load_checkpoint(Path(checkpoint)), Path(data_dir)
     name = loaded.task.name
-    return make_reference(loaded, load_test_data(name, data_dir), load_training_data(name, data_dir))
+    return make_reference(loaded, load_test_data(name, folder), load_training_data(name, folder))
 
 
 def make_reference(checkpoint: Checkpoint, test: Split, data: TrainingData) -> Reference:

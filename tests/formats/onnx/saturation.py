@@ -1,10 +1,10 @@
 """An x86 CPU without VNNI, as far as it matters: integer products whose sums of two saturate in 16 bits.
 
-`vpmaddubsw` (Intel SDM vol. 2) multiplies unsigned by signed bytes and adds neighbouring products, cutting the sum off
+`vpmaddubsw` (Intel SDM vol. 2) multiplies unsigned by signed bytes and adds neighboring products, cutting the sum off
 at the bounds of a signed 16-bit integer; `vpmaddwd` and `vpaddd` then add those in 32 bits, which holds them.
 """
 
-from pathlib import Path
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
-from mnist_edge.formats.onnx.runner import Predict
+from mnist_edge.artifact.bundle import Bundle
+from mnist_edge.formats.base import Runner
+from mnist_edge.types import Images, Logits
 
 
 def without_vnni(activations: NDArray[np.uint8], weights: NDArray[Any]) -> NDArray[np.int32]:
@@ -42,13 +44,13 @@ class MatMulInteger(OpRun):
         return ((sums - rows * b_zero + a.shape[1] * a_zero * b_zero).astype(np.int32),)
 
 
-def old_cpu(path: Path) -> Predict:
-    """Return the function that runs an ONNX file on such a CPU."""
-    evaluator = ReferenceEvaluator(onnx.load(path), new_ops=[MatMulInteger])
+def on_an_old_cpu(bundle: Bundle, runner: Runner) -> Runner:
+    """Return an ONNX file's runner as it would be on such a CPU."""
+    evaluator = ReferenceEvaluator(onnx.ModelProto.FromString(bundle.data), new_ops=[MatMulInteger])
 
-    def predict(images: NDArray[np.float32]) -> NDArray[np.float32]:
+    def predict(images: Images) -> Logits:
         outputs = list(evaluator.run(None, {"image": images}))
-        logits: NDArray[np.float32] = outputs[0]
+        logits: Logits = outputs[0]
         return logits
 
-    return predict
+    return dataclasses.replace(runner, predict=predict)

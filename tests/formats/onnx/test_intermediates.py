@@ -1,4 +1,4 @@
-"""Layers are told whatever way a file was quantised."""
+"""Layers are told apart whatever way a file was quantized."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,45 +7,44 @@ import numpy as np
 import onnx
 import onnx.numpy_helper
 import pytest
-from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 
-from mnist_edge.parity.layerwise import examine_layers
-from mnist_edge.formats.onnx.exporter import ONNX
-from mnist_edge.parity.comparison import Reference, make_reference
-from mnist_edge.parity.checks import sample_of
-from mnist_edge.artifact.contract import Contract
-from mnist_edge.training.checkpoint import load_checkpoint
-from mnist_edge.training.datasets.mnist import Split, TrainingData
-from tests.conftest import RELEASES
+from mnist_edge.artifact.bundle import Bundle
+from mnist_edge.formats.base import ArtifactFile
+from mnist_edge.formats.registry import FORMATS
+from mnist_edge.parity.layerwise import compare_layers
+from mnist_edge.parity.reference import Reference
+from mnist_edge.types import Images
+from tests.parity.unjudged import unjudged
 
+ONNX = FORMATS["onnx"]
 LAYERS = {"mlp": ["fc1", "fc2", "fc3"], "cnn": [*(f"features.{number}.0" for number in range(4)), "fc"]}
 
 
 class Some(CalibrationDataReader):  # type: ignore[misc]
     """A hundred test images to calibrate on."""
 
-    def __init__(self, images: NDArray[np.float32]) -> None:
+    def __init__(self, images: Images) -> None:
         self.images = iter([{"image": images[:100]}])
 
-    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+    def get_next(self) -> dict[str, Images] | None:
         return next(self.images, None)
 
 
-def dynamic(source: Path, target: Path, _: NDArray[np.float32]) -> None:
+def dynamic(source: Path, target: Path, _: Images) -> None:
     quantize_dynamic(source, target, weight_type=QuantType.QUInt8)
 
 
-def by_channel(source: Path, target: Path, _: NDArray[np.float32]) -> None:
+def by_channel(source: Path, target: Path, _: Images) -> None:
     quantize_dynamic(source, target, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
 
 
-def static(source: Path, target: Path, images: NDArray[np.float32]) -> None:
+def static(source: Path, target: Path, images: Images) -> None:
     quantize_static(source, target, Some(images), quant_format=QuantFormat.QDQ, reduce_range=True)
 
 
-def weights_only(source: Path, target: Path, _: NDArray[np.float32]) -> None:
-    """Store each weight as int8 with a scale for each output, and dequantise it in the graph."""
+def weights_only(source: Path, target: Path, _: Images) -> None:
+    """Store each weight as int8 with a scale for each output, and dequantize it in the graph."""
     model = onnx.load(source)
     for node in list(model.graph.node):
         if node.op_type not in ("Gemm", "Conv"):
@@ -58,38 +57,43 @@ def weights_only(source: Path, target: Path, _: NDArray[np.float32]) -> None:
         model.graph.initializer.remove(tensor)
         model.graph.initializer.append(onnx.numpy_helper.from_array(levels, name))
         model.graph.initializer.append(onnx.numpy_helper.from_array(scale.astype(np.float32), f"{name}_scale"))
-        dequantise = onnx.helper.make_node("DequantizeLinear", [name, f"{name}_scale"], [tensor.name], axis=0)
-        model.graph.node.insert(0, dequantise)
+        dequantize = onnx.helper.make_node("DequantizeLinear", [name, f"{name}_scale"], [tensor.name], axis=0)
+        model.graph.node.insert(0, dequantize)
     onnx.save(model, target)
 
 
 @pytest.fixture(scope="module", params=LAYERS)
-def trained(request: pytest.FixtureRequest, test_data: Split, training_data: TrainingData) -> Reference:
-    reference = make_reference(load_checkpoint(RELEASES[request.param]), test_data, training_data)
-    return sample_of(reference).part(np.arange(100))
+def trained(request: pytest.FixtureRequest, reference: Reference, cnn_reference: Reference) -> Reference:
+    chosen = reference if request.param == "mlp" else cnn_reference
+    return chosen.sample().part(np.arange(100))
 
 
-@pytest.mark.parametrize("quantise", [dynamic, by_channel, static, weights_only])
-def test_the_weights_and_the_rest_are_parted(
-    quantise: Callable[[Path, Path, NDArray[np.float32]], None], trained: Reference, tmp_path: Path
+@pytest.fixture(scope="module")
+def floating(trained: Reference, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("floating") / "fp32.onnx"
+    path.write_bytes(unjudged(ONNX, trained).bundle.data)
+    return path
+
+
+@pytest.mark.parametrize("quantize", [dynamic, by_channel, static, weights_only])
+def test_the_weights_and_the_rest_are_separated(
+    quantize: Callable[[Path, Path, Images], None], trained: Reference, floating: Path, tmp_path: Path
 ) -> None:
     architecture = trained.checkpoint.architecture
-    source, target = tmp_path / "fp32.onnx", tmp_path / "int8.onnx"
-    contract = Contract("0" * 64, architecture, "fp32", 18, {})
-    source.write_bytes(ONNX.export(trained.checkpoint.build(), [contract], trained.golden)[0])
-    quantise(source, target, trained.images)
-    report = examine_layers(target, trained.checkpoint.build(), trained.images, batch=1)
-    assert report is not None
-    layers = [step for step in report.steps if step.name in LAYERS[architecture]]
-    assert [step.name for step in layers if step.departs] == LAYERS[architecture]
+    target = tmp_path / "int8.onnx"
+    quantize(floating, target, trained.images)
+    artifact = ArtifactFile(target, ONNX, Bundle.of_file(target.read_bytes()))
+    report = compare_layers(artifact, trained.checkpoint.build(), trained.images, batch=1)
+    layers = [layer for layer in report.layers if layer.name in LAYERS[architecture]]
+    assert [layer.name for layer in layers if layer.diverges] == LAYERS[architecture]
     assert report.weights is not None
     assert report.arithmetic is not None
-    for step in layers:
-        assert step.weights is not None
-        assert step.arithmetic is not None
-        assert 1e-4 < step.weights < 0.05
-        assert step.arithmetic < (1e-5 if quantise in (static, weights_only) else 0.05)
-    rounded = {step.name for step in report.steps if step.departs and step not in layers}
-    activations = {step.name for step in report.steps if step.name.startswith("relu")}
-    assert activations <= rounded if quantise is static else not rounded
-    assert 1e-3 < report.arithmetic < 0.1 if quantise is not weights_only else report.arithmetic < 1e-5
+    for layer in layers:
+        assert layer.weights is not None
+        assert layer.arithmetic is not None
+        assert 1e-4 < layer.weights < 0.05
+        assert layer.arithmetic < (1e-5 if quantize in (static, weights_only) else 0.05)
+    rounded = {layer.name for layer in report.layers if layer.diverges and layer not in layers}
+    activations = {layer.name for layer in report.layers if layer.name.startswith("relu")}
+    assert activations <= rounded if quantize is static else not rounded
+    assert 1e-3 < report.arithmetic < 0.1 if quantize is not weights_only else report.arithmetic < 1e-5

@@ -3,8 +3,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from mnist_edge.exporting.pipeline import Artefact
-from mnist_edge.formats.onnx.quantization import SAFE_INT8, saturating_weights
+from mnist_edge.exporting.pipeline import Artifact
+from mnist_edge.formats.onnx.quantization import MAX_SAFE_INT8, saturating_weights
 
 
 def graph_with(weights: np.ndarray[tuple[int, int], np.dtype[np.generic]]) -> onnx.ModelProto:
@@ -36,13 +36,13 @@ def test_signed_weights_that_saturate_are_named(dtype: type[np.generic], value: 
 
 def test_the_bound_is_the_arithmetic_of_the_instruction() -> None:
     """`vpmaddubsw` adds two products of a u8 and an s8 in 16 signed bits."""
-    assert 2 * 255 * SAFE_INT8 <= 2**15 - 1 < 2 * 255 * (SAFE_INT8 + 1)
+    assert 2 * 255 * MAX_SAFE_INT8 <= 2**15 - 1 < 2 * 255 * (MAX_SAFE_INT8 + 1)
 
 
-def test_the_int8_file_has_unsigned_weights_and_no_foreign_operators(exported: list[Artefact]) -> None:
-    (artefact,) = [a for a in exported if a.path.name == "mnist-mlp-int8.onnx"]
-    graph = onnx.load(artefact.path)
-    quantised = {t.name: t.data_type for t in graph.graph.initializer if t.name.endswith("_quantized")}
-    assert quantised == {f"fc{n}.weight_quantized": TensorProto.UINT8 for n in (1, 2, 3)}
+def test_the_int8_file_has_unsigned_weights_and_no_foreign_operators(exported: list[Artifact]) -> None:
+    (artifact,) = [a for a in exported if a.path.name == "mnist-mlp-int8.onnx"]
+    graph = onnx.load(artifact.path)
+    quantized = {t.name: t.data_type for t in graph.graph.initializer if t.name.endswith("_quantized")}
+    assert quantized == {f"fc{n}.weight_quantized": TensorProto.UINT8 for n in (1, 2, 3)}
     assert {node.domain for node in graph.graph.node} == {""}
     assert [node.op_type for node in graph.graph.node].count("MatMulInteger") == 3

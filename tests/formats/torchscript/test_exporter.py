@@ -7,40 +7,41 @@ import pytest
 import torch
 
 from mnist_edge.errors import UserError
-from mnist_edge.exporting.pipeline import Artefact
-from mnist_edge.parity.comparison import Reference
-from mnist_edge.formats.torchscript.exporter import TORCHSCRIPT, _without_deprecations
+from mnist_edge.exporting.pipeline import Artifact
+from mnist_edge.formats.registry import FORMATS
+from mnist_edge.formats.torchscript.deprecations import without_deprecations
+from mnist_edge.parity.reference import Reference
+from tests.parity.unjudged import unjudged
 
 
-def test_the_archive_is_sound_and_holds_no_debug_records(exported: list[Artefact]) -> None:
-    for artefact in exported:
-        if artefact.format == "torchscript":
-            with zipfile.ZipFile(artefact.path) as archive:
+def test_the_archive_is_sound_and_holds_no_debug_records(exported: list[Artifact]) -> None:
+    for artifact in exported:
+        if artifact.format == "torchscript":
+            with zipfile.ZipFile(artifact.path) as archive:
                 assert archive.testzip() is None
                 assert not [name for name in archive.namelist() if "debug" in name or "traced_inputs" in name]
 
 
-def test_libtorch_without_us_can_load_it(exported: list[Artefact]) -> None:
-    for artefact in exported:
-        if artefact.format == "torchscript":
+def test_libtorch_without_us_can_load_it(exported: list[Artifact]) -> None:
+    for artifact in exported:
+        if artifact.format == "torchscript":
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                module = torch.jit.load(artefact.path)
+                module = torch.jit.load(artifact.path)
             assert module(torch.rand(3, 1, 28, 28)).shape == (3, 10)
 
 
-def test_a_torch_without_eager_quantisation_says_what_it_needs(
-    exported: list[Artefact], reference: Reference, monkeypatch: pytest.MonkeyPatch
+def test_a_torch_without_eager_quantization_says_what_it_needs(
+    reference: Reference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (artefact,) = [a for a in exported if a.path.name == "mnist-mlp-int8.pt"]
     monkeypatch.setitem(sys.modules, "torch.ao.quantization", types.ModuleType("torch.ao.quantization"))
-    with pytest.raises(UserError, match="no eager quantisation"):
-        TORCHSCRIPT.export(reference.checkpoint.build(), [artefact.contract], reference.golden)
+    with pytest.raises(UserError, match="no eager quantization"):
+        unjudged(FORMATS["torchscript"], reference, "dynamic-s8")
 
 
 def test_only_the_known_deprecations_are_silenced() -> None:
     def warn() -> None:
-        with _without_deprecations():
+        with without_deprecations():
             warnings.warn("`torch.jit.trace` is deprecated.", FutureWarning, stacklevel=1)
             warnings.warn("something else", FutureWarning, stacklevel=1)
 
