@@ -2,12 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from mnist_edge.errors import ArtifactError
-
-if TYPE_CHECKING:
-    from mnist_edge.formats.onnx.structure import Node
 
 Shape = tuple[int, ...]
 
@@ -15,7 +12,16 @@ MAX_PRODUCTS = 1_000_000_000
 """Most multiplications of one operator, for one image."""
 
 
-def output_shapes(node: "Node", shapes: Mapping[str, Shape], values: Mapping[str, tuple[int, ...]]) -> Sequence[Shape]:
+class Node(NamedTuple):
+    """An operator: its type, the names of its inputs and outputs, and its whole numbers by attribute."""
+
+    kind: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    integers: dict[str, tuple[int, ...]]
+
+
+def output_shapes(node: Node, shapes: Mapping[str, Shape], values: Mapping[str, tuple[int, ...]]) -> Sequence[Shape]:
     """Return the shapes of an operator's outputs.
 
     Args:
@@ -41,21 +47,21 @@ def output_shapes(node: "Node", shapes: Mapping[str, Shape], values: Mapping[str
         raise ArtifactError(f"the inputs of its {node.kind} do not fit together") from error
 
 
-def _same(_: "Node", inputs: list[Shape], __: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+def _same(_: Node, inputs: list[Shape], __: Mapping[str, tuple[int, ...]]) -> list[Shape]:
     return [inputs[0]]
 
 
-def _quantized(_: "Node", inputs: list[Shape], __: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+def _quantized(_: Node, inputs: list[Shape], __: Mapping[str, tuple[int, ...]]) -> list[Shape]:
     return [inputs[0], (), ()]
 
 
-def _broadcast(_: "Node", inputs: list[Shape], __: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+def _broadcast(_: Node, inputs: list[Shape], __: Mapping[str, tuple[int, ...]]) -> list[Shape]:
     rank = max(map(len, inputs))
     padded = [(1,) * (rank - len(shape)) + shape for shape in inputs]
     return [tuple(max(sides) for sides in zip(*padded, strict=True))]
 
 
-def _reshape(node: "Node", inputs: list[Shape], values: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+def _reshape(node: Node, inputs: list[Shape], values: Mapping[str, tuple[int, ...]]) -> list[Shape]:
     target = [inputs[0][place] if side == 0 else side for place, side in enumerate(values.get(node.inputs[1], (0,)))]
     known = prod(side for side in target if side > 0)
     shape = tuple(prod(inputs[0]) // known if side < 0 else side for side in target)
@@ -64,26 +70,26 @@ def _reshape(node: "Node", inputs: list[Shape], values: Mapping[str, tuple[int, 
     return [shape]
 
 
-def _flatten(node: "Node", inputs: list[Shape], _: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+def _flatten(node: Node, inputs: list[Shape], _: Mapping[str, tuple[int, ...]]) -> list[Shape]:
     (axis,) = node.integers.get("axis", (1,))
     return [(prod(inputs[0][:axis]), prod(inputs[0][axis:]))]
 
 
-def _transpose(node: "Node", inputs: list[Shape], _: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+def _transpose(node: Node, inputs: list[Shape], _: Mapping[str, tuple[int, ...]]) -> list[Shape]:
     order = node.integers.get("perm", tuple(reversed(range(len(inputs[0])))))
     if sorted(order) != list(range(len(inputs[0]))):
         raise ValueError("not a permutation")
     return [tuple(inputs[0][axis] for axis in order)]
 
 
-def _gemm(node: "Node", inputs: list[Shape], _: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+def _gemm(node: Node, inputs: list[Shape], _: Mapping[str, tuple[int, ...]]) -> list[Shape]:
     first, second = inputs[:2]
     rows, inner = reversed(first) if node.integers.get("transA") == (1,) else first
     others, columns = reversed(second) if node.integers.get("transB") == (1,) else second
     return [_product((rows, columns), inner, others)]
 
 
-def _matmul(_: "Node", inputs: list[Shape], __: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+def _matmul(_: Node, inputs: list[Shape], __: Mapping[str, tuple[int, ...]]) -> list[Shape]:
     first, second = inputs[:2]
     if len(second) != 2:
         raise ValueError("not a matrix")
@@ -98,7 +104,7 @@ def _product(shape: Shape, inner: int, other: int) -> Shape:
     return shape
 
 
-def _convolution(node: "Node", inputs: list[Shape], _: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+def _convolution(node: Node, inputs: list[Shape], _: Mapping[str, tuple[int, ...]]) -> list[Shape]:
     image, weight = inputs[:2]
     (group,) = node.integers.get("group", (1,))
     if image[1] != weight[1] * group:
@@ -107,11 +113,11 @@ def _convolution(node: "Node", inputs: list[Shape], _: Mapping[str, tuple[int, .
     return [_product((image[0], weight[0], *sides), prod(weight[1:]), prod(weight[1:]))]
 
 
-def _pool(node: "Node", inputs: list[Shape], _: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+def _pool(node: Node, inputs: list[Shape], _: Mapping[str, tuple[int, ...]]) -> list[Shape]:
     return [(*inputs[0][:2], *_slide(node, inputs[0][2:], node.integers["kernel_shape"]))]
 
 
-def _slide(node: "Node", sides: Shape, kernel: Shape) -> list[int]:
+def _slide(node: Node, sides: Shape, kernel: Shape) -> list[int]:
     """Return how often a window fits along each side."""
     rank = len(sides)
     strides, dilations = (node.integers.get(name, (1,) * rank) for name in ("strides", "dilations"))
@@ -127,11 +133,11 @@ def _slide(node: "Node", sides: Shape, kernel: Shape) -> list[int]:
     return fits
 
 
-def _global_pool(_: "Node", inputs: list[Shape], __: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+def _global_pool(_: Node, inputs: list[Shape], __: Mapping[str, tuple[int, ...]]) -> list[Shape]:
     return [(*inputs[0][:2], *(1 for _ in inputs[0][2:]))]
 
 
-_Rule = Callable[["Node", list[Shape], Mapping[str, tuple[int, ...]]], list[Shape]]
+_Rule = Callable[[Node, list[Shape], Mapping[str, tuple[int, ...]]], list[Shape]]
 
 _RULES: dict[str, _Rule] = {
     **dict.fromkeys(("Relu", "LeakyRelu", "Elu", "Sigmoid", "HardSigmoid", "Tanh", "Gelu", "Softplus", "Erf"), _same),

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.onnx.protobuf import Value, fields, signed, varints
-from mnist_edge.formats.onnx.shapes import Shape, output_shapes
+from mnist_edge.formats.onnx.shapes import Node, Shape, output_shapes
 
 MAX_BYTES = 64 << 20
 """Most bytes of a model file."""
@@ -37,15 +37,6 @@ _TENSOR_FIELDS = {1, 2, 4, 5, 7, 8, 9, 12}
 """dims, data_type, float_data, int32_data, int64_data, name, raw_data, doc_string: no external data."""
 
 _INT64 = 7
-
-
-class Node(NamedTuple):
-    """An operator: its type, the names of its inputs and outputs, and its whole numbers by attribute."""
-
-    kind: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    integers: dict[str, tuple[int, ...]]
 
 
 class Constant(NamedTuple):
