@@ -8,11 +8,11 @@ from click.testing import CliRunner
 
 from mnist_edge.cli import main
 from mnist_edge.parity.evaluate import evaluate, open_model
-from mnist_edge.parity.comparison import make_reference
-from mnist_edge.parity.verify import verify
-from mnist_edge.runtime.builtin_models import BUILT_INS
+from mnist_edge.parity.reference import make_reference
+from mnist_edge.parity.verify import verify_path
+from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
 from mnist_edge.training.checkpoint import load_checkpoint
-from mnist_edge.training.datasets.mnist import Split, TrainingData
+from mnist_edge.training.datasets.splits import Split, TrainingData
 from tests.conftest import DATA, RELEASES
 
 FLOORS = {"mlp": 0.992, "cnn": 0.996}
@@ -31,7 +31,7 @@ def test_the_built_in_models_are_the_released_checkpoints(
     name: str, test_data: Split, training_data: TrainingData
 ) -> None:
     reference = make_reference(load_checkpoint(RELEASES[name]), test_data, training_data)
-    report = verify(BUILT_INS[name], reference)
+    report = verify_path(BUILTIN_MODELS[name], reference)
     assert report, report.problems
     assert report.agreement is not None
     assert report.agreement >= 0.998

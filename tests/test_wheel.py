@@ -37,7 +37,7 @@ def environment(wheel: Path) -> Path:
 def test_it_carries_the_model_and_not_the_data(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {f"mnist_edge/models/mnist-{name}-int8.onnx" for name in ("mlp", "cnn")} <= set(names)
-    assert {"mnist_edge/py.typed", "mnist_edge/export/report.html.jinja"} <= set(names)
+    assert {"mnist_edge/py.typed", "mnist_edge/exporting/report/report.html.jinja"} <= set(names)
     assert not [name for name in names if "ubyte" in name or name.startswith("tests")]
     assert wheel.stat().st_size < 1_000_000
     assert wheel.name == f"mnist_edge-{__version__}-py3-none-any.whl"

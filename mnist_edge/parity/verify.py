@@ -80,10 +80,11 @@ def verify(
             checks += _check_content(artifact, runner, inspection, reference)
             scheme = artifact.spec.scheme(runner.contract.scheme)
             if scheme is None or scheme.precision != runner.contract.precision:
-                return _not_run(artifact, reference, checks, "its scheme is not known")
-            report = _verify_answers(artifact, runner, scheme, reference, goals, checks, all_images)
+                report = _not_run(artifact, reference, checks, "its scheme is not known")
+            else:
+                report = _verify_answers(artifact, runner, scheme, reference, goals, checks, all_images)
     except ArtifactError as error:
-        return _not_run(artifact, reference, [*checks, Check("loads", "file", "cannot be run", (str(error),))], "")
+        report = _not_run(artifact, reference, [*checks, Check("loads", "file", "cannot be run", (str(error),))], "")
     return _with_layers(report, artifact, reference) if layers else report
 
 

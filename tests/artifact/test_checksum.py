@@ -1,41 +1,79 @@
+import hashlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_edge.runtime.builtin_models import BUILT_IN
-from mnist_edge.artifact.checksum import UNSEALED, SealError, check_seal, seal
+from mnist_edge.artifact.checksum import (
+    CHECKSUM_PLACEHOLDER,
+    digest_of,
+    embed_checksum,
+    sha256,
+    verify_checksum,
+)
+from mnist_edge.errors import ChecksumError
+from mnist_edge.runtime.builtin_models import DEFAULT_MODEL
 
-SEALED = BUILT_IN.read_bytes()
+BUILT_IN = DEFAULT_MODEL.read_bytes()
 
 
-def test_the_built_in_model_is_sealed() -> None:
-    check_seal(SEALED)
+def verify(data: bytes) -> None:
+    verify_checksum({"": data})
 
 
-@given(st.integers(0, len(SEALED) - 1), st.integers(1, 255))
+def test_the_built_in_model_carries_its_checksum() -> None:
+    verify(BUILT_IN)
+
+
+@given(st.integers(0, len(BUILT_IN) - 1), st.integers(1, 255))
 def test_any_changed_byte_is_found(position: int, change: int) -> None:
-    data = bytearray(SEALED)
+    data = bytearray(BUILT_IN)
     data[position] ^= change
-    with pytest.raises(SealError):
-        check_seal(bytes(data))
+    with pytest.raises(ChecksumError):
+        verify(bytes(data))
 
 
-@given(st.integers(0, len(SEALED) - 1))
+@given(st.integers(0, len(BUILT_IN) - 1))
 def test_any_truncation_is_found(length: int) -> None:
-    with pytest.raises(SealError):
-        check_seal(SEALED[:length])
+    with pytest.raises(ChecksumError):
+        verify(BUILT_IN[:length])
 
 
 @given(st.binary(), st.binary())
-def test_sealing_anything(before: bytes, after: bytes) -> None:
-    sealed = seal(before + UNSEALED.encode() + after)
-    check_seal(sealed)
-    with pytest.raises(SealError, match="altered"):
-        check_seal(sealed + b"x")
+def test_anything_can_carry_a_checksum(before: bytes, after: bytes) -> None:
+    data = embed_checksum({"": before + CHECKSUM_PLACEHOLDER.encode() + after})[""]
+    verify(data)
+    with pytest.raises(ChecksumError, match="altered"):
+        verify(data + b"x")
+
+
+@given(st.dictionaries(st.text(min_size=1), st.binary(), max_size=4))
+def test_a_checksum_in_one_file_covers_them_all(others: dict[str, bytes]) -> None:
+    files = embed_checksum({**others, "": CHECKSUM_PLACEHOLDER.encode()})
+    verify_checksum(files)
+    for name in others:
+        with pytest.raises(ChecksumError, match="altered"):
+            verify_checksum({**files, name: files[name] + b"x"})
+        with pytest.raises(ChecksumError, match="altered"):
+            verify_checksum({other: data for other, data in files.items() if other != name})
+    with pytest.raises(ChecksumError, match="altered"):
+        verify_checksum({**files, "another file": b""})
 
 
 def test_there_must_be_one_place_for_it() -> None:
-    with pytest.raises(SealError, match="no mnist-edge seal"):
-        seal(b"nothing")
-    with pytest.raises(SealError, match="more than one"):
-        seal(2 * UNSEALED.encode())
+    with pytest.raises(ChecksumError, match="no mnist-edge checksum"):
+        embed_checksum({"": b"nothing"})
+    with pytest.raises(ChecksumError, match="more than one"):
+        embed_checksum({"": 2 * CHECKSUM_PLACEHOLDER.encode()})
+    with pytest.raises(ChecksumError, match="more than one"):
+        embed_checksum({"a": CHECKSUM_PLACEHOLDER.encode(), "b": CHECKSUM_PLACEHOLDER.encode()})
+
+
+@given(st.binary())
+def test_the_digest_is_that_of_sha256sum(data: bytes) -> None:
+    assert sha256(data) == digest_of({"any name": data}) == hashlib.sha256(data).hexdigest()
+
+
+def test_the_digest_of_several_files_is_that_of_their_sorted_sha256sum_lines() -> None:
+    lines = f"{sha256(b'1')}  a\n{sha256(b'2')}  b\n"
+    assert digest_of({"b": b"2", "a": b"1"}) == sha256(lines.encode())

@@ -1,83 +1,122 @@
 import base64
+import contextlib
 import dataclasses
 import json
 import zlib
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mnist_edge.parity.test_vectors import HARD, TYPICAL, choose_golden, exact_logits, golden_problems, margin
-from mnist_edge.parity.comparison import Reference
-from mnist_edge.artifact.test_vectors import Golden, GoldenError
-from mnist_edge.training.datasets.mnist import TrainingData
+from mnist_edge.artifact.test_vectors import MAX_BOUND, TestVectors
+from mnist_edge.errors import TestVectorsError
+from mnist_edge.parity.reference import Reference
+from mnist_edge.runtime.builtin_models import DEFAULT_MODEL
+from mnist_edge.runtime.recognizer import Recognizer
 
-
-def test_two_typical_ones_of_each_class_and_the_hardest(reference: Reference, training_data: TrainingData) -> None:
-    golden = reference.golden
-    assert len(golden.labels) == len(set(golden.indices)) == 10 * TYPICAL + HARD
-    assert golden.labels[: 10 * TYPICAL] == tuple(digit for digit in range(10) for _ in range(TYPICAL))
-    held_back = training_data.validation
-    for index, label, image in zip(golden.indices, golden.labels, golden.images, strict=True):
-        assert np.array_equal(image / np.float32(255), held_back.images[index - 55_000].numpy())
-        assert label == int(held_back.labels[index - 55_000])
-    labels = np.array(golden.labels)
-    margins = np.abs(margin(golden.logits, labels))
-    assert margins[-HARD:].max() < margins[:-HARD].min()
-    everyone = np.abs(margin(exact_logits(reference.checkpoint.build(), held_back.images), held_back.labels.numpy()))
-    assert margins[-HARD:].max() == pytest.approx(np.sort(everyone)[HARD - 1], abs=1e-5)
-
-
-def test_the_logits_are_the_trained_models(reference: Reference) -> None:
-    golden = reference.golden
-    exact = exact_logits(reference.checkpoint.build(), reference.held_back.images[[i - 55_000 for i in golden.indices]])
-    assert np.abs(golden.logits - exact).max() <= 1e-6
-    assert np.array_equal(golden.expected, golden.logits)
-
-
-def test_choosing_again_chooses_the_same_and_leaves_the_model_alone(reference: Reference) -> None:
-    model = reference.checkpoint.build()
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    again = choose_golden(reference.held_back, exact_logits(model, reference.held_back.images), first=55_000)
-    assert again.to_json() == reference.golden.to_json()
-    assert all(before[name].equal(tensor) for name, tensor in model.state_dict().items())
+BUILT_IN = Recognizer(DEFAULT_MODEL).runner
+TASK, VECTORS = BUILT_IN.contract.task, BUILT_IN.test_vectors
 
 
 def test_text_and_back(reference: Reference) -> None:
-    golden = dataclasses.replace(reference.golden, expected=reference.golden.logits + np.float32(0.25), bound=0.5)
-    text = golden.to_json()
+    vectors = dataclasses.replace(
+        reference.test_vectors, expected_logits=reference.test_vectors.trained_logits + np.float32(0.25), bound=0.5
+    )
+    text = vectors.to_json()
     assert len(text) < 10_000
-    again = Golden.from_json(text)
-    for field in dataclasses.fields(Golden):
-        assert np.array_equal(getattr(again, field.name), getattr(golden, field.name)), field.name
+    again = TestVectors.from_json(text, reference.checkpoint.task)
+    for field in dataclasses.fields(TestVectors):
+        assert np.array_equal(getattr(again, field.name), getattr(vectors, field.name)), field.name
     assert again.to_json() == text
 
 
-@pytest.mark.parametrize("name", ["indices", "labels", "images", "logits", "bound", "version"])
-def test_what_is_damaged_is_refused(name: str, reference: Reference) -> None:
-    fields = json.loads(reference.golden.to_json())
+def test_logits_that_are_the_trained_models_are_stored_once(reference: Reference) -> None:
+    vectors = reference.test_vectors
+    assert json.loads(vectors.to_json())["expected_logits"] is None
+    again = TestVectors.from_json(vectors.to_json(), reference.checkpoint.task)
+    assert np.array_equal(again.expected_logits, vectors.trained_logits)
+    other = vectors.with_expected(vectors.trained_logits + np.float32(1))
+    assert len(other.to_json()) > len(vectors.to_json())
+
+
+def test_the_inputs_are_the_pixels_divided_by_255() -> None:
+    assert VECTORS.inputs.dtype == np.float32
+    assert VECTORS.inputs.shape == VECTORS.images.shape
+    assert np.array_equal(np.round(VECTORS.inputs * 255).astype(np.uint8), VECTORS.images)
+    assert (VECTORS.inputs.min(), VECTORS.inputs.max()) == (0, 1)
+
+
+@pytest.mark.parametrize("name", ["indices", "labels", "images", "trained_logits", "bound", "version"])
+def test_what_is_damaged_is_refused(name: str) -> None:
+    fields = json.loads(VECTORS.to_json())
     bad: tuple[object, ...] = (None, "!", [], -1, fields["images"][:100], "eJw=")
     for value in bad:
-        with pytest.raises(GoldenError, match="golden vectors"):
-            Golden.from_json(json.dumps({**fields, name: value}))
+        with pytest.raises(TestVectorsError, match="test vectors"):
+            TestVectors.from_json(json.dumps({**fields, name: value}), TASK)
     del fields[name]
-    with pytest.raises(GoldenError, match="damaged"):
-        Golden.from_json(json.dumps(fields))
+    with pytest.raises(TestVectorsError, match="not understood here"):
+        TestVectors.from_json(json.dumps(fields), TASK)
 
 
-def test_none_and_a_bomb_are_refused(reference: Reference) -> None:
-    with pytest.raises(GoldenError, match="carries no golden vectors"):
-        Golden.from_json(None)
-    fields = json.loads(reference.golden.to_json())
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("labels", [10] * 25),
+        ("labels", [1.0] * 25),
+        ("labels", [True] * 25),
+        ("labels", [0] * 24),
+        ("indices", [0] * 24),
+        ("indices", [2**60] * 25),
+        ("bound", 0),
+        ("bound", 2 * MAX_BOUND),
+        ("bound", float("nan")),
+        ("bound", True),
+        ("expected_logits", 7),
+        ("expected_logits", "eJw="),
+    ],
+)
+def test_a_value_out_of_range_is_refused(name: str, value: object) -> None:
+    fields = json.loads(VECTORS.to_json())
+    with pytest.raises(TestVectorsError, match="not understood here"):
+        TestVectors.from_json(json.dumps({**fields, name: value}), TASK)
+
+
+@pytest.mark.parametrize("name", ["trained_logits", "expected_logits"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_logits_that_are_not_finite_are_refused(name: str, value: float) -> None:
+    logits = VECTORS.trained_logits.copy()
+    logits[3, 4] = value
+    trained = logits if name == "trained_logits" else VECTORS.trained_logits
+    bad = dataclasses.replace(VECTORS, trained_logits=trained, expected_logits=logits)
+    with pytest.raises(TestVectorsError, match="not finite"):
+        TestVectors.from_json(bad.to_json(), TASK)
+
+
+def test_those_of_another_task_are_refused() -> None:
+    for other in (
+        dataclasses.replace(TASK, labels=TASK.labels[:9]),
+        dataclasses.replace(TASK, input=dataclasses.replace(TASK.input, shape=(1, 32, 32))),
+    ):
+        with pytest.raises(TestVectorsError, match="not understood here"):
+            TestVectors.from_json(VECTORS.to_json(), other)
+
+
+def test_none_and_a_bomb_are_refused() -> None:
+    with pytest.raises(TestVectorsError, match="carries no test vectors"):
+        TestVectors.from_json(None, TASK)
+    fields = json.loads(VECTORS.to_json())
     bomb = base64.b64encode(zlib.compress(bytes(50_000_000), 9)).decode()
-    with pytest.raises(GoldenError, match="damaged"):
-        Golden.from_json(json.dumps({**fields, "images": bomb}))
+    with pytest.raises(TestVectorsError, match="not understood here"):
+        TestVectors.from_json(json.dumps({**fields, "images": bomb}), TASK)
+    with pytest.raises(TestVectorsError, match="not understood here"):
+        TestVectors.from_json("[" * 100_000, TASK)
 
 
-def test_stale_or_foreign_golden_vectors_are_told(reference: Reference) -> None:
-    golden = reference.golden
-    assert golden_problems(golden, golden, "none") == []
-    stale = dataclasses.replace(golden, logits=golden.logits * np.float32(1.001))
-    assert "stale" in golden_problems(stale, golden, "none")[0]
-    foreign = dataclasses.replace(golden, labels=(*golden.labels[1:], 3))
-    assert "other images" in golden_problems(foreign, golden, "none")[0]
-    assert "allow 9, expected 0.0001" in golden_problems(dataclasses.replace(golden, bound=9.0), golden, "none")[0]
+@given(st.sampled_from(list(json.loads(VECTORS.to_json()))), st.text() | st.integers() | st.floats() | st.none())
+def test_no_value_raises_anything_else(name: str, value: object) -> None:
+    fields = {**json.loads(VECTORS.to_json()), name: value}
+    with contextlib.suppress(TestVectorsError):
+        vectors = TestVectors.from_json(json.dumps(fields), TASK)
+        assert 0 < vectors.bound <= MAX_BOUND
+        assert vectors.images.shape == (25, 1, 28, 28)

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -10,9 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mnist_edge import __version__
-from mnist_edge.cli import COMMANDS, EXTRA_PACKAGES, main
-from mnist_edge.exporting.pipeline import Artefact
-from mnist_edge.runtime.builtin_models import BUILT_INS
+from mnist_edge.cli import COMMANDS, EXTRAS, main
+from mnist_edge.exporting.pipeline import Artifact
+from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
 from tests.conftest import DATA, RELEASED, ROOT
 
 TWO = str(ROOT / "examples" / "two.png")
@@ -52,7 +53,7 @@ def test_help_and_version_import_only_click() -> None:
 def test_version_names_the_built_in_models_and_their_digests() -> None:
     expected = [f"mnist-edge {__version__}"]
     for name, default in (("mlp", " (default)"), ("cnn", "")):
-        path = BUILT_INS[name]
+        path = BUILTIN_MODELS[name]
         expected.append(f"model {name}{default}: {path.name} sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}")
     assert run("--version").stdout.splitlines() == expected
     assert run("predict", "--version").stdout.splitlines() == expected
@@ -64,7 +65,7 @@ def test_a_usage_error_is_exit_code_2() -> None:
         ["train", "--epochs", "0"],
         ["export", "--format", "tflite"],
         ["export", "--max-bytes", "1000"],
-        ["export", "--scheme", "dynamic-u8"],
+        ["export", "--quant-scheme", "dynamic-u8"],
         ["fly"],
     ):
         assert run(*arguments).exit_code == 2
@@ -83,12 +84,12 @@ def test_train_writes_a_checkpoint_that_evaluate_reads(tmp_path: Path) -> None:
     options = ["--epochs", 1, "--batch-size", 500, "--lr", 0.2, "--momentum", 0.8, "--seed", 3]
     result = run("train", *map(str, options), "--output", output, "--data-dir", DATA, "--json")
     assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)
-    assert told["checkpoint"] == str(output)
+    written = json.loads(result.stdout)
+    assert written["checkpoint"] == str(output)
     assert "epoch 1/1  mean loss" in result.stderr
     result = run("evaluate", output, "--data-dir", DATA, "--json")
     (measured,) = json.loads(result.stdout)
-    assert measured["accuracy"] == pytest.approx(told["validation_accuracy"], abs=0.03)
+    assert measured["accuracy"] == pytest.approx(written["validation_accuracy"], abs=0.03)
     assert measured["images"] == 10_000
 
 
@@ -104,8 +105,8 @@ def test_train_gives_the_same_bytes_with_one_thread_and_with_two(tmp_path: Path)
     assert written[0] == written[1]
 
 
-def test_evaluate_puts_everything_in_one_table(exported: list[Artefact]) -> None:
-    models = [RELEASED, *(artefact.path for artefact in exported)]
+def test_evaluate_puts_everything_in_one_table(exported: list[Artifact]) -> None:
+    models = [RELEASED, *(artifact.path for artifact in exported)]
     result = run("evaluate", *models, "--data-dir", DATA)
     assert result.exit_code == 0, result.output
     table = result.stdout.split("answers for each label")[0]
@@ -121,7 +122,7 @@ def test_export_and_verify_print_the_figures(tmp_path: Path) -> None:
     for expected in ("mnist-mlp.onnx", "mnist-mlp-int8.onnx", "passed", "100.00%"):
         assert expected in result.stdout
 
-    result = run("verify", tmp_path / "mnist-mlp.onnx", "--reference", RELEASED, "--data-dir", DATA)
+    result = run("verify", tmp_path / "mnist-mlp.onnx", "--checkpoint", RELEASED, "--data-dir", DATA)
     assert result.exit_code == 0
     assert "passed" in result.stdout
 
@@ -130,7 +131,7 @@ def test_export_and_verify_print_the_figures(tmp_path: Path) -> None:
     data[-1] ^= 1
     damaged.write_bytes(data)
     both = [damaged, tmp_path / "mnist-mlp-int8.onnx"]
-    result = run("verify", *both, "--reference", RELEASED, "--data-dir", DATA, "--json")
+    result = run("verify", *both, "--checkpoint", RELEASED, "--data-dir", DATA, "--json")
     assert result.exit_code == 1
     assert [report["passed"] for report in json.loads(result.stdout)] == [False, True]
     assert all(line.startswith(f"{damaged}: ") for line in result.stderr.splitlines())
@@ -139,7 +140,7 @@ def test_export_and_verify_print_the_figures(tmp_path: Path) -> None:
 def test_errors_that_a_user_causes_are_one_line(tmp_path: Path) -> None:
     assert_one_line_error(run("export", tmp_path / "missing"), "mnist-edge train")
     assert_one_line_error(run("evaluate", TWO, "--data-dir", DATA), "cannot tell the format")
-    assert_one_line_error(run("verify", TWO, "--reference", TWO, "--data-dir", DATA), "not a checkpoint")
+    assert_one_line_error(run("verify", TWO, "--checkpoint", TWO, "--data-dir", DATA), "not a checkpoint")
 
 
 def test_a_command_whose_extra_is_missing_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,14 +157,22 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(run("predict", TWO).exception, ZeroDivisionError)
 
 
-def test_the_extras_packages_are_those_of_the_project() -> None:
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["train"]
+def test_the_extra_that_is_named_for_a_package_is_the_one_that_brings_it() -> None:
+    """As `pyproject.toml` has it; `all` and `dev` are made of the others and for the development alone."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     imported = {"scikit-learn": "sklearn", "protobuf": "google"}
-    names = {requirement.split(">")[0] for requirement in extras}
-    assert {imported.get(name, name) for name in names} == EXTRA_PACKAGES
+    brought = {
+        imported.get(name, name): extra
+        for extra, requirements in extras.items()
+        if extra not in ("all", "dev")
+        for name in (re.split(r"[><=;\[ ]", requirement)[0] for requirement in requirements)
+        if name not in ("mnist-edge", "onnxruntime")  # which every installation has
+    }
+    indirectly = {"sqlalchemy": "tune"}  # which optuna brings
+    assert {**brought, **indirectly} == EXTRAS
 
 
-def test_a_number_that_is_none_is_a_usage_error() -> None:
+def test_a_value_that_is_not_a_number_is_a_usage_error() -> None:
     for arguments in (
         ["predict", TWO, "--min-confidence", "nan"],
         ["export", "--max-logit-error", "nan"],
@@ -177,7 +186,7 @@ def test_a_number_that_is_none_is_a_usage_error() -> None:
 
 def test_a_program_without_standard_streams_still_works() -> None:
     for streams in (">&-", "2>&-", ">&- 2>&-"):
-        command = f"exec {sys.executable} -m mnist_edge predict {TWO} --json {streams}"
+        command = f"exec {sys.executable} -m mnist_edge predict {TWO} --format json {streams}"
         done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert "Traceback" not in done.stderr

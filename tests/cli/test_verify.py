@@ -13,14 +13,14 @@ from tests.damage import edits
 
 def verify(*arguments: str | Path) -> Result:
     return CliRunner().invoke(
-        main, ["verify", *map(str, arguments), "--reference", str(RELEASED), "--data-dir", str(DATA)]
+        main, ["verify", *map(str, arguments), "--checkpoint", str(RELEASED), "--data-dir", str(DATA)]
     )
 
 
 @pytest.fixture(scope="module")
 def without_relu(exports: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("broken") / "without-relu.onnx"
-    path.write_bytes(damage.resealed((exports / "mnist-mlp.onnx").read_bytes(), damage.drop_relu))
+    path.write_bytes(edits.tampered((exports / "mnist-mlp.onnx").read_bytes(), edits.drop_relu))
     return path
 
 
@@ -33,7 +33,7 @@ def test_the_table_has_the_statistics_the_checks_and_the_verdict(exports: Path) 
     for name in ("largest |Δlogit|", "99.9th percentile of |Δlogit|", "SQNR", "McNemar's exact test", "batch 1,000"):
         assert name in rows
     assert "measured" in rows["shuffled batches"]
-    assert "same answers" in rows
+    assert "top-1 agreement" in rows
     assert "changed answers" in result.stdout
 
 
@@ -44,16 +44,16 @@ def test_the_reports_are_written_though_the_file_fails(without_relu: Path, expor
     good, bad = json.loads(result.stdout)
     assert (good["passed"], bad["passed"]) == (True, False)
     assert good["statistics"]["agreement"]["value"] == 1
-    assert good["layers"]["culprit"].startswith("no layer departs")
-    assert bad["layers"]["culprit"].startswith("first departs at relu before fc2")
+    assert good["layers"]["culprit"].startswith("no layer diverges")
+    assert bad["layers"]["culprit"].startswith("first diverges at relu before fc2")
     assert bad["statistics"]["mcnemar"]["lost"] > 5_000
     assert all(line.startswith(f"{without_relu}: ") for line in result.stderr.splitlines())
     failures = [
         case.get("name") for case in ElementTree.parse(junit).iter("testcase") if case.find("failure") is not None
     ]
-    assert failures == ["file", "batch 1", "batch 7", "batch 1,000", "inputs at the edges"]
+    assert failures == ["structure", "program", "batch 1", "batch 7", "batch 1,000", "synthetic inputs"]
     page = html.read_text(encoding="utf-8")
-    assert "Shown are the 100 of which the trained model is surest" in page
+    assert "Shown are the 100 of which the trained model is most confident" in page
     assert bad["layers"]["culprit"].split(" (")[0] in page
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["report.html", "report.xml"]
 
@@ -61,17 +61,17 @@ def test_the_reports_are_written_though_the_file_fails(without_relu: Path, expor
 def test_layers_are_a_table_with_the_culprit_above(without_relu: Path) -> None:
     result = verify(without_relu, "--layers")
     assert result.exit_code == 1
-    assert "first departs at relu before fc2" in result.stdout
+    assert "first diverges at relu before fc2" in result.stdout
     (row,) = [line for line in result.stdout.splitlines() if line.strip().startswith("relu before fc2")]
-    assert row.strip().endswith("departs")
+    assert row.strip().endswith("diverges")
 
 
-def test_layers_that_cannot_be_shown_are_told_on_stderr(tmp_path: Path) -> None:
+def test_layers_that_cannot_be_shown_are_reported_on_stderr(tmp_path: Path) -> None:
     nothing = tmp_path / "a.onnx"
-    nothing.write_bytes(b"no model")
+    nothing.write_bytes(b"not a model")
     result = verify(nothing, "--layers")
     assert result.exit_code == 1
-    assert result.stderr.splitlines()[-1] == f"{nothing}: its layers cannot be shown: it cannot be run"
+    assert result.stderr.splitlines()[-1] == f"{nothing}: no layerwise comparison: it cannot be run"
 
 
 def test_a_report_that_cannot_be_written_is_one_line(exports: Path, tmp_path: Path) -> None:

@@ -1,118 +1,209 @@
+"""What an export writes: files, manifest, names; and what it refuses before any work is done."""
+
 import json
-import re
-import zipfile
+import subprocess
+import sys
+from contextlib import ExitStack
+from importlib.metadata import version
 from pathlib import Path
 
 import onnx
 import pytest
-import torch
 
+from mnist_edge.artifact.checksum import sha256
+from mnist_edge.artifact.manifest import read_manifest
 from mnist_edge.errors import UserError
-from mnist_edge.exporting.pipeline import Artefact, export
-from mnist_edge.formats.registry import FORMATS, format_of
-from mnist_edge.formats.onnx.exporter import ONNX
-from mnist_edge.parity.comparison import Reference
-from mnist_edge.atomic import sha256
-from mnist_edge.artifact.checksum import seal
+from mnist_edge.exporting.pipeline import Artifact, ExportSettings, artifact_name, export_artifacts
+from mnist_edge.formats.base import Precision
+from mnist_edge.formats.build import ExportRequest
+from mnist_edge.formats.registry import FORMATS, format_of, read_artifact
+from mnist_edge.parity.reference import Reference
 from mnist_edge.training.architectures.registry import build_model
+from tests.conftest import ROOT
 
-NAMES = ["mnist-mlp.onnx", "mnist-mlp-int8.onnx", "mnist-mlp.pt", "mnist-mlp-int8.pt"]
+ONNX, TORCHSCRIPT = FORMATS["onnx"], FORMATS["torchscript"]
+QUICK = ExportSettings([TORCHSCRIPT])
+"""The export that takes the least time."""
 
 
-def test_one_file_each_and_a_manifest(exported: list[Artefact], exports: Path, reference: Reference) -> None:
-    assert [artefact.path.name for artefact in exported] == NAMES
-    assert sorted(path.name for path in exports.iterdir()) == sorted([*NAMES, "manifest.json"])
-    entries = json.loads((exports / "manifest.json").read_text())["artefacts"]
-    assert [entry["file"] for entry in entries] == NAMES
+def names_of(reference: Reference) -> list[str]:
+    """Return the names of all that can be exported, in the order of the work."""
+    checkpoint = reference.checkpoint
+    return [
+        artifact_name(checkpoint.task, checkpoint.architecture, spec, precision)
+        for spec in FORMATS.values()
+        for precision in Precision
+        if precision in spec.precisions
+    ]
+
+
+def test_one_file_each_and_a_manifest(exported: list[Artifact], exports: Path, reference: Reference) -> None:
+    names = names_of(reference)
+    assert {"mnist-mlp.onnx", "mnist-mlp-int8.onnx", "mnist-mlp.pt", "mnist-mlp-int8.pt"} <= set(names)
+    assert [artifact.path.name for artifact in exported] == names
+    assert sorted(path.name for path in exports.iterdir()) == sorted([*names, "manifest.json"])
+    entries = json.loads((exports / "manifest.json").read_text())["artifacts"]
+    assert [entry["file"] for entry in entries] == names
     for entry in entries:
         data = (exports / entry["file"]).read_bytes()
         assert entry["sha256"] == sha256(data)
         assert entry["bytes"] == len(data)
         assert entry["checkpoint"] == reference.checkpoint.digest
-        assert entry["versions"]["torch"] == torch.__version__
+        assert entry["versions"]["torch"] == version("torch")
         assert entry["parity"]["passed"]
         assert entry["parity"]["images"] == 10_000
-        assert [c["batch"] for c in entry["parity"]["comparisons"]] == (
-            [1, 7, 1000] if entry["precision"] == "fp32" else [1]
+        assert [comparison["batch"] for comparison in entry["parity"]["comparisons"]] == (
+            [1] if entry["precision"] == "int8" else [1, 7, 1000]
         )
 
 
-def test_quantising_makes_the_file_a_quarter(exported: list[Artefact]) -> None:
-    sizes = [artefact.size for artefact in exported]
-    assert sizes[1] < 0.28 * sizes[0]  # 8 kB of either are golden vectors
-    assert sizes[3] < 0.31 * sizes[2]
+def test_quantizing_makes_the_file_a_quarter(exported: list[Artifact]) -> None:
+    sizes = {artifact.path.name: artifact.size for artifact in exported}
+    assert sizes["mnist-mlp-int8.onnx"] < 0.28 * sizes["mnist-mlp.onnx"]  # 8 kB of either are test vectors
+    assert sizes["mnist-mlp-int8.pt"] < 0.31 * sizes["mnist-mlp.pt"]
 
 
-def test_the_same_checkpoint_gives_the_same_bytes(
-    exported: list[Artefact], exports: Path, reference: Reference, tmp_path: Path
-) -> None:
-    again = export(reference, list(FORMATS.values()), ["fp32", "int8"], tmp_path / "elsewhere")
-    assert [artefact.sha256 for artefact in again] == [artefact.sha256 for artefact in exported]
-    manifests = [json.loads((folder / "manifest.json").read_text()) for folder in (tmp_path / "elsewhere", exports)]
-    for manifest in manifests:
-        for entry in manifest["artefacts"]:
-            del entry["parity"]  # measured anew; the last digits depend on where arrays lie in memory
-    assert manifests[0] == manifests[1]
+def test_the_same_checkpoint_gives_the_same_bytes(exported: list[Artifact], reference: Reference) -> None:
+    for artifact in exported:
+        spec = FORMATS[artifact.format]
+        scheme = spec.scheme(artifact.contract.scheme)
+        assert scheme is not None
+        request = ExportRequest(artifact.contract, reference.test_vectors_for(scheme), scheme)
+        (again,) = spec.exporter().export(reference.checkpoint.build(), [request])
+        assert again.with_checksum().digest == artifact.sha256, artifact.path.name
 
 
-def test_no_path_of_the_building_machine_is_in_a_file(exported: list[Artefact]) -> None:
-    path = re.compile(rb"/(home|tmp|root|usr|work|Users|opt|var|mnt)/|site-packages|[\w/]+\.py\b(?!PK|FB)")
-    for artefact in exported:
-        for name, content in _contents(artefact.path).items():
-            assert not re.search(path, content), f"{artefact.path.name}: {name}"
-
-
-def _contents(path: Path) -> dict[str, bytes]:
-    """Return what is inside: the members of an archive, or the file itself."""
-    if not zipfile.is_zipfile(path):
-        return {path.name: path.read_bytes()}
-    with zipfile.ZipFile(path) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
+def test_what_was_written_is_what_can_be_read(exported: list[Artifact]) -> None:
+    for artifact in exported:
+        read = read_artifact(artifact.path)
+        assert (read.bundle.digest, read.bundle.size) == (artifact.sha256, artifact.size)
+        with read.open() as runner:
+            assert runner.contract == artifact.contract
+        assert artifact.report
+        assert artifact.report.path == artifact.path
 
 
 @pytest.mark.parametrize("opset", [17, 20])
 def test_the_opset_asked_for_is_in_the_file(opset: int, reference: Reference, tmp_path: Path) -> None:
-    for artefact in export(reference, [ONNX], ["fp32", "int8"], tmp_path, opset=opset):
-        graph = onnx.load(artefact.path)
+    settings = ExportSettings([ONNX], [Precision.FP32, Precision.INT8], {"opset": opset}, scheme="dynamic-u8")
+    for artifact in export_artifacts(reference, settings, tmp_path):
+        graph = onnx.load(artifact.path)
         assert [(entry.domain, entry.version) for entry in graph.opset_import] == [("", opset)]
-        assert artefact.contract.opset == opset
+        assert artifact.contract.options == {"opset": opset}
 
 
 def test_an_opset_that_torch_cannot_give_is_one_line(reference: Reference, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot export this model to ONNX opset 11: it gave 18"):
-        export(reference, [ONNX], ["fp32"], tmp_path, opset=11)
+        export_artifacts(reference, ExportSettings([ONNX], options={"opset": 11}), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_export_replaces_its_own_entries_and_keeps_the_others(reference: Reference, tmp_path: Path) -> None:
-    torchscript = FORMATS["torchscript"]
-    export(reference, [torchscript, ONNX], ["fp32"], tmp_path)
-    export(reference, [torchscript], ["fp32"], tmp_path)
-    entries = json.loads((tmp_path / "manifest.json").read_text())["artefacts"]
-    assert [entry["file"] for entry in entries] == ["mnist-mlp.onnx", "mnist-mlp.pt"]
+def test_what_a_format_does_not_have_is_refused_before_any_work() -> None:
+    with pytest.raises(UserError, match="torchscript has no opset: leave out --opset"):
+        ExportSettings([ONNX, TORCHSCRIPT], options={"opset": 17})
+    with pytest.raises(UserError, match="onnx has no int8 scheme 'int2': expected one of weight-only-s8"):
+        ExportSettings([ONNX], [Precision.INT8], scheme="int2")
+    with pytest.raises(UserError, match="torchscript has no int8 scheme 'int2': expected one of dynamic-s8"):
+        ExportSettings([TORCHSCRIPT], [Precision.FP32, Precision.INT8], scheme="int2")
+    with pytest.raises(UserError, match="none of the formats can be exported in fp16: torchscript has fp32, int8"):
+        ExportSettings([TORCHSCRIPT], [Precision.FP16])
+    assert ExportSettings([ONNX, TORCHSCRIPT], [Precision.FP16])
+    assert ExportSettings([ONNX], scheme="unknown")  # nothing is quantized
+
+
+def entries_of(folder: Path) -> list[str]:
+    return [entry["file"] for entry in read_manifest(folder)]
+
+
+def test_an_export_replaces_its_own_entries_and_keeps_the_others(
+    reference: Reference, exports: Path, tmp_path: Path
+) -> None:
+    """The folder holds what `exported` wrote, of which two files are still there."""
+    for name in ("manifest.json", "mnist-mlp.onnx", "mnist-mlp.pt"):
+        (tmp_path / name).write_bytes((exports / name).read_bytes())
+    (artifact,) = export_artifacts(reference, QUICK, tmp_path)
+    assert artifact.sha256 == read_artifact(exports / "mnist-mlp.pt").bundle.digest
+    assert entries_of(tmp_path) == ["mnist-mlp.onnx", "mnist-mlp.pt"]
     (tmp_path / "mnist-mlp.onnx").unlink()
-    export(reference, [torchscript], ["fp32"], tmp_path)
-    entries = json.loads((tmp_path / "manifest.json").read_text())["artefacts"]
-    assert [entry["file"] for entry in entries] == ["mnist-mlp.pt"]
+    export_artifacts(reference, QUICK, tmp_path)
+    assert entries_of(tmp_path) == ["mnist-mlp.pt"]
 
 
 def test_a_manifest_that_is_not_ours_is_not_overwritten(reference: Reference, tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text('{"name": "a browser extension"}')
     with pytest.raises(UserError, match="cannot understand"):
-        export(reference, [FORMATS["torchscript"]], ["fp32"], tmp_path)
+        export_artifacts(reference, QUICK, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
 
 
-def test_what_else_was_traced_does_not_change_the_bytes(exported: list[Artefact], reference: Reference) -> None:
-    (artefact,) = [a for a in exported if a.path.name == "mnist-mlp.pt"]
+ADD_ENTRIES = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+from mnist_edge.artifact.bundle import Bundle
+from mnist_edge.exporting import pipeline
+from mnist_edge.formats.base import FLOAT32
+
+folder, mine, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+
+
+class Written(SimpleNamespace):
+    def to_json(self):
+        return {"file": self.path.name, "format": "onnx", "sha256": "0" * 64}
+
+
+def write_one(reference, settings, spec, precision, output, changes):
+    Bundle.of_file(b"model").write(output / f"{mine}-{number}.onnx", changes)
+    return Written(path=output / f"{mine}-{number}.onnx")
+
+
+pipeline._export_one = write_one
+settings = pipeline.ExportSettings([pipeline.FormatSpec("fake", ".onnx", "", (FLOAT32,), "", ())])
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(count):
+    pipeline.export_artifacts(None, settings, folder)
+"""
+"""Exports many times what takes no time to export: arguments are the folder, a name, and how often."""
+
+
+@pytest.mark.slow
+def test_two_processes_that_export_at_once_lose_no_entry(tmp_path: Path) -> None:
+    """Each writes many files, without the work of exporting one, as fast as it can."""
+    count = 30
+    command = [sys.executable, "-c", ADD_ENTRIES, str(tmp_path)]
+    with ExitStack() as until_both_end:
+        processes = [
+            until_both_end.enter_context(
+                subprocess.Popen([*command, name, str(count)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
+            )
+            for name in ("one", "two")
+        ]
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write(b"go\n")
+            process.stdin.flush()
+    assert [process.returncode for process in processes] == [0, 0]
+    expected = {f"{name}-{number}.onnx" for name in ("one", "two") for number in range(count)}
+    assert set(entries_of(tmp_path)) == expected
+    assert {path.name for path in tmp_path.iterdir()} == {*expected, "manifest.json"}
+
+
+def test_what_else_was_traced_does_not_change_the_bytes(exported: list[Artifact], reference: Reference) -> None:
+    (artifact,) = [a for a in exported if a.path.name == "mnist-mlp.pt"]
+    scheme = TORCHSCRIPT.schemes[0]
+    requests = [ExportRequest(artifact.contract, reference.test_vectors_for(scheme), scheme)]
     for _ in range(3):
-        FORMATS["torchscript"].export(build_model("mlp"), [artefact.contract], reference.golden)
-    (data,) = FORMATS["torchscript"].export(reference.checkpoint.build(), [artefact.contract], reference.golden)
-    again = seal(data)
-    assert again == artefact.path.read_bytes()
+        TORCHSCRIPT.exporter().export(build_model("mlp", reference.checkpoint.task), requests)
+    (bundle,) = TORCHSCRIPT.exporter().export(reference.checkpoint.build(), requests)
+    assert bundle.with_checksum() == read_artifact(artifact.path).bundle
 
 
-def test_formats_are_told_by_suffix() -> None:
+def test_the_format_is_known_by_the_suffix() -> None:
     assert format_of(Path("a.b.onnx")).name == "onnx"
     assert format_of(Path("a.pt")).name == "torchscript"
     with pytest.raises(UserError, match=r"expected one of \.onnx \(onnx\), \.pt \(torchscript\)"):

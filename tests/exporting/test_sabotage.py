@@ -1,5 +1,6 @@
 """Exports that go wrong: nothing bad may be left, and what was there must stay."""
 
+import dataclasses
 import resource
 import signal
 import subprocess
@@ -10,13 +11,15 @@ from pathlib import Path
 import pytest
 
 from mnist_edge.errors import UserError
-from mnist_edge.exporting.pipeline import ParityError, export
-from mnist_edge.formats.base import Format
-from mnist_edge.formats.onnx.exporter import ONNX
-from mnist_edge.parity.comparison import Reference
-from mnist_edge.formats.torchscript.exporter import TORCHSCRIPT
+from mnist_edge.exporting.pipeline import ExportSettings, ParityError, export_artifacts
+from mnist_edge.formats.base import FormatSpec, Precision
+from mnist_edge.formats.registry import FORMATS
+from mnist_edge.parity.reference import Reference
 from tests.conftest import DATA, RELEASED
 from tests.damage import edits
+from tests.damage.edits import sabotage
+
+ONNX, TORCHSCRIPT = FORMATS["onnx"], FORMATS["torchscript"]
 
 Snapshot = dict[str, bytes]
 
@@ -35,38 +38,73 @@ def snapshot(folder: Path) -> Snapshot:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-SABOTAGES: dict[str, tuple[Callable[[], Format], str, str]] = {
-    "a perturbed weight, onnx": (lambda: damage.with_a_perturbed_weight(ONNX), "fp32", r"largest \|Δlogit\|"),
+Sabotage = Callable[[pytest.MonkeyPatch], FormatSpec]
+"""Spoils an exporter for the length of a test; returns the format that has it."""
+
+
+def perturbed(spec: FormatSpec) -> Sabotage:
+    def spoil(patch: pytest.MonkeyPatch) -> FormatSpec:
+        sabotage(patch, spec, prepare=edits.perturb_a_weight)
+        return spec
+
+    return spoil
+
+
+def edited(edit: edits.Edit) -> Sabotage:
+    def spoil(patch: pytest.MonkeyPatch) -> FormatSpec:
+        sabotage(patch, ONNX, spoil=edit)
+        return ONNX
+
+    return spoil
+
+
+def frozen_torchscript(patch: pytest.MonkeyPatch) -> FormatSpec:
+    sabotage(patch, TORCHSCRIPT, prepare=edits.FrozenBatch)
+    return TORCHSCRIPT
+
+
+def saturating(_: pytest.MonkeyPatch) -> FormatSpec:
+    """onnxruntime's own default, `QInt8`, as the only way to quantize."""
+    scheme = ONNX.scheme("dynamic-s8")
+    assert scheme is not None
+    return dataclasses.replace(ONNX, schemes=(scheme,))
+
+
+SABOTAGES: dict[str, tuple[Sabotage, Precision, str]] = {
+    "a perturbed weight, onnx": (perturbed(ONNX), Precision.FP32, r"largest \|Δlogit\|"),
     "a perturbed weight, torchscript": (
-        lambda: damage.with_a_perturbed_weight(TORCHSCRIPT),
-        "fp32",
+        perturbed(TORCHSCRIPT),
+        Precision.FP32,
         r"largest \|Δlogit\| is 0\.\d+ at batch 1, allowed 0\.0001 \(0\.\d+ would have passed\)",
     ),
-    "another opset": (damage.with_another_opset, "fp32", "graph is of opset 19, its contract says 18"),
-    "a frozen batch, onnx": (lambda: damage.with_a_frozen_batch(ONNX), "fp32", "graph's input is"),
-    "a frozen batch, torchscript": (
-        lambda: damage.with_a_frozen_batch(TORCHSCRIPT),
-        "fp32",
-        "cannot run a batch of 7",
-    ),
-    "saturating weights": (damage.with_saturating_weights, "int8", "saturate on x86 CPUs without VNNI"),
+    "another opset": (edited(edits.set_opset), Precision.FP32, "graph is of opset 19, its contract says 18"),
+    "a frozen batch, onnx": (edited(edits.freeze_batch), Precision.FP32, "graph's input is"),
+    "a frozen batch, torchscript": (frozen_torchscript, Precision.FP32, "cannot run a batch of 7"),
+    "saturating weights": (saturating, Precision.INT8, "saturate on x86 CPUs without VNNI"),
 }
 
 
 @pytest.mark.parametrize("name", SABOTAGES)
-def test_a_sabotaged_export_leaves_nothing(name: str, folder: Path, reference: Reference) -> None:
-    make, precision, message = SABOTAGES[name]
-    before = snapshot(folder)
+def test_a_sabotaged_export_leaves_nothing(
+    name: str, folder: Path, reference: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil, precision, message = SABOTAGES[name]
+    spec, before = spoil(monkeypatch), snapshot(folder)
+    fresh = dataclasses.replace(reference, programs=dict(reference.programs))
     with pytest.raises(UserError, match=message) as caught:
-        export(reference, [make()], [precision], folder)
+        export_artifacts(fresh, ExportSettings([spec], [precision]), folder)
     assert "\n" not in str(caught.value)
     assert snapshot(folder) == before
 
 
-def test_one_bad_export_among_good_ones_writes_none(folder: Path, reference: Reference) -> None:
+def test_one_bad_export_among_good_ones_writes_none(
+    folder: Path, reference: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = snapshot(folder)
+    sabotage(monkeypatch, TORCHSCRIPT, prepare=edits.perturb_a_weight)
+    fresh = dataclasses.replace(reference, programs=dict(reference.programs))
     with pytest.raises(ParityError):
-        export(reference, [ONNX, damage.with_a_perturbed_weight(TORCHSCRIPT)], ["fp32", "int8"], folder)
+        export_artifacts(fresh, ExportSettings([ONNX, TORCHSCRIPT]), folder)
     assert snapshot(folder) == before
 
 

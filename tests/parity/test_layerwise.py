@@ -1,4 +1,4 @@
-"""The culprit is found: which step departs, by how much of its own, and through its weights or its arithmetic."""
+"""The culprit is found: which layer diverges, by how much of its own, and through its weights or its arithmetic."""
 
 import dataclasses
 import json
@@ -6,114 +6,102 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.helper
 import onnx.numpy_helper
 import pytest
 import torch
 from torch import nn
 
-from mnist_edge.parity.layer_trace import chain
-from mnist_edge.exporting.pipeline import Artefact
-from mnist_edge.formats.base import ArtefactError, Format
-from mnist_edge.formats.registry import FORMATS, format_of
-from mnist_edge.parity.layerwise import ROUNDING, LayerReport, examine_layers
-from mnist_edge.formats.onnx.exporter import ONNX
-from mnist_edge.parity.comparison import Reference, make_reference
-from mnist_edge.parity.checks import sample_of
-from mnist_edge.formats.torchscript.exporter import TORCHSCRIPT
-from mnist_edge.artifact.contract import UNQUANTIZED, Contract
-from mnist_edge.artifact.test_vectors import Golden
-from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint
-from mnist_edge.training.datasets.mnist import Split, TrainingData
-from tests.conftest import RELEASES
-from tests.damage import edits
+from mnist_edge.errors import ArtifactError
+from mnist_edge.exporting.pipeline import Artifact
+from mnist_edge.formats.base import ArtifactFile, FormatSpec
+from mnist_edge.formats.registry import FORMATS, read_artifact
+from mnist_edge.parity.layerwise import ROUNDING_RTOL, LayerwiseReport, compare_layers
+from mnist_edge.parity.reference import Reference
+from mnist_edge.training.checkpoint import Checkpoint
+from mnist_edge.training.datasets.splits import Split, TrainingData
+from tests.damage import catalog, edits
+from tests.damage.edits import Edit, tampered
+from tests.parity.networks import reference_of
+from tests.parity.unjudged import unjudged
+
+ONNX = FORMATS["onnx"]
+SHOWING = [spec for spec in FORMATS.values() if spec.intermediates]
+"""The formats that show the values between layers."""
 
 MLP = ["flatten of the input", "fc1", "relu before fc2", "fc2", "relu before fc3", "fc3"]
-NO_LOGITS = np.zeros((1, 10), np.float32)
 CONVOLUTIONS = [f"features.{number}.0" for number in range(4)]
+
+for_each_format = pytest.mark.parametrize("spec", SHOWING, ids=lambda spec: spec.name)
 
 
 @pytest.fixture(scope="module")
 def sample(reference: Reference) -> Reference:
-    return sample_of(reference)
+    return reference.sample()
 
 
-@pytest.fixture(scope="module")
-def cnn(test_data: Split, training_data: TrainingData) -> Reference:
-    """The released CNN and a part of the test images."""
-    part = Split(test_data.images[:200], test_data.labels[:200])
-    return make_reference(load_checkpoint(RELEASES["cnn"]), part, training_data)
+def compare(artifact: ArtifactFile, reference: Reference, batch: int = 1_000) -> LayerwiseReport:
+    return compare_layers(artifact, reference.checkpoint.build(), reference.images, batch)
 
 
-def write(tmp_path: Path, format: Format, model: nn.Module, scheme: str = UNQUANTIZED) -> Path:
-    """Export a model without judging it."""
-    precision = "fp32" if scheme == UNQUANTIZED else "int8"
-    contract = Contract("0" * 64, "mlp", precision, 18 if format is ONNX else None, {}, scheme)
-    black = Golden((0,), (0,), np.zeros((1, 1, 28, 28), np.uint8), NO_LOGITS, NO_LOGITS, 1.0)
-    path = tmp_path / f"a{format.suffix}"
-    path.write_bytes(format.export(model, [contract], black)[0])
-    return path
+def altered(exports: Path, edit: Edit) -> ArtifactFile:
+    """Return the exported float32 ONNX file after an edit."""
+    artifact = read_artifact(exports / "mnist-mlp.onnx")
+    data = tampered(artifact.bundle.data, edit)
+    return dataclasses.replace(artifact, bundle=dataclasses.replace(artifact.bundle, files={"": data}))
 
 
-def look(path: Path, reference: Reference, batch: int = 1_000) -> LayerReport:
-    report = examine_layers(path, reference.checkpoint.build(), reference.images, batch)
-    assert report is not None
-    return report
+def diverging(report: LayerwiseReport) -> list[str]:
+    return [layer.name for layer in report.layers if layer.diverges]
 
 
-@pytest.mark.parametrize("architecture", ["mlp", "cnn"])
-def test_the_chain_computes_what_the_model_does(architecture: str, test_data: Split) -> None:
-    model = load_checkpoint(RELEASES[architecture]).build()
-    images = value = test_data.images[:50]
-    with torch.inference_mode():
-        for step in chain(model):
-            value = step.run(value)
-        assert (value - model(images)).abs().max() < 1e-5
+@pytest.mark.parametrize("network", ["residual", "normalized-residual", "untraceable"])
+def test_layers_are_not_available_for_a_network_that_is_not_a_chain(
+    network: str,
+    exports: Path,
+    released: Checkpoint,
+    test_data: Split,
+    training_data: TrainingData,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = reference_of(monkeypatch, network, released, test_data, training_data)
+    with pytest.raises(ArtifactError, match="not available for this network, which is not a chain of layers"):
+        compare(read_artifact(exports / "mnist-mlp.onnx"), other)
 
 
-def test_a_model_that_is_no_chain_is_refused() -> None:
-    class Residual(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.fc = nn.Linear(4, 4)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x + torch.relu(self.fc(x))
-
-    with pytest.raises(ValueError, match="no chain at"):
-        chain(Residual().eval())
-
-
-def test_a_faithful_export_departs_nowhere(exported: list[Artefact], sample: Reference) -> None:
-    for artefact in exported:
-        if artefact.contract.precision == "fp32":
-            report = look(artefact.path, sample)
+def test_a_faithful_export_diverges_nowhere(exported: list[Artifact], sample: Reference) -> None:
+    for exported_artifact in exported:
+        artifact = read_artifact(exported_artifact.path)
+        if exported_artifact.contract.precision == "fp32" and artifact.spec.intermediates:
+            report = compare(artifact, sample)
             assert report
-            assert [step.name for step in report.steps] == MLP
-            assert all(step.own <= ROUNDING for step in report.steps)
-            assert report.culprit == "no layer departs from the trained model by more than rounding"
+            assert [layer.name for layer in report.layers] == MLP
+            assert all(layer.own <= ROUNDING_RTOL for layer in report.layers)
+            assert report.culprit == "no layer diverges from the trained model by more than rounding"
 
 
-@pytest.mark.parametrize("format", [ONNX, TORCHSCRIPT])
+@for_each_format
 @pytest.mark.parametrize("layer", ["fc1", "fc2", "fc3"])
 def test_a_perturbed_weight_is_found_in_its_layer(
-    format: Format, layer: str, released: Checkpoint, sample: Reference, tmp_path: Path
+    spec: FormatSpec, layer: str, released: Checkpoint, sample: Reference
 ) -> None:
     model = released.build()
     with torch.no_grad():
         model.get_parameter(f"{layer}.weight")[3, 200 % model.get_parameter(f"{layer}.weight").shape[1]] += 0.05
-    report = look(write(tmp_path, format, model), sample)
-    assert [step.name for step in report.steps if step.departs] == [layer]
-    assert report.culprit.startswith(f"first departs at {layer}: its weights differ")
+    report = compare(unjudged(spec, sample, model=model), sample)
+    assert diverging(report) == [layer]
+    assert report.culprit.startswith(f"first diverges at {layer}: its weights differ")
 
 
-@pytest.mark.parametrize("format", [ONNX, TORCHSCRIPT])
+@for_each_format
 def test_a_perturbed_bias_belongs_to_the_weights_of_its_layer(
-    format: Format, released: Checkpoint, sample: Reference, tmp_path: Path
+    spec: FormatSpec, released: Checkpoint, sample: Reference
 ) -> None:
     model = released.build()
     with torch.no_grad():
         model.get_parameter("fc2.bias")[7] -= 0.01
-    assert look(write(tmp_path, format, model), sample).culprit.startswith("first departs at fc2: its weights differ")
+    report = compare(unjudged(spec, sample, model=model), sample)
+    assert report.culprit.startswith("first diverges at fc2: its weights differ")
 
 
 class WithoutRelu(nn.Module):
@@ -128,50 +116,40 @@ class WithoutRelu(nn.Module):
         return logits
 
 
-class Exponential(nn.Module):
-    """A model that gives the exponential of its logits."""
+class Squashed(nn.Module):
+    """A model that gives the hyperbolic tangent of its logits."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = torch.exp(self.model(image))
+        logits: torch.Tensor = torch.tanh(self.model(image))
         return logits
 
 
-@pytest.mark.parametrize("format", [ONNX, TORCHSCRIPT])
+@for_each_format
 def test_a_dropped_relu_is_charged_to_what_lies_between(
-    format: Format, released: Checkpoint, sample: Reference, tmp_path: Path
+    spec: FormatSpec, released: Checkpoint, sample: Reference
 ) -> None:
-    report = look(write(tmp_path, format, WithoutRelu(released.build()).eval()), sample)
-    assert [step.name for step in report.steps if step.departs] == ["relu before fc3"]
-    assert report.culprit.startswith("first departs at relu before fc3: it computes something else (relative error")
-    assert [step.error > ROUNDING for step in report.steps] == [False, False, False, False, True, True]
+    report = compare(unjudged(spec, sample, model=WithoutRelu(released.build()).eval()), sample)
+    assert diverging(report) == ["relu before fc3"]
+    assert report.culprit.startswith("first diverges at relu before fc3: it computes something else (relative error")
+    assert [layer.error > ROUNDING_RTOL for layer in report.layers] == [False, False, False, False, True, True]
 
 
-@pytest.mark.parametrize("format", [ONNX, TORCHSCRIPT])
-def test_what_follows_the_last_layer_is_looked_at(
-    format: Format, released: Checkpoint, sample: Reference, tmp_path: Path
-) -> None:
-    report = look(write(tmp_path, format, Exponential(released.build()).eval()), sample)
-    assert [step.name for step in report.steps if step.departs] == ["nothing of the output"]
+@for_each_format
+def test_what_follows_the_last_layer_is_looked_at(spec: FormatSpec, released: Checkpoint, sample: Reference) -> None:
+    report = compare(unjudged(spec, sample, model=Squashed(released.build()).eval()), sample)
+    assert diverging(report) == ["nothing of the output"]
 
 
-def test_the_picture_is_looked_at_before_the_first_layer(exports: Path, sample: Reference, tmp_path: Path) -> None:
-    def invert(graph: onnx.ModelProto) -> None:
-        graph.graph.initializer.append(onnx.numpy_helper.from_array(np.array(1, np.float32), "one"))
-        node = onnx.helper.make_node("Sub", ["one", "image"], ["inverted"])
-        next(n for n in graph.graph.node if "image" in n.input).input[0] = "inverted"
-        graph.graph.node.insert(0, node)
-
-    path = tmp_path / "a.onnx"
-    path.write_bytes(damage.resealed((exports / "mnist-mlp.onnx").read_bytes(), invert))
-    report = look(path, sample)
-    assert [step.name for step in report.steps if step.departs] == ["flatten of the input"]
+def test_the_picture_is_looked_at_before_the_first_layer(exports: Path, sample: Reference) -> None:
+    report = compare(altered(exports, catalog.invert_input), sample)
+    assert diverging(report) == ["flatten of the input"]
 
 
-def test_weights_under_other_names_are_told_by_their_order(exports: Path, sample: Reference, tmp_path: Path) -> None:
+def test_weights_under_other_names_are_identified_by_their_order(exports: Path, sample: Reference) -> None:
     def rename(graph: onnx.ModelProto) -> None:
         for tensor in graph.graph.initializer:
             tensor.name = f"anonymous.{tensor.name}"
@@ -180,32 +158,30 @@ def test_weights_under_other_names_are_told_by_their_order(exports: Path, sample
             for index, name in enumerate(node.input):
                 node.input[index] = names.get(name, name)
 
-    path = tmp_path / "a.onnx"
-    path.write_bytes(damage.resealed((exports / "mnist-mlp.onnx").read_bytes(), rename))
-    report = look(path, sample)
+    report = compare(altered(exports, rename), sample)
     assert report
-    assert [step.name for step in report.steps] == MLP
+    assert [layer.name for layer in report.layers] == MLP
 
 
-def test_a_graph_of_other_layers_is_said_so(exports: Path, cnn: Reference) -> None:
+def test_a_graph_of_other_layers_is_refused(exports: Path, cnn_reference: Reference) -> None:
     for name in ("mnist-mlp.onnx", "mnist-mlp.pt"):
-        with pytest.raises(ArtefactError, match="layers cannot be told"):
-            look(exports / name, cnn)
+        with pytest.raises(ArtifactError, match="layers cannot be told"):
+            compare(read_artifact(exports / name), cnn_reference)
 
 
-def test_int8_parts_the_error_of_the_weights_from_that_of_the_arithmetic(
-    exported: list[Artefact], sample: Reference, released: Checkpoint
+def test_int8_separates_the_error_of_the_weights_from_that_of_the_arithmetic(
+    exported: list[Artifact], sample: Reference, released: Checkpoint
 ) -> None:
-    """The weights' part is that of the trained model with the dequantised weights, computed here by other means."""
-    (artefact,) = [a for a in exported if a.path.name == "mnist-mlp-int8.onnx"]
-    report = look(artefact.path, sample, batch=1)
-    assert [step.name for step in report.steps if step.departs] == ["fc1", "fc2", "fc3"]
-    for step in report.steps:
-        if step.weights is not None and step.arithmetic is not None:
-            assert abs(step.weights - step.arithmetic) <= step.own <= step.weights + step.arithmetic
-            assert 1e-4 < step.own < 0.05
+    """The weights' part is that of the trained model with the dequantized weights, computed here by other means."""
+    (artifact,) = [a for a in exported if a.path.name == "mnist-mlp-int8.onnx"]
+    report = compare(read_artifact(artifact.path), sample, batch=1)
+    assert diverging(report) == ["fc1", "fc2", "fc3"]
+    for layer in report.layers:
+        if layer.weights is not None and layer.arithmetic is not None:
+            assert abs(layer.weights - layer.arithmetic) <= layer.own <= layer.weights + layer.arithmetic
+            assert 1e-4 < layer.own < 0.05
 
-    stored = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(artefact.path).graph.initializer}
+    stored = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(artifact.path).graph.initializer}
     model = released.build()
     with torch.inference_mode():
         for name in ("fc1", "fc2", "fc3"):
@@ -216,16 +192,16 @@ def test_int8_parts_the_error_of_the_weights_from_that_of_the_arithmetic(
     assert report.weights == pytest.approx(float((logits - eager).norm() / eager.norm()), rel=1e-3)
 
 
-def test_a_quantised_layer_of_torchscript_is_read_too(exported: list[Artefact], sample: Reference) -> None:
-    (artefact,) = [a for a in exported if a.path.name == "mnist-mlp-int8.pt"]
-    report = look(artefact.path, sample, batch=1)
-    assert report.culprit.startswith("first departs at fc1: its weights differ")
+def test_a_quantized_layer_of_torchscript_is_read_too(exported: list[Artifact], sample: Reference) -> None:
+    (artifact,) = [a for a in exported if a.path.name == "mnist-mlp-int8.pt"]
+    report = compare(read_artifact(artifact.path), sample, batch=1)
+    assert report.culprit.startswith("first diverges at fc1: its weights differ")
     assert report.weights is not None
     assert report.arithmetic is not None
     assert 0 < report.arithmetic < report.weights < 0.05
 
 
-def test_rounded_activations_are_not_charged_to_the_weights(exports: Path, sample: Reference, tmp_path: Path) -> None:
+def test_rounded_activations_are_not_charged_to_the_weights(exports: Path, sample: Reference) -> None:
     """A float file whose second layer's input is rounded to eighths has the right weights."""
 
     def round_input(graph: onnx.ModelProto) -> None:
@@ -234,64 +210,69 @@ def test_rounded_activations_are_not_charged_to_the_weights(exports: Path, sampl
         graph.graph.initializer.extend([eight, zero])
         index = next(i for i, node in enumerate(graph.graph.node) if "fc2.weight" in node.input)
         product = graph.graph.node[index]
-        quantise = onnx.helper.make_node("QuantizeLinear", [product.input[0], "eighth", "zero"], ["levels"])
+        quantize = onnx.helper.make_node("QuantizeLinear", [product.input[0], "eighth", "zero"], ["levels"])
         back = onnx.helper.make_node("DequantizeLinear", ["levels", "eighth", "zero"], ["rounded"])
         product.input[0] = "rounded"
         graph.graph.node.insert(index, back)
-        graph.graph.node.insert(index, quantise)
+        graph.graph.node.insert(index, quantize)
 
-    path = tmp_path / "a.onnx"
-    path.write_bytes(damage.resealed((exports / "mnist-mlp.onnx").read_bytes(), round_input))
-    report = look(path, sample)
-    assert [step.name for step in report.steps if step.departs] == ["relu before fc2"]
+    report = compare(altered(exports, round_input), sample)
+    assert diverging(report) == ["relu before fc2"]
     assert report.weights == 0
-    assert report.arithmetic == report.steps[-1].error > 1e-3
+    assert report.arithmetic == report.layers[-1].error > 1e-3
 
 
-@pytest.mark.parametrize("format", [ONNX, TORCHSCRIPT])
-def test_a_network_of_convolutions_with_folded_normalisation(format: Format, cnn: Reference, tmp_path: Path) -> None:
-    faithful = look(write(tmp_path, format, cnn.checkpoint.build()), cnn)
+@for_each_format
+def test_a_network_of_convolutions_with_folded_normalization(spec: FormatSpec, cnn_reference: Reference) -> None:
+    faithful = compare(unjudged(spec, cnn_reference), cnn_reference)
     assert faithful
-    assert [step.name for step in faithful.steps if step.weights is not None] == [*CONVOLUTIONS, "fc"]
-    model = cnn.checkpoint.build()
+    assert [layer.name for layer in faithful.layers if layer.weights is not None] == [*CONVOLUTIONS, "fc"]
+    model = cnn_reference.checkpoint.build()
     with torch.no_grad():
         model.get_parameter("features.2.1.bias")[5] += 0.05
-    report = look(write(tmp_path, format, model), cnn)
-    assert [step.name for step in report.steps if step.departs] == ["features.2.0"]
+    report = compare(unjudged(spec, cnn_reference, model=model), cnn_reference)
+    assert diverging(report) == ["features.2.0"]
     assert "its weights differ" in report.culprit
 
 
-def test_quantised_convolutions(cnn: Reference, tmp_path: Path) -> None:
-    report = look(write(tmp_path, ONNX, cnn.checkpoint.build(), "dynamic-u8"), cnn, batch=1)
-    assert [step.name for step in report.steps if step.departs] == [*CONVOLUTIONS, "fc"]
-    assert all(step.weights is not None and 0 < step.weights < 0.05 for step in report.steps if step.departs)
-    linear = look(write(tmp_path, TORCHSCRIPT, cnn.checkpoint.build(), "dynamic-s8-channel"), cnn, batch=1)
-    assert [step.name for step in linear.steps if step.departs] == ["fc"]  # torch quantises linear layers only
+def test_quantized_convolutions(cnn_reference: Reference) -> None:
+    report = compare(unjudged(ONNX, cnn_reference, "dynamic-u8"), cnn_reference, batch=1)
+    assert diverging(report) == [*CONVOLUTIONS, "fc"]
+    assert all(layer.weights is not None and 0 < layer.weights < 0.05 for layer in report.layers if layer.diverges)
+    linear = compare(unjudged(FORMATS["torchscript"], cnn_reference, "dynamic-s8-channel"), cnn_reference, batch=1)
+    assert [layer.name for layer in linear.layers if layer.diverges] == ["fc"]  # torch quantizes linear layers only
 
 
-def test_bytes_that_are_floats_again_before_they_are_used_err_by_their_weights_alone(
-    cnn: Reference, tmp_path: Path
-) -> None:
-    report = look(write(tmp_path, ONNX, cnn.checkpoint.build(), "weight-only-s8-channel"), cnn)
-    assert [step.name for step in report.steps if step.departs] == [*CONVOLUTIONS, "fc"]
+def test_bytes_that_are_floats_again_before_they_are_used_err_by_their_weights_alone(cnn_reference: Reference) -> None:
+    report = compare(unjudged(ONNX, cnn_reference, "weight-only-s8-channel"), cnn_reference)
+    assert diverging(report) == [*CONVOLUTIONS, "fc"]
     assert report.weights is not None
     assert report.arithmetic is not None
-    assert report.arithmetic <= ROUNDING < report.weights < 0.05
+    assert report.arithmetic <= ROUNDING_RTOL < report.weights < 0.05
 
 
-def test_what_is_handed_down_is_not_charged_again(exports: Path, sample: Reference, tmp_path: Path) -> None:
-    path = tmp_path / "a.onnx"
-    path.write_bytes(damage.resealed((exports / "mnist-mlp.onnx").read_bytes(), damage.infinite_bias))
-    report = look(path, sample)
-    assert [step.name for step in report.steps if step.departs] == ["fc3"]
-    told = json.loads(json.dumps(report.to_json(), allow_nan=False))
-    assert told["steps"][-1]["max_error"] is None
-    assert told["culprit"] == report.culprit
+def test_what_is_handed_down_is_not_charged_again(exports: Path, sample: Reference) -> None:
+    report = compare(altered(exports, edits.not_a_number), sample)
+    assert diverging(report) == ["fc3"]
+    written = json.loads(json.dumps(report.to_json(), allow_nan=False))
+    assert written["layers"][-1]["max_abs_diff"] is None
+    assert written["culprit"] == report.culprit
 
 
-def test_every_format_says_whether_it_shows_its_layers(exported: list[Artefact], sample: Reference) -> None:
-    assert all(format.layers for format in FORMATS.values())
-    hidden = dataclasses.replace(format_of(exported[0].path), layers=None)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(FORMATS, hidden.name, hidden)
-        assert examine_layers(exported[0].path, sample.checkpoint.build(), sample.images, 1) is None
+def test_a_format_that_does_not_show_its_layers_says_so(exports: Path, sample: Reference) -> None:
+    artifact = read_artifact(exports / "mnist-mlp.onnx")
+    hidden = dataclasses.replace(artifact, spec=dataclasses.replace(ONNX, intermediates=False))
+    with pytest.raises(ArtifactError, match="onnx does not show the values between layers"):
+        compare(hidden, sample)
+    for spec in FORMATS.values():
+        assert spec.intermediates == hasattr(spec.inspector(), "open_intermediates")
+
+
+def test_weights_of_another_shape_do_not_fit(released: Checkpoint, sample: Reference) -> None:
+    model = released.build()
+    assert isinstance(model.fc2, nn.Linear)
+    assert isinstance(model.fc3, nn.Linear)
+    model.fc2 = nn.Linear(128, 65)
+    model.fc3 = nn.Linear(65, 10)
+    with pytest.raises(ArtifactError, match=r"the weight of fc2 is of shape \[65, 128\], the trained model's of"):
+        compare(unjudged(ONNX, sample, model=model.eval()), sample)

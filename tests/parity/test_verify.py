@@ -1,3 +1,5 @@
+"""The verdict on a file: what passes, what each kind of alteration is found by, and what a user reads."""
+
 import dataclasses
 import re
 import shutil
@@ -6,19 +8,35 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from mnist_edge.errors import UserError
-from mnist_edge.exporting.pipeline import Artefact
-from mnist_edge.parity.comparison import TOLERANCES, Comparison, Reference, compare, round_up, shortfalls
-from mnist_edge.parity.verify import verify
-from tests.damage import edits
+from mnist_edge.errors import ChecksumError
+from mnist_edge.exporting.pipeline import Artifact
+from mnist_edge.formats.registry import FORMATS, read_artifact
+from mnist_edge.parity.parity_report import ParityReport
+from mnist_edge.parity.reference import MAX_SAMPLE, Reference
+from mnist_edge.parity.tolerance import Goals
+from mnist_edge.parity.verify import verify, verify_path
+from mnist_edge.training.checkpoint import Checkpoint
+from mnist_edge.training.datasets.splits import Split, TrainingData
+from tests.damage import catalog, edits
+from tests.damage.edits import tampered
+from tests.parity.networks import reference_of
+from tests.parity.unjudged import unjudged
+
+LEAST_SQNR = {"fp32": 120, "fp16": 60, "int8": 30}
+"""In dB, by precision."""
 
 
-def test_what_was_exported_passes(exported: list[Artefact], reference: Reference) -> None:
-    for artefact in exported:
-        assert verify(artefact.path, reference), artefact.path
+def problems_of(report: ParityReport, code: str) -> str:
+    """Return what a check found, in lines."""
+    check = report.check(code)
+    assert check is not None
+    return "\n".join(check.problems)
+
+
+def test_what_was_exported_passes(exported: list[Artifact], reference: Reference) -> None:
+    for artifact in exported:
+        assert verify_path(artifact.path, reference), artifact.path
 
 
 @pytest.fixture
@@ -31,122 +49,241 @@ def alone(tmp_path: Path, exports: Path) -> Callable[[str], Path]:
     return copy
 
 
-@pytest.mark.parametrize("name", ["mnist-mlp.onnx", "mnist-mlp-int8.onnx", "mnist-mlp.pt", "mnist-mlp-int8.pt"])
-@pytest.mark.parametrize("where", [0.001, 0.1, 0.5, 0.9, 0.9999])
-@pytest.mark.parametrize("bit", [0x01, 0x80])
-def test_one_flipped_bit_is_found(
-    name: str, where: float, bit: int, alone: Callable[[str], Path], reference: Reference
+def test_any_flipped_bit_is_found_by_the_checksum(exported: list[Artifact]) -> None:
+    for artifact in exported:
+        bundle = read_artifact(artifact.path).bundle
+        for name, data in bundle.files.items():
+            for where in (0.001, 0.1, 0.5, 0.9, 0.9999, *np.linspace(0, 0.99999, 25)):
+                for bit in (0x01, 0x80):
+                    flipped = bytearray(data)
+                    flipped[int(where * len(data))] ^= bit
+                    with pytest.raises(ChecksumError):
+                        dataclasses.replace(bundle, files={**bundle.files, name: bytes(flipped)}).verify_checksum()
+
+
+def test_a_file_with_a_flipped_bit_fails_by_its_checksum(
+    exported: list[Artifact], alone: Callable[[str], Path], reference: Reference
 ) -> None:
-    path = alone(name)
-    data = bytearray(path.read_bytes())
-    data[int(where * len(data))] ^= bit
-    path.write_bytes(data)
-    assert not verify(path, reference)
+    for artifact in exported:
+        path = alone(artifact.path.name)
+        data = bytearray(path.read_bytes())
+        data[len(data) // 10] ^= 1
+        path.write_bytes(data)
+        report = verify_path(path, reference.sample())
+        assert not report
+        assert problems_of(report, "checksum") == "it was altered since it was exported"
 
 
-@pytest.mark.parametrize("name", ["mnist-mlp.onnx", "mnist-mlp.pt"])
-def test_a_truncated_file_is_found(name: str, alone: Callable[[str], Path], reference: Reference) -> None:
-    path = alone(name)
-    path.write_bytes(path.read_bytes()[:-1000])
-    assert not verify(path, reference)
+def test_a_truncated_file_is_found(
+    exported: list[Artifact], alone: Callable[[str], Path], reference: Reference
+) -> None:
+    for artifact in exported:
+        path = alone(artifact.path.name)
+        path.write_bytes(path.read_bytes()[:-1000])
+        report = verify_path(path, reference.sample())
+        assert not report
+        assert report.check("checksum") in [check for check in report.checks if not check]
 
 
-FORGERIES = {
-    "one weight": (damage.change_weight, r"largest \|Δlogit\|"),
-    "another opset": (damage.set_opset, "opset 19"),
-    "other labels": (damage.set_contract(labels=list("1234567890")), "labels is"),
-    "inverted polarity": (damage.set_contract(polarity="black-on-white"), "polarity is"),
-    "another range": (damage.set_contract(input_range=[0, 255]), "input_range is"),
-    "another checkpoint": (damage.set_contract(checkpoint="0" * 64), "checkpoint is"),
-    "a softer temperature": (damage.set_contract(temperature=2.0), "temperature is"),
-    "a precision that does not exist": (damage.set_contract(precision="int2"), "precision is 'int2'"),
-    "a precision with a wider tolerance": (damage.set_contract(precision="int8"), "weights are fp32"),
-    "a contract of the future": (damage.set_contract(version=99), "version 99"),
-    "a contract with an unknown promise": (damage.set_contract(colour="blue"), "contract is damaged"),
-    "no contract": (damage.drop_contract, "carries no mnist-edge contract"),
-    "a dropped ReLU": (damage.drop_relu, r"largest \|Δlogit\|"),
-    "a logit that is not a number": (damage.infinite_bias, "not finite"),
-    "a frozen batch": (damage.freeze_batch, "graph's input is"),
+MESSAGES = {
+    "one weight": r"largest \|Δlogit\| is 0\.\d+ at batch 1000, allowed 0\.0001 \(0\.\d+ would have passed\)",
+    "another opset": "the graph is of opset 19, its contract says 18",
+    "labels in another order": "labels is",
+    "inverted polarity in the contract": "polarity is 'black-on-white', expected 'white-on-black'",
+    "another range in the contract": "range is",
+    "another checkpoint": "checkpoint is",
+    "another temperature": r"temperature is 3\.0, expected ",
+    "a precision that does not exist": "precision is 'int2'",
+    "a precision with a wider tolerance": "weights are fp32, its contract says int8",
+    "a scheme that does not exist": "its scheme is 'int2', expected one of none",
+    "a contract of another version": "version 99, expected 3",
+    "a contract with an unknown promise": "contract is not understood here .*color",
+    "no contract": "carries no mnist-edge contract",
+    "no test vectors": "carries no test vectors",
+    "test vectors of other labels": "of other images than its checkpoint's: export again",
+    "test vectors with a wider bound": r"test vectors allow 100, expected 0\.0001",
+    "the first ReLU dropped": r"largest \|Δlogit\| is .* would have passed",
+    "a logit that is not a number": "some logits are not finite at batch 1000",
+    "a frozen batch": "the graph's input is",
 }
+"""What a user reads of the damage in the catalog."""
 
 
-@pytest.mark.parametrize("name", FORGERIES)
-def test_a_file_altered_and_sealed_anew_is_found(name: str, alone: Callable[[str], Path], reference: Reference) -> None:
-    edit, message = FORGERIES[name]
-    path = alone("mnist-mlp.onnx")
-    path.write_bytes(damage.resealed(path.read_bytes(), edit))
-    report = verify(path, reference)
+@pytest.mark.parametrize("name", MESSAGES)
+def test_what_was_altered_is_said(name: str, alone: Callable[[str], Path], reference: Reference) -> None:
+    damage = catalog.CATALOG[name]
+    path = alone(damage.file)
+    path.write_bytes(damage.alter(path.read_bytes(), reference))
+    report = verify_path(path, reference)
     assert not report
-    assert any(re.search(message, problem) for problem in report.problems), report.problems
+    assert any(re.search(MESSAGES[name], problem) for problem in report.problems), report.problems
 
 
-def test_the_manifest_tells_another_file_under_the_same_name(
+def test_the_manifest_finds_another_file_under_the_same_name(
     exports: Path, reference: Reference, tmp_path: Path
 ) -> None:
     for name in ("manifest.json", "mnist-mlp.onnx"):
         shutil.copy(exports / name, tmp_path)
     path = tmp_path / "mnist-mlp.onnx"
-    path.write_bytes(damage.resealed(path.read_bytes(), damage.set_contract(producer={"mnist-edge": "9.9.9"})))
-    assert any("SHA-256 is not the one in" in problem for problem in verify(path, reference).problems)
+    assert verify_path(path, reference.sample()).check("manifest")
+    other = edits.set_contract("producer", {"mnist-edge": "9.9.9"})
+    path.write_bytes(tampered(path.read_bytes(), other))
+    report = verify_path(path, reference.sample())
+    assert [check.code for check in report.checks if not check] == ["manifest"]
+    assert "SHA-256 is not the one in" in problems_of(report, "manifest")
 
 
-def test_the_wrong_reference_is_found(exported: list[Artefact], reference: Reference) -> None:
+def test_a_file_that_the_manifest_does_not_list_is_not_held_to_it(
+    exports: Path, reference: Reference, tmp_path: Path
+) -> None:
+    shutil.copy(exports / "manifest.json", tmp_path)
+    path = Path(shutil.copy(exports / "mnist-mlp.onnx", tmp_path / "renamed.onnx"))
+    report = verify_path(path, reference.sample())
+    assert report
+    assert report.check("manifest") is None
+
+
+def test_the_wrong_reference_is_found(exported: list[Artifact], reference: Reference) -> None:
     weights = {name: tensor * 1.01 for name, tensor in reference.checkpoint.weights.items()}
     checkpoint = dataclasses.replace(reference.checkpoint, weights=weights, file_digest=None)
     other = dataclasses.replace(reference, checkpoint=checkpoint)
-    report = verify(exported[0].path, other)
-    assert any("checkpoint is" in problem for problem in report.problems)
+    report = verify_path(exported[0].path, other)
+    assert "checkpoint is" in problems_of(report, "contract")
+    assert not report.check("weights")
 
 
-def test_files_that_are_no_artefacts(tmp_path: Path, reference: Reference) -> None:
-    for suffix in (".onnx", ".pt"):
-        path = tmp_path / f"a{suffix}"
+def test_files_that_are_not_artifacts(tmp_path: Path, reference: Reference) -> None:
+    for spec in FORMATS.values():
+        path = tmp_path / f"a{spec.suffix}"
         path.write_bytes(b"not a model")
-        report = verify(path, reference)
+        report = verify_path(path, reference)
         assert not report
-        assert report.max_error is report.agreement is report.accuracy is None
-        assert any("cannot load it" in problem for problem in report.problems)
-    with pytest.raises(UserError, match="No such file"):
-        verify(tmp_path / "missing.onnx", reference)
+        assert report.max_abs_diff is report.agreement is report.accuracy is None
+        assert re.fullmatch(".*(cannot load it|it is not an? ).*", problems_of(report, "loads"))
 
 
-def test_the_report_keeps_its_numbers(exported: list[Artefact], reference: Reference) -> None:
-    report = verify(exported[0].path, reference)
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [("missing.onnx", "No such file"), ("a.txt", "cannot tell the format"), ("folder.pt", "folder")],
+)
+def test_what_cannot_be_read_fails_for_that_reason(
+    name: str, problem: str, tmp_path: Path, reference: Reference
+) -> None:
+    (tmp_path / "folder.pt").mkdir()
+    (tmp_path / "a.txt").write_bytes(b"text")
+    report = verify_path(tmp_path / name, reference)
+    assert not report
+    assert [check.code for check in report.checks] == ["readable"]
+    assert problem in problems_of(report, "readable") or "directory" in problems_of(report, "readable")
+    assert (report.size, report.sha256, report.images) == (0, "", 10_000)
+
+
+def test_the_report_keeps_its_numbers(reports: dict[str, ParityReport], reference: Reference) -> None:
+    report = reports["mnist-mlp.onnx"]
     as_json = report.to_json()
     assert as_json["passed"]
     assert as_json["reference_accuracy"] == reference.accuracy
-    assert [c["batch"] for c in as_json["comparisons"]] == [1, 7, 1000]
-    assert report.max_error == max(c["max_error"] for c in as_json["comparisons"])
-    assert report.max_error is not None
-    assert 0 < report.max_error <= 1e-4
+    assert [comparison["batch"] for comparison in as_json["comparisons"]] == [1, 7, 1000]
+    assert report.max_abs_diff == max(comparison["max_abs_diff"] for comparison in as_json["comparisons"])
+    assert report.max_abs_diff is not None
+    assert 0 < report.max_abs_diff <= 1e-4
 
 
-def test_compare_counts(reference: Reference) -> None:
-    logits = reference.logits.copy()
-    logits[:25] = np.roll(logits[:25], 1, axis=1)
-    logits[30] += 0.5
-    result = compare(reference, logits, 7)
-    changed = np.abs(logits - reference.logits)
-    assert result.batch == 7
-    assert result.max_error == pytest.approx(changed.max())
-    assert result.mean_error == pytest.approx(changed.mean(), rel=1e-5)
-    assert result.agreement == 1 - 25 / 10_000
+def test_what_was_exported_passes_with_figures_from_all_images(
+    exported: list[Artifact], reports: dict[str, ParityReport], reference: Reference
+) -> None:
+    for artifact in exported:
+        report = reports[artifact.path.name]
+        assert report, report.problems
+        found = report.statistics
+        assert found is not None
+        assert found.agreement.images == found.accuracy.images == 10_000
+        assert found.reference_accuracy.value == reference.accuracy
+        assert found.max_abs_diff >= found.p99_9_abs_diff >= found.mean_abs_diff
+        assert len(found.changed) == 10_000 - found.agreement.hits
+        assert found.sqnr > LEAST_SQNR[artifact.contract.precision]
+        assert found.max_abs_diff <= found.required.max_abs_diff
 
 
-@given(st.floats(1e-12, 1e12))
-def test_the_tolerance_that_would_have_passed_would_have_passed(error: float) -> None:
-    suggested = float(f"{round_up(error):.3g}")
-    assert error <= suggested <= error * 1.011
+def test_what_is_examined(exported: list[Artifact], reports: dict[str, ParityReport]) -> None:
+    content = ["manifest", "checksum", "contract", "structure", "weights", "test vectors", "program"]
+    others = ["shuffled batches", "synthetic inputs", "NaN and infinity"]
+    for artifact in exported:
+        report = reports[artifact.path.name]
+        invariant = artifact.contract.precision != "int8"
+        batches = ["batch 1", "batch 7", "batch 1,000"] if invariant else ["batch 1"]
+        assert [check.title for check in report.checks] == [*content, *batches, *others]
+        compared = [comparison.images for comparison in report.comparisons]
+        assert compared[-1] == 10_000
+        assert all(400 < images <= MAX_SAMPLE for images in compared[:-1])
 
 
-def test_shortfalls_give_figures_and_the_tolerance_that_would_have_passed() -> None:
-    comparison = Comparison(batch=1, max_error=0.01234, mean_error=0.001, agreement=0.9971, accuracy=0.9701, images=9)
-    lines = shortfalls(comparison, TOLERANCES["fp32"], reference_accuracy=0.9785)
-    assert lines == [
-        "largest |Δlogit| is 0.0123 at batch 1, allowed 0.0001 (0.0124 would have passed)",
-        "99.71% of the answers are the same at batch 1, required 100.00% (99.71% would have passed)",
-        "accuracy is 0.84 points lower at batch 1, allowed 0.00 (0.84 would have passed)",
-    ]
-    within = Comparison(batch=1, max_error=9.0, mean_error=1.0, agreement=0.998, accuracy=0.9775, images=9)
-    assert shortfalls(within, TOLERANCES["int8"], reference_accuracy=0.9785) == []
-    assert len(shortfalls(dataclasses.replace(within, agreement=0.9979), TOLERANCES["int8"], 0.9786)) == 2
+def test_all_images_can_be_given_in_each_way(exports: Path, reference: Reference) -> None:
+    report = verify_path(exports / "mnist-mlp.onnx", reference, all_images=True)
+    assert report
+    assert [comparison.images for comparison in report.comparisons] == [10_000] * 3
+    check = report.check("batch_invariance")
+    assert check is not None
+    assert "of 10,000 change" in check.found
+
+
+def test_a_part_of_the_images_is_reported_as_one(broken: dict[str, ParityReport]) -> None:
+    assert "at batch 1 on 492 of the images, allowed" in problems_of(broken["relu"], "batch_1")
+    assert "at batch 1000, allowed" in problems_of(broken["relu"], "batch_1000")
+
+
+def test_goals_come_on_top_of_the_tolerance(exports: Path, reference: Reference) -> None:
+    artifact = read_artifact(exports / "mnist-mlp.onnx")
+    report = verify(artifact, reference.sample(), Goals(max_abs_diff=1e-9))
+    assert {check.code for check in report.checks if not check} == {"batch_1", "batch_7", "batch_1000"}
+    assert report.tolerance is not None
+    assert report.tolerance.max_abs_diff == 1e-9
+
+
+def test_layers_that_cannot_be_shown_are_said_why(
+    exports: Path, broken: dict[str, ParityReport], reference: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = reference.sample()
+    frozen = verify_path(broken["frozen"].path, sample, layers=True)
+    assert "onnxruntime cannot run a batch" in frozen.layers_unavailable_reason
+    assert verify_path(broken["cut"].path, sample, layers=True).layers_unavailable_reason == "it cannot be run"
+    monkeypatch.setitem(FORMATS, "onnx", dataclasses.replace(FORMATS["onnx"], intermediates=False))
+    report = verify_path(exports / "mnist-mlp.onnx", sample, layers=True)
+    assert report
+    assert report.layers is None
+    assert report.layers_unavailable_reason == "onnx does not show the values between layers"
+
+
+@pytest.mark.parametrize("network", ["residual", "normalized-residual"])
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_network_that_is_not_a_chain_passes_without_layers(
+    format: str,
+    network: str,
+    released: Checkpoint,
+    test_data: Split,
+    training_data: TrainingData,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reference = reference_of(monkeypatch, network, released, test_data, training_data)
+    spec = FORMATS[format]
+    report = verify(unjudged(spec, reference), reference, layers=True)
+    assert report, report.problems
+    weights = report.check("weights")
+    assert weights is not None
+    assert weights.found == "as expected"
+    assert report.layers is None
+    expected = "not available for this network" if spec.intermediates else "does not show the values between layers"
+    assert expected in report.layers_unavailable_reason
+
+
+def test_weights_of_a_network_that_cannot_be_traced_are_not_available(
+    released: Checkpoint, test_data: Split, training_data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference = reference_of(monkeypatch, "untraceable", released, test_data, training_data)
+    report = verify(unjudged(FORMATS["onnx"], reference), reference, layers=True)
+    assert report, report.problems
+    weights = report.check("weights")
+    assert weights is not None
+    assert weights.found == "this network can't be traced"
+    assert weights.verdict == "not available"
+    assert report.layers_unavailable_reason.startswith("not available for this network")

@@ -29,7 +29,7 @@ def graph_with(weights: np.ndarray[tuple[int, int], np.dtype[np.generic]]) -> on
 def test_signed_weights_that_saturate_are_named(dtype: type[np.generic], value: int, saturates: bool) -> None:
     weights = np.zeros((4, 3), dtype=dtype)
     weights[2, 1] = value
-    problems = saturating_weights(graph_with(weights))
+    problems = saturating_weights(graph_with(weights).graph)
     assert bool(problems) == saturates
     assert all(problem.startswith("w holds signed weights") for problem in problems)
 

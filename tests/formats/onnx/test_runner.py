@@ -23,7 +23,8 @@ def test_the_built_in_model_gives_finite_logits_at_any_batch() -> None:
         assert runner.mismatches == ()
         for batch in (1, 3):
             logits = runner.predict(np.zeros((batch, 1, 28, 28), np.float32))
-            assert (logits.shape, logits.dtype) == ((batch, 10), np.float32)
+            assert logits.shape == (batch, 10)
+            assert logits.dtype == np.float32
             assert np.isfinite(logits).all()
 
 

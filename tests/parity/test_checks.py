@@ -1,0 +1,136 @@
+"""Batch invariance, synthetic inputs, NaN and infinity."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mnist_edge.errors import ArtifactError
+from mnist_edge.exporting.pipeline import Artifact
+from mnist_edge.formats.base import FLOAT32, INT8_TOLERANCE
+from mnist_edge.formats.registry import FORMATS
+from mnist_edge.parity.checks import (
+    Check,
+    as_expected,
+    check_batch_invariance,
+    check_nonfinite_inputs,
+    check_synthetic_inputs,
+    not_available,
+    synthetic_inputs,
+)
+from mnist_edge.parity.evaluate import open_model
+from mnist_edge.parity.parity_report import ParityReport
+from mnist_edge.parity.reference import Reference, eager_predictor
+from mnist_edge.types import Images, TensorSpec
+
+FP32_TOLERANCE = FLOAT32.tolerance
+
+
+def test_a_check_is_truthy_unless_it_failed_and_has_a_word_for_it() -> None:
+    failed = Check("a", "A", "not as expected", ("one", "two"))
+    assert (bool(failed), failed.verdict) == (False, "FAILED")
+    passed = as_expected("a", "A", ())
+    assert (bool(passed), passed.verdict, passed.found) == (True, "ok", "as expected")
+    unavailable = not_available("a", "A", "no reason")
+    assert (bool(unavailable), unavailable.verdict) == (True, "not available")
+    assert unavailable.found == "no reason"
+    infinite = Check("a", "A", "found", figures={"max_abs_diff": float("inf")})
+    assert json.loads(json.dumps(infinite.to_json(), allow_nan=False))["figures"] == {"max_abs_diff": None}
+
+
+def test_what_depends_on_its_batch_is_measured_and_said_so(
+    exported: list[Artifact], reports: dict[str, ParityReport]
+) -> None:
+    for artifact in exported:
+        check = reports[artifact.path.name].check("batch_invariance")
+        assert check is not None
+        scheme = FORMATS[artifact.format].scheme(artifact.contract.scheme)
+        assert scheme is not None
+        assert f"|Δlogit| ≤ {check.figures['max_abs_diff']:.3g}" in check.found
+        if scheme.batch_invariant:
+            assert check.verdict == "ok"
+            assert check.figures["max_abs_diff"] < 1e-4
+        else:
+            assert check.verdict == "measured"
+            assert check.figures["max_abs_diff"] > 0.01
+
+
+def test_fp32_that_depends_on_its_batch_fails(reference: Reference) -> None:
+    trained = eager_predictor(reference.checkpoint)
+
+    def centered(images: Images) -> Images:
+        logits = trained(images)
+        return logits - logits.mean(axis=0) / 100 if len(images) > 1 else logits
+
+    images = reference.sample().images
+    assert check_batch_invariance(trained, FP32_TOLERANCE, images)
+    found = check_batch_invariance(centered, FP32_TOLERANCE, images)
+    assert not found
+    assert "between an image alone and in a shuffled batch, allowed 0.0001" in found.problems[0]
+    assert check_batch_invariance(centered, INT8_TOLERANCE, images).verdict == "measured"
+
+
+def test_synthetic_inputs_find_what_no_digit_shows(reference: Reference) -> None:
+    trained = eager_predictor(reference.checkpoint)
+    tensor = reference.checkpoint.task.input
+    inputs = np.concatenate(list(synthetic_inputs(tensor).values()))
+    assert inputs.shape == (26, 1, 28, 28)
+    assert inputs.dtype == np.float32
+    assert (inputs.min(), inputs.max()) == (0, 1)
+
+    def corner(images: Images) -> Images:
+        """A weight of a pixel that no test image has ink in."""
+        return trained(images) + images[:, :, 0, 0]
+
+    assert reference.images[:, 0, 0, 0].max() == 0
+    assert check_synthetic_inputs(trained, trained, FP32_TOLERANCE, tensor)
+    found = check_synthetic_inputs(corner, trained, FP32_TOLERANCE, tensor)
+    assert "on synthetic inputs, allowed 0.0001" in found.problems[0]
+    assert check_synthetic_inputs(corner, trained, INT8_TOLERANCE, tensor)
+
+    def bright(images: Images) -> Images:
+        return np.where(images.mean(axis=(1, 2, 3)).reshape(-1, 1) > 0.9, np.nan, trained(images)).astype(np.float32)
+
+    assert "not finite" in check_synthetic_inputs(bright, trained, INT8_TOLERANCE, tensor).problems[0]
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 24), (1, 2, 2), (1, 1, 1)])
+@pytest.mark.parametrize("limits", [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)])
+def test_synthetic_inputs_are_in_the_range_of_any_tensor(
+    shape: tuple[int, int, int], limits: tuple[float, float]
+) -> None:
+    for inputs in synthetic_inputs(TensorSpec("image", shape, range=limits)).values():
+        assert inputs.dtype == np.float32
+        assert inputs.shape[1:] == shape
+        assert limits[0] <= inputs.min() <= inputs.max() <= limits[1]
+
+
+def test_an_image_with_nan_or_infinity_gets_no_answer_from_float_artifacts(
+    exported: list[Artifact], reference: Reference
+) -> None:
+    image = reference.images[0]
+    for artifact in exported:
+        spec, contract = FORMATS[artifact.format], artifact.contract
+        scheme = spec.scheme(contract.scheme)
+        assert scheme is not None
+        check = check_nonfinite_inputs(open_model(artifact.path).predict, scheme.tolerance, image)
+        assert check, artifact.path
+        assert (check.verdict == "ok") == (contract.precision != "int8")
+        if contract.precision != "int8":  # what rounding makes of NaN depends on the processor
+            assert check.found == "NaN not finite, +∞ not finite, -∞ not finite"
+
+
+def test_an_artifact_that_answers_nan_like_an_image_fails(reference: Reference) -> None:
+    trained = eager_predictor(reference.checkpoint)
+
+    def swallows(images: Images) -> Images:
+        return trained(np.nan_to_num(images, nan=0, posinf=1, neginf=0))
+
+    def refuses(_: Images) -> Images:
+        raise ArtifactError("it takes numbers only")
+
+    image = reference.images[0]
+    found = check_nonfinite_inputs(swallows, FP32_TOLERANCE, image)
+    assert found.problems == tuple(f"{name} is answered like an image" for name in ("NaN", "+∞", "-∞"))
+    assert check_nonfinite_inputs(swallows, INT8_TOLERANCE, image).verdict == "measured"
+    assert check_nonfinite_inputs(refuses, FP32_TOLERANCE, image).found == "NaN refused, +∞ refused, -∞ refused"

@@ -1,0 +1,98 @@
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mnist_edge.parity.layer_trace import trace, trace_layers
+from mnist_edge.training.architectures.registry import build_model
+from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint
+from mnist_edge.training.datasets.splits import Split
+from tests.conftest import RELEASES
+from tests.parity.networks import NETWORKS
+
+NAMES = {
+    "mlp": ["flatten of the input", "fc1", "relu before fc2", "fc2", "relu before fc3", "fc3", "nothing of the output"],
+    "cnn": [
+        "nothing of the input",
+        "features.0.0",
+        *(name for number in (1, 2, 3) for name in (f"relu before features.{number}.0", f"features.{number}.0")),
+        "relu and flatten before fc",
+        "fc",
+        "nothing of the output",
+    ],
+}
+
+
+@pytest.mark.parametrize("architecture", NAMES)
+def test_the_layers_compute_what_the_model_does(architecture: str, test_data: Split) -> None:
+    model = load_checkpoint(RELEASES[architecture]).build()
+    layers = trace_layers(model)
+    assert layers is not None
+    assert [layer.name for layer in layers] == NAMES[architecture]
+    images = value = test_data.images[:50]
+    with torch.inference_mode():
+        for layer in layers:
+            value = layer.run(value)
+        assert (value - model(images)).abs().max() < 1e-5
+
+
+def test_batch_normalization_is_part_of_the_convolution_before_it() -> None:
+    layers = trace_layers(load_checkpoint(RELEASES["cnn"]).build())
+    assert layers is not None
+    modules = [layer.module for layer in layers if layer.module]
+    assert [type(module) for module in modules] == [nn.Conv2d] * 4 + [nn.Linear]
+    assert all(module.bias is not None for module in modules)
+
+
+class Twice(nn.Module):
+    """A layer whose output is used twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.relu(self.fc(x))
+
+
+class WithArguments(nn.Module):
+    """A function between the layers that takes more than the value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.flatten(self.fc(x), 1)
+
+
+class OfData(nn.Module):
+    """A branch that depends on the values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.fc(x) if x.sum() > 0 else x
+        return result
+
+
+@pytest.mark.parametrize("network", [Twice, WithArguments, OfData])
+def test_a_model_that_is_not_a_chain_has_no_layers(network: type[nn.Module]) -> None:
+    assert trace_layers(network().eval()) is None
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_residual_and_untraceable_networks_have_no_layers(network: str, released: Checkpoint) -> None:
+    model = NETWORKS[network](released.task).eval()
+    assert trace_layers(model) is None
+    assert (trace(model) is None) == (network == "untraceable")
+
+
+@pytest.mark.parametrize("architecture", NAMES)
+def test_tracing_leaves_the_model_as_it_was(architecture: str, released: Checkpoint) -> None:
+    model = build_model(architecture, released.task).eval()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    trace_layers(model)
+    assert list(model.state_dict()) == list(before)
+    assert all(before[name].equal(tensor) for name, tensor in model.state_dict().items())

@@ -1,0 +1,62 @@
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mnist_edge.formats.base import FLOAT32, INT8_TOLERANCE
+from mnist_edge.parity.comparison import Comparison
+from mnist_edge.parity.tolerance import NO_GOALS, Goals, excess_of, round_up, violations
+
+FP32_TOLERANCE = FLOAT32.tolerance
+
+
+@given(st.floats(1e-12, 1e12))
+def test_the_tolerance_that_would_have_passed_would_have_passed(difference: float) -> None:
+    suggested = float(f"{round_up(difference):.3g}")
+    assert difference <= suggested <= difference * 1.011
+
+
+def test_violations_give_figures_and_the_tolerance_that_would_have_passed() -> None:
+    comparison = Comparison(
+        batch=1, max_abs_diff=0.01234, mean_abs_diff=0.001, agreement=0.9971, accuracy=0.9701, images=9
+    )
+    lines = list(violations(comparison, FP32_TOLERANCE, reference_accuracy=0.9785))
+    assert lines == [
+        "largest |Δlogit| is 0.0123 at batch 1, allowed 0.0001 (0.0124 would have passed)",
+        "99.71% of the answers are the same at batch 1, required 100.00% (99.71% would have passed)",
+        "accuracy is 0.84 points lower at batch 1, allowed 0.00 (0.84 would have passed)",
+    ]
+    within = dataclasses.replace(comparison, max_abs_diff=9.0, mean_abs_diff=1.0, agreement=0.998, accuracy=0.9775)
+    assert list(violations(within, INT8_TOLERANCE, reference_accuracy=0.9785)) == []
+    assert len(list(violations(dataclasses.replace(within, agreement=0.9979), INT8_TOLERANCE, 0.9786))) == 2
+
+
+def test_an_infinite_difference_suggests_no_tolerance() -> None:
+    comparison = Comparison(1, float("inf"), float("inf"), 1.0, 1.0, 9, sampled=True)
+    assert list(violations(comparison, FP32_TOLERANCE, 1.0)) == [
+        "some logits are not finite at batch 1 on 9 of the images"
+    ]
+    assert excess_of(float("inf"), FP32_TOLERANCE, "here") == "largest |Δlogit| is inf here, allowed 0.0001"
+    assert excess_of(1e-4, FP32_TOLERANCE, "here") is None
+    assert excess_of(float("inf"), INT8_TOLERANCE, "here") is None
+
+
+def test_a_goal_tightens_and_never_loosens() -> None:
+    strict = Goals(max_abs_diff=1e-6, min_agreement=0.999, max_accuracy_drop=0.0)
+    assert strict.tighten(INT8_TOLERANCE) == dataclasses.replace(
+        INT8_TOLERANCE, max_abs_diff=1e-6, min_agreement=0.999, max_accuracy_drop=0.0
+    )
+    loose = Goals(max_abs_diff=5.0, min_agreement=0.5, max_accuracy_drop=0.5)
+    assert loose.tighten(FP32_TOLERANCE) == FP32_TOLERANCE
+    assert NO_GOALS.tighten(INT8_TOLERANCE) == INT8_TOLERANCE
+
+
+@pytest.mark.parametrize("goal", [float("nan"), float("inf")])
+def test_a_goal_that_is_not_a_number_is_refused(goal: float) -> None:
+    with pytest.raises(ValueError, match="expected a finite number"):
+        Goals(max_abs_diff=goal)
+    with pytest.raises(ValueError, match="expected a finite number"):
+        Goals(min_agreement=goal)
+    with pytest.raises(ValueError, match="expected a finite number"):
+        Goals(max_accuracy_drop=goal)

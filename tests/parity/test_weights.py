@@ -1,0 +1,102 @@
+"""Stored weights against the checkpoint's, to half a step of what could be stored."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mnist_edge.formats.base import FormatSpec, Scheme
+from mnist_edge.formats.build import StoredTensor, float_tensor, int8_tensor
+from mnist_edge.formats.registry import FORMATS
+from mnist_edge.parity.reference import Reference
+from mnist_edge.parity.weights import weight_problems
+from mnist_edge.training.checkpoint import Checkpoint
+from mnist_edge.training.datasets.splits import Split, TrainingData
+from tests.parity.networks import reference_of
+from tests.parity.unjudged import unjudged
+
+
+def linear() -> nn.Linear:
+    """A layer of 2 × 3 weights in steps of 0.1, without bias."""
+    layer = nn.Linear(3, 2, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(torch.arange(6).reshape(2, 3) / 10)
+    return layer.eval()
+
+
+def floats() -> dict[str, StoredTensor]:
+    return {"weight": float_tensor(linear().weight.detach().numpy().copy())}
+
+
+def test_the_same_weights_have_no_problems() -> None:
+    assert weight_problems(floats(), linear()) == ()
+    more = {**floats(), "scale": float_tensor(np.ones(1, np.float32))}
+    assert weight_problems(more, linear()) == ()
+
+
+def test_a_weight_that_is_missing_or_of_another_shape_is_named() -> None:
+    assert weight_problems({}, linear()) == ("weight is not in the file",)
+    other = {"weight": float_tensor(np.zeros((3, 2), np.float32))}
+    assert weight_problems(other, linear()) == ("weight has shape [3, 2], the checkpoint's has [2, 3]",)
+
+
+@pytest.mark.parametrize("change", [1e-4, -1e-4, np.nan, np.inf])
+def test_one_wrong_value_is_named_with_its_place(change: float) -> None:
+    stored = floats()
+    stored["weight"].dequantized[1, 2] += np.float32(change)
+    (problem,) = weight_problems(stored, linear()) or ()
+    assert problem.startswith("1 of 6 values of weight are not the checkpoint's: [1, 2] is ")
+    assert problem.endswith(", expected 0.5")
+
+
+def test_rounding_may_move_a_value_by_half_a_step_and_cutting_off_by_a_whole_one() -> None:
+    levels = np.array([[0, 25, 51], [76, 102, 127]], np.int8)
+    assert weight_problems({"weight": int8_tensor(levels, np.array([0.5 / 127]), None, 0)}, linear()) == ()
+    off = levels.copy()
+    off[1, 0] += 1
+    assert weight_problems({"weight": int8_tensor(off, np.array([0.5 / 127]), None, 0)}, linear())
+    # The greatest level stands for 0.497, which is 0.77 of a step below 0.5; the level below it for that of 0.49.
+    cut = int8_tensor(np.array([[0, 25, 51], [76, 102, 127]], np.int8), np.array([0.497 / 127]), None, 0)
+    whole = StoredTensor(cut.dequantized, cut.step, np.zeros(1, np.bool_))
+    (problem,) = weight_problems({"weight": whole}, linear()) or ()
+    assert "[1, 2] is 0.497, expected 0.5" in problem
+    assert "[1, 2]" not in "".join(weight_problems({"weight": cut}, linear()) or ())
+
+
+@pytest.mark.parametrize(
+    ("spec", "scheme"),
+    [(spec, scheme) for spec in FORMATS.values() if spec.readable_weights for scheme in spec.schemes],
+    ids=lambda value: value.name,
+)
+@pytest.mark.parametrize("network", ["residual", "normalized-residual"])
+def test_networks_that_are_not_chains_are_read_in_every_scheme(
+    spec: FormatSpec,
+    scheme: Scheme,
+    network: str,
+    released: Checkpoint,
+    test_data: Split,
+    training_data: TrainingData,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reference = reference_of(monkeypatch, network, released, test_data, training_data)
+    model = reference.checkpoint.build()
+    artifact = unjudged(spec, reference, scheme.name)
+    with artifact.open() as runner:
+        stored = spec.inspector().inspect(artifact.bundle, runner).weights
+    assert weight_problems(stored, model) == ()
+    with torch.no_grad():
+        model.get_parameter("second.weight").view(-1)[7] += 0.1
+    problems = weight_problems(stored, model)
+    assert problems
+    assert problems[0].startswith("1 of ")
+
+
+def test_normalization_that_is_folded_away_can_be_checked_only_where_the_network_can_be_traced(
+    released: Checkpoint, test_data: Split, training_data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference: Reference = reference_of(monkeypatch, "untraceable", released, test_data, training_data)
+    model = reference.checkpoint.build()
+    plain = {name: float_tensor(tensor.numpy()) for name, tensor in model.state_dict().items() if tensor.ndim}
+    assert weight_problems(plain, model) == ()
+    folded = {name: tensor for name, tensor in plain.items() if not name.startswith("norm.")}
+    assert weight_problems(folded, model) is None

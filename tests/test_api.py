@@ -1,0 +1,62 @@
+"""`mnist_edge.export` and `mnist_edge.verify`, as their docstrings show them."""
+
+import inspect
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import mnist_edge
+from mnist_edge import api
+from mnist_edge.errors import UserError
+from mnist_edge.parity.reference import Reference
+from tests.conftest import DATA, RELEASED
+
+
+def example_of(function: object) -> str:
+    """Return the lines of a docstring that are indented as code, before its sections."""
+    text = inspect.cleandoc(str(function.__doc__)).partition("\nArgs:")[0]
+    return textwrap.dedent("\n".join(line for line in text.splitlines() if line.startswith("    ")))
+
+
+def test_the_examples_of_the_docstrings_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a folder with the checkpoint and the data where the examples have them; they use the quickest scheme."""
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "mnist-mlp.safetensors").symlink_to(RELEASED)
+    (tmp_path / "data").symlink_to(DATA)
+    monkeypatch.chdir(tmp_path)
+    export = example_of(api.export)
+    assert "mnist_edge.export(" in export
+    exec(export.replace('"int8"]', '"int8"], scheme="dynamic-u8"'), {"mnist_edge": mnist_edge})
+    assert "exports/mnist-mlp-int8.onnx" in capsys.readouterr().out
+    verify = example_of(api.verify)
+    assert "mnist_edge.verify(" in verify
+    exec(verify, {"mnist_edge": mnist_edge})
+
+
+def test_a_reference_saves_reading_the_data(reference: Reference, exports: Path) -> None:
+    report = mnist_edge.verify(exports / "mnist-mlp.pt", reference.sample(), data_dir="missing")
+    assert report, report.problems
+    layers = mnist_edge.verify(str(exports / "mnist-mlp.pt"), reference.sample(), layers=True).layers
+    assert layers
+
+
+def test_names_that_are_not_known_are_refused_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="unknown format 'tflite': expected one of onnx, "):
+        mnist_edge.export(tmp_path / "missing", formats=["tflite"])
+    with pytest.raises(UserError, match="unknown precision 'int2': expected one of fp32, "):
+        mnist_edge.export(tmp_path / "missing", precisions=["int2"])
+    with pytest.raises(UserError, match="onnx has no beam: leave out --beam"):
+        mnist_edge.export(tmp_path / "missing", options={"beam": 3})
+    with pytest.raises(UserError, match="no checkpoint at"):
+        mnist_edge.export(tmp_path / "missing")
+
+
+def test_public_names_are_found_and_others_are_not() -> None:
+    assert set(dir(mnist_edge)) == set(mnist_edge.__all__)
+    for name in mnist_edge.__all__:
+        assert getattr(mnist_edge, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'missing'"):
+        getattr(mnist_edge, "missing")  # noqa: B009 - a type checker knows that there is none
