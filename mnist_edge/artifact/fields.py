@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mnist_edge.text import printable
+
 MAX_TEXT = 1_000
 """Most characters of a name, a label or a version."""
 
@@ -132,7 +134,7 @@ def take_versions(fields: Mapping[str, Any], name: str) -> dict[str, str]:
 
 def one_line(error: BaseException) -> str:
     """Return what an error says, or else its type, on one line of at most `MAX_REASON` characters."""
-    return (" ".join(str(error).split()) or type(error).__name__)[:MAX_REASON]
+    return printable(" ".join(str(error).split()) or type(error).__name__)[:MAX_REASON]
 
 
 def json_numbers(numbers: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """`mnist-edge evaluate`: models in, measurements on the test images out."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mnist_edge.cli import options
+from mnist_edge.cli.output import say_json
 from mnist_edge.errors import UserError
+from mnist_edge.text import caption
 
 if TYPE_CHECKING:
     from mnist_edge.parity.evaluate import OpenModel
@@ -52,7 +53,7 @@ def _clean(opened: "list[OpenModel]", test: "Split", as_json: bool) -> None:
 
     evaluations = {model.path: evaluate(model, test) for model in opened}
     if as_json:
-        click.echo(json.dumps([{"model": str(path), **e.to_json()} for path, e in evaluations.items()], indent=2))
+        say_json([{"model": str(path), **measured.to_json()} for path, measured in evaluations.items()])
         return
     print_table(evaluation_table(evaluations, opened[0].task.labels))
     for model in opened:
@@ -66,9 +67,9 @@ def _corrupted(opened: "list[OpenModel]", test: "Split", figure: Path | None, as
 
     measured = {str(model.path): evaluate_corrupted(model, test) for model in opened}
     if figure:
-        save_figure(robustness_figure(measured), figure)
+        save_figure(robustness_figure({caption(path): result for path, result in measured.items()}), figure)
     if as_json:
-        click.echo(json.dumps([{"model": path, "accuracy": result} for path, result in measured.items()], indent=2))
+        say_json([{"model": path, "accuracy": result} for path, result in measured.items()])
         return
     for path, result in measured.items():
         print_table(corruption_table(path, result))

@@ -1,11 +1,11 @@
 """`mnist-edge export`: checkpoint in, artifacts with proof out."""
 
-import json
 from pathlib import Path
 
 import click
 
 from mnist_edge.cli import options
+from mnist_edge.cli.output import note, say_json
 from mnist_edge.errors import UserError
 from mnist_edge.formats.base import FormatSpec, Precision, install_command
 from mnist_edge.formats.registry import FORMATS
@@ -58,7 +58,7 @@ def _known_precisions() -> list[str]:
     "--max-logit-error",
     type=options.Finite(min=0),
     metavar="LOGITS",
-    help="Goal: the largest |Δlogit|, such as 1e-4.",
+    help="Goal: the largest difference of a logit, such as 1e-4.",
 )
 @click.option(
     "--min-agreement",
@@ -129,7 +129,7 @@ def command(
     reference = load_reference(checkpoint, data_dir)
     artifacts = export_artifacts(reference, settings, output)
     if as_json:
-        click.echo(json.dumps([artifact.to_json() for artifact in artifacts], indent=2))
+        say_json([artifact.to_json() for artifact in artifacts])
         return
     for artifact in artifacts:
         if len(artifact.candidates) > 1:
@@ -145,7 +145,7 @@ def _chosen(names: tuple[str, ...]) -> list[FormatSpec]:
     for spec in FORMATS.values():
         if missing := spec.missing_to_export():
             install = install_command(spec.export_extra, spec.tools)
-            click.echo(f"{spec.name} is left out: {', '.join(missing)} not installed; {install}", err=True)
+            note(f"{spec.name} is left out: {', '.join(missing)} not installed; {install}")
         else:
             chosen.append(spec)
     if not chosen:

@@ -1,11 +1,11 @@
 """`mnist-edge formats`: what can be exported to, where that runs, and what it needs."""
 
-import json
 from typing import Any
 
 import click
 
 from mnist_edge.cli import options
+from mnist_edge.cli.output import say, say_json
 from mnist_edge.formats.base import FormatSpec, install_command
 from mnist_edge.formats.registry import FORMATS
 
@@ -16,15 +16,15 @@ def command(as_json: bool) -> None:
     """List the export formats: precisions, where each runs, and what it needs that is not installed here."""
     rows = [describe(spec) for spec in FORMATS.values()]
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        say_json(rows)
         return
     for row in rows:
-        click.echo(f"{row['name']} ({row['suffix']}): {', '.join(row['precisions'])}")
-        click.echo(f"  runs on  {row['runs_on']}")
+        say(f"{row['name']} ({row['suffix']}): {', '.join(row['precisions'])}")
+        say(f"  runs on  {row['runs_on']}")
         for action in ("export", "run"):
             state = row[action]
             ready = "ready" if state["installed"] else f"missing {', '.join(state['missing'])}: {state['install']}"
-            click.echo(f"  {action:<7}  needs {', '.join(state['needs'])}; {ready}")
+            say(f"  {action:<7}  needs {', '.join(state['needs'])}; {ready}")
 
 
 def describe(spec: FormatSpec) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """`mnist-edge info`: what a file is and where it comes from."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from mnist_edge.cli import options
+from mnist_edge.cli.output import say, say_json
 
 
 @click.command()
@@ -18,13 +18,13 @@ def command(file: Path, as_json: bool) -> None:
 
     groups = describe(file)
     if as_json:
-        click.echo(json.dumps(groups, indent=2))
+        say_json(groups)
         return
     for title, fields in groups.items():
-        click.echo(title)
+        say(title)
         for name, value in fields.items():
             for line in _lines(name, value):
-                click.echo(f"  {line}")
+                say(f"  {line}")
 
 
 def _lines(name: str, value: Any) -> list[str]:  # noqa: ANN401

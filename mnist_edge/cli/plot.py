@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from mnist_edge.cli import options
+from mnist_edge.cli.output import say
 from mnist_edge.errors import UserError
+from mnist_edge.text import caption
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,6 +21,9 @@ KINDS = ["samples", "corruptions", "curves", "confusion", "mistakes", "augmentat
 
 SHOWN_INDICES = (0, 1, 2, 4, 8, 11, 18, 61)
 """Test images that the figure of corruptions shows: a few clear ones and a few that are not."""
+
+MAX_LABEL = 20
+"""Characters of a label in a figure: with longer ones beside it, a confusion matrix has no room left."""
 
 
 @click.command()
@@ -60,7 +65,7 @@ def command(kind: str, model: Path, output: Path | None, recipe: str, index: int
     }
     output = output or Path("figures") / f"{kind}.png"
     save_figure(draw[kind](), output)
-    click.echo(output)
+    say(output)
 
 
 def _samples(data_dir: Path, seed: int) -> "Figure":
@@ -103,6 +108,11 @@ def _open(model: Path, data_dir: Path) -> "tuple[OpenModel, Split]":
     return opened, load_test_data(opened.task.name, data_dir)
 
 
+def _captions(opened: "OpenModel") -> tuple[str, ...]:
+    """Return the labels of a model's task as a figure may show them."""
+    return tuple(caption(label, MAX_LABEL) for label in opened.task.labels)
+
+
 def _corruptions(model: Path, data_dir: Path) -> "Figure":
     from mnist_edge.training.corruptions import CORRUPTIONS, corrupt
     from mnist_edge.training.figures import SHOWN_SEVERITY, corruption_figure
@@ -112,7 +122,7 @@ def _corruptions(model: Path, data_dir: Path) -> "Figure":
     logits = {"original": opened.predict_logits(images.numpy())}
     for kind in CORRUPTIONS:
         logits[kind] = opened.predict_logits(corrupt(images, kind, SHOWN_SEVERITY).numpy())
-    return corruption_figure(test, opened.task.labels, logits, SHOWN_INDICES, opened.temperature)
+    return corruption_figure(test, _captions(opened), logits, SHOWN_INDICES, opened.temperature)
 
 
 def _confusion(model: Path, data_dir: Path) -> "Figure":
@@ -120,7 +130,7 @@ def _confusion(model: Path, data_dir: Path) -> "Figure":
     from mnist_edge.training.figures import confusion_figure
 
     opened, test = _open(model, data_dir)
-    return confusion_figure(evaluate(opened, test), opened.task.labels, model.name)
+    return confusion_figure(evaluate(opened, test), _captions(opened), caption(model.name))
 
 
 def _mistakes(model: Path, data_dir: Path) -> "Figure":
@@ -128,7 +138,7 @@ def _mistakes(model: Path, data_dir: Path) -> "Figure":
 
     opened, test = _open(model, data_dir)
     logits = opened.predict_logits(test.images.numpy())
-    return mistakes_figure(test, opened.task.labels, logits, opened.temperature, model.name)
+    return mistakes_figure(test, _captions(opened), logits, opened.temperature, caption(model.name))
 
 
 def _reliability(model: Path, data_dir: Path) -> "Figure":
@@ -138,4 +148,4 @@ def _reliability(model: Path, data_dir: Path) -> "Figure":
     opened, test = _open(model, data_dir)
     logits, labels = opened.predict_logits(test.images.numpy()), test.labels.numpy()
     before, after = reliability(logits, labels, 1.0), reliability(logits, labels, opened.temperature)
-    return reliability_figure(before, after, opened.temperature, model.name)
+    return reliability_figure(before, after, opened.temperature, caption(model.name))

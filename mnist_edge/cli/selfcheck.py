@@ -1,6 +1,5 @@
 """`mnist-edge selfcheck`: test vectors in, a verdict on this device out. Needs only the runner's packages."""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mnist_edge.cli import options
+from mnist_edge.cli.output import note, say, say_json
 
 if TYPE_CHECKING:
     from mnist_edge.runtime.selfcheck import SelfCheck
@@ -26,17 +26,17 @@ def command(files: tuple[Path, ...], as_json: bool) -> None:
 
     machine, verdicts, failed = _machine(), [], False
     if not as_json:
-        click.echo(_describe(machine))
+        _print_machine(machine)
     for path in files or dict.fromkeys([default_model(), *BUILTIN_MODELS.values()]):
         check, problem = _checked(path)
         verdicts.append({"file": str(path), "passed": False, "problem": problem} if check is None else check.to_json())
         failed |= bool(problem)
         if not as_json:
-            click.echo(f"{path}: FAILED" if check is None else _line(check))
+            _print_verdict(path, check)
         if problem:
-            click.echo(problem, err=True)
+            note(problem)
     if as_json:
-        click.echo(json.dumps({"machine": machine, "checks": verdicts}, indent=2))
+        say_json({"machine": machine, "checks": verdicts})
     if failed:
         sys.exit(1)
 
@@ -75,21 +75,27 @@ def _machine() -> dict[str, object]:
     }
 
 
-def _describe(machine: dict[str, object]) -> str:
+def _print_machine(machine: dict[str, object]) -> None:
     features, versions = machine["features"], machine["versions"]
     assert isinstance(versions, dict)
     known = "features unknown"
     if isinstance(features, dict):
         known = ", ".join(f"{name} {'yes' if has else 'no'}" for name, has in features.items())
     packages = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return f"{machine['system']} on {machine['architecture']}: {known}\n{packages}\n"
+    say(f"{machine['system']} on {machine['architecture']}: {known}")
+    say(packages)
+    say()
 
 
-def _line(check: "SelfCheck") -> str:
-    return (
-        f"{check.path}: {'passed' if check else 'FAILED'}\n"
+def _print_verdict(path: Path, check: "SelfCheck | None") -> None:
+    say(f"{path}: {'passed' if check else 'FAILED'}")
+    if check is None:
+        return
+    say(
         f"  must give:     largest |Δlogit| {check.max_abs_diff:.2g}, allowed {check.bound:g}; "
-        f"top-1 agreement {check.agreement} of {check.images}\n"
+        f"top-1 agreement {check.agreement} of {check.images}"
+    )
+    say(
         f"  trained model: largest |Δlogit| {check.trained_max_abs_diff:.2g}; "
         f"top-1 agreement {check.trained_agreement} of {check.images}"
     )

@@ -1,7 +1,6 @@
 """`mnist-edge train`: from a data set to a checkpoint."""
 
 import dataclasses
-import json
 import os
 import sys
 import time
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mnist_edge.cli import options
+from mnist_edge.cli.output import note, say, say_json, styled
 
 if TYPE_CHECKING:
     from mnist_edge.training.datasets.splits import TrainingData
@@ -123,10 +123,9 @@ def command(
     resume_path(output).unlink(missing_ok=True)
     accuracy = checkpoint.history[-1].accuracy
     if as_json:
-        result = {"checkpoint": str(output), "sha256": checkpoint.digest, "validation_accuracy": accuracy}
-        click.echo(json.dumps(result, indent=2))
+        say_json({"checkpoint": str(output), "sha256": checkpoint.digest, "validation_accuracy": accuracy})
     else:
-        click.echo(f"{output}: {accuracy:.2%} of the {len(data.validation):,} validation images")
+        say(f"{output}: {accuracy:.2%} of the {len(data.validation):,} validation images")
 
 
 def _recipe(name: str, architecture: str, settings: dict[str, Any]) -> "Recipe":
@@ -178,7 +177,7 @@ def _run(
         except KeyboardInterrupt:
             saved = bool(state.history)
             advice = "continue with the same command and --resume" if saved else "nothing was saved yet"
-            click.echo(f"stopped in epoch {len(state.history) + 1}: {advice}", err=True)
+            note(f"stopped in epoch {len(state.history) + 1}: {advice}")
             sys.exit(130)
 
 
@@ -198,7 +197,7 @@ def _require_reproducible_rounding() -> None:
 
 
 class _Progress:
-    """Losses and accuracies as lines, and a bar below them, on stderr."""
+    """Losses and accuracies as lines on stderr, and on a terminal that can move its cursor a bar below them."""
 
     def __init__(self, epochs: int) -> None:
         from rich.console import Console
@@ -209,8 +208,9 @@ class _Progress:
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=Console(stderr=True, color_system="auto" if styled(sys.stderr) else None),
             transient=True,
+            disable=not styled(sys.stderr),
         )
         self.task = self.bar.add_task("training", total=None)
         self.epochs = epochs

@@ -1,7 +1,6 @@
 """`mnist-edge tune`: a search for settings that train better."""
 
 import dataclasses
-import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from mnist_edge.cli import options
+from mnist_edge.cli.output import note, say, say_json
+from mnist_edge.text import caption
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -61,18 +62,18 @@ def command(
     best = best_recipe(found, base)
     train = _command(best, base, architecture)
     if as_json:
-        click.echo(json.dumps({"accuracy": found.best_value, "settings": found.best_params, "train": train}, indent=2))
+        say_json({"accuracy": found.best_value, "settings": found.best_params, "train": train})
     else:
-        click.echo(f"best of {len(found.trials)} trials: {found.best_value:.2%} after {epochs} epochs; train it with")
-        click.echo(train)
+        say(f"best of {len(found.trials)} trials: {found.best_value:.2%} after {epochs} epochs; train it with")
+        say(train)
     if figure:
-        save_figure(importance_figure(importance(found), study), figure)
+        save_figure(importance_figure(importance(found), caption(study)), figure)
 
 
 def _report(trial: "FrozenTrial") -> None:
     value = "" if trial.value is None else f"{trial.value:.2%}"
     settings = "  ".join(f"{name} {setting:.4g}" for name, setting in trial.params.items())
-    click.echo(f"trial {trial.number}: {trial.state.name.lower()} {value}  {settings}", err=True)
+    note(f"trial {trial.number}: {trial.state.name.lower()} {value}  {settings}")
 
 
 def _command(recipe: "Recipe", base: "Recipe", architecture: str) -> str:

@@ -1,6 +1,5 @@
 """`mnist-edge verify`: exported artifacts and their checkpoint in, verdicts and reports out."""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mnist_edge.cli import options
+from mnist_edge.cli.output import note, say_json
 
 if TYPE_CHECKING:
     from mnist_edge.parity.parity_report import ParityReport
@@ -63,7 +63,7 @@ def command(
         if junit_file:
             changes.write(junit_file, junit(reports))
     if as_json:
-        click.echo(json.dumps([report.to_json() for report in reports], indent=2))
+        say_json([report.to_json() for report in reports])
     else:
         _print(reports)
     _report_problems(reports)
@@ -95,6 +95,6 @@ def _print(reports: "list[ParityReport]") -> None:
 def _report_problems(reports: "list[ParityReport]") -> None:
     for report in reports:
         for problem in report.problems:
-            click.echo(f"{report.path}: {problem}", err=True)
+            note(f"{report.path}: {problem}")
         if report.layers_unavailable_reason:
-            click.echo(f"{report.path}: no layerwise comparison: {report.layers_unavailable_reason}", err=True)
+            note(f"{report.path}: no layerwise comparison: {report.layers_unavailable_reason}")

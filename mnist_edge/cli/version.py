@@ -3,6 +3,7 @@
 import click
 
 from mnist_edge import __version__
+from mnist_edge.cli.output import say
 
 
 def show(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -13,10 +14,10 @@ def show(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     from mnist_edge.atomic import read_bytes
     from mnist_edge.runtime.builtin_models import BUILTIN_MODELS, DEFAULT_MODEL
 
-    click.echo(f"mnist-edge {__version__}")
+    say(f"mnist-edge {__version__}")
     for name, path in BUILTIN_MODELS.items():
         default = " (default)" if path == DEFAULT_MODEL else ""
-        click.echo(f"model {name}{default}: {path.name} sha256:{sha256(read_bytes(path))}")
+        say(f"model {name}{default}: {path.name} sha256:{sha256(read_bytes(path))}")
     ctx.exit()
 
 

@@ -19,13 +19,21 @@ from mnist_edge.exporting.report.figures import readable_figures
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.reference import Reference
 from mnist_edge.parity.statistics import ChangedAnswer
+from mnist_edge.text import printable
 
 MAX_CHANGED = 100
 """Changed answers of an artifact that the page shows as pictures, the trained model's most confident."""
 
+
+def _inserted(value: object) -> object:
+    """Return what the page shows of a value; text that is escaped already stays `Markup`."""
+    return type(value)(printable(value)) if isinstance(value, str) else value
+
+
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("mnist_edge.exporting.report", "."),
     autoescape=True,
+    finalize=_inserted,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,

@@ -9,9 +9,10 @@ from xml.etree import ElementTree
 
 from mnist_edge.exporting.report.figures import readable_figures
 from mnist_edge.parity.parity_report import ParityReport
+from mnist_edge.text import printable
 
-_ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 (section 2.2) has no place for, and a damaged file may bring into a message."""
+_NOT_CHARACTERS = re.compile("[\ufffe\uffff]")
+"""What XML 1.0 (section 2.2) has no place for besides what is not printable."""
 
 
 def junit(reports: Sequence[ParityReport]) -> bytes:
@@ -21,12 +22,14 @@ def junit(reports: Sequence[ParityReport]) -> bytes:
         suite = ElementTree.SubElement(root, "testsuite", _counts([report]) | {"name": _legal(str(report.path))})
         properties = ElementTree.SubElement(suite, "properties")
         for name, value in readable_figures(report).items():
-            ElementTree.SubElement(properties, "property", name=name, value=value)
+            ElementTree.SubElement(properties, "property", name=name, value=_legal(value))
         for check in report.checks:
-            case = ElementTree.SubElement(suite, "testcase", classname=_legal(report.path.name), name=check.title)
+            case = ElementTree.SubElement(
+                suite, "testcase", classname=_legal(report.path.name), name=_legal(check.title)
+            )
             if check.problems:
                 failure = ElementTree.SubElement(case, "failure", message=_legal(check.problems[0]))
-                failure.text = _legal("\n".join(check.problems))
+                failure.text = "\n".join(map(_legal, check.problems))
             ElementTree.SubElement(case, "system-out").text = _legal(f"{check.verdict}: {check.found}")
     ElementTree.indent(root)
     page: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
@@ -40,4 +43,4 @@ def _counts(reports: Sequence[ParityReport]) -> dict[str, str]:
 
 
 def _legal(text: str) -> str:
-    return _ILLEGAL.sub("\ufffd", text)
+    return _NOT_CHARACTERS.sub("\ufffd", printable(text))
