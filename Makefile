@@ -68,8 +68,8 @@ pictures: $(READY)
 	$(BIN)/mnist-edge plot curves release/mnist-mlp.safetensors --output docs/figures/curves.png
 	$(BIN)/mnist-edge plot reliability release/mnist-mlp.safetensors --output docs/figures/reliability.png
 	$(BIN)/mnist-edge plot mistakes release/mnist-mlp.safetensors --output docs/figures/mistakes.png
-	$(BIN)/mnist-edge train --output checkpoints/plain.safetensors
-	$(BIN)/mnist-edge evaluate checkpoints/plain.safetensors release/mnist-mlp.safetensors \
+	$(BIN)/mnist-edge train
+	$(BIN)/mnist-edge evaluate checkpoints/mnist-mlp.safetensors release/mnist-mlp.safetensors \
 		--corruptions --figure docs/figures/robustness.png
 
 clean:

@@ -81,7 +81,6 @@ def main() -> None:
     """Show that both are refused, then write them all the same, with a checksum that fits."""
     reference = load_reference(CHECKPOINT, ROOT / "data")
     for name, tool in {"rounded-weights": round_weights, "dropped-relu": drop_relu}.items():
-        reference.program(ONNX, ONNX.schemes[0], ONNX.options)  # what the faithful exporter writes
         with followed_by(tool):
             try:
                 mnist_edge.export(reference, output=BROKEN)

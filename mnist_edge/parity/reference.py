@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import Contract
 from mnist_edge.artifact.test_vectors import TestVectors
 from mnist_edge.formats.base import FormatSpec, Scheme, predict_in_batches
@@ -93,15 +94,23 @@ class Reference:
         Raises:
             UserError: the format can't give what was asked.
         """
-        key = (spec.name, scheme.name, *sorted(options.items()))
+        key = _program_key(spec, scheme, options)
         if key not in self.programs:
             model, request = self.checkpoint.build(), self.request(spec, scheme, options)
-            self.programs[key] = spec.program(spec.exporter().export(model, [request])[0])
+            self.remember_program(spec, request, spec.exporter().export(model, [request])[0])
         return self.programs[key]
+
+    def remember_program(self, spec: FormatSpec, request: ExportRequest, bundle: Bundle) -> None:
+        """Keep what an exporter has just given for a request of this checkpoint, which saves exporting it again."""
+        self.programs[_program_key(spec, request.scheme, request.contract.options)] = spec.program(bundle)
 
     def test_vectors_for(self, scheme: Scheme) -> TestVectors:
         """Return the test vectors with the bound of a scheme."""
         return replace(self.test_vectors, bound=scheme.device_bound)
+
+
+def _program_key(spec: FormatSpec, scheme: Scheme, options: Mapping[str, int]) -> tuple[object, ...]:
+    return (spec.name, scheme.name, *sorted(options.items()))
 
 
 def load_reference(checkpoint: str | os.PathLike[str], data_dir: str | os.PathLike[str] = "data") -> Reference:
