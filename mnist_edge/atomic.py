@@ -1,97 +1,184 @@
 """Atomic writes: a reader sees the old file or the new one, never a part of one."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from mnist_edge.errors import UserError
+from mnist_edge.temporaries import (
+    Temporary,
+    bring_back,
+    create_file,
+    create_folder,
+    hold,
+    put_folder,
+    remove,
+    remove_abandoned,
+)
+
+MAX_FILE_BYTES = 1 << 30
+"""Most bytes of a file that is read whole."""
+
+_TO_READ = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"))
 
 
-def read_bytes(path: Path) -> bytes:
-    """Return the content of `path`.
+def read_bytes(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
+    """Return the content of a regular file.
 
     Raises:
-        UserError: the file is missing or can't be read.
+        UserError: it is missing, can't be read, is longer than `max_bytes`, or is not a file.
     """
     try:
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # reading it might never end
-            raise UserError(f"cannot read {path}: it is a pipe, a device or a socket, expected a file")
-        return path.read_bytes()
+        _require_file(path.stat())  # to open a device may do something
+        descriptor = os.open(path, _TO_READ)
+        try:
+            found = os.fstat(descriptor)
+            _require_file(found)  # it may be another one by now
+            data = b"" if found.st_size > max_bytes else _read(descriptor, found.st_size, max_bytes)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
+    if max(len(data), found.st_size) > max_bytes:
+        raise UserError(f"cannot read {path}: it is longer than {max_bytes:,} bytes")
+    return data
+
+
+def _read(descriptor: int, expected: int, max_bytes: int) -> bytes:
+    """Return all that follows in an open file, or more than `max_bytes` of it where it has grown."""
+    parts, length = [], 0
+    while length <= max_bytes and (part := os.read(descriptor, max(expected - length, 1 << 16))):
+        parts.append(part)
+        length += len(part)
+    return b"".join(parts)
+
+
+def _require_file(found: os.stat_result) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(0, "it is a folder, expected a file")
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(0, "it is a pipe, a device or a socket, expected a file")
+
+
+@dataclass
+class _Change:
+    """A file or a folder that is to appear at `target`.
+
+    Attributes:
+        target: with no link in it.
+        temporary: what was written.
+        kept: what was at `target`, from when it is replaced.
+        done: whether `target` is the new one.
+    """
+
+    target: Path
+    temporary: Temporary
+    kept: Temporary | None = None
+    done: bool = False
+
+    def apply(self) -> None:
+        new = self.temporary.named()
+        if os.name != "posix":
+            self.temporary.release()  # Windows renames no open file
+        if self.target.is_dir():
+            self.kept = put_folder(self.temporary, self.target)
+        else:
+            self.kept = hold(self.target) if self.target.exists() else None
+            os.replace(new, self.target)
+        self.done = True
+        self.temporary.release()
+
+    def undo(self) -> None:
+        if self.done and self.kept is not None:
+            bring_back(self.kept, self.target)
+        elif self.done:
+            remove(self.target)
+        self.done = False
+
+    def clear(self) -> None:
+        """Remove what has no name to stay under."""
+        if self.kept is not None:
+            self.kept.remove()
+        if not self.done:
+            self.temporary.remove()
 
 
 class Transaction:
     """Files and folders that are written as one step; `transaction` makes one.
 
-    What is written lies under a hidden temporary name in the folder of its target, which is made where it is missing,
-    so that it can be examined before it exists under its own name.
+    What is written has a temporary name in the folder of its target, or none at all, so that it can be examined before
+    it exists under its own name. That folder is made where it is missing. What is replaced keeps its mode, and a
+    symbolic link stays: what it points to is replaced.
     """
 
     def __init__(self) -> None:
         """Begin with nothing staged."""
-        self.staged: dict[Path, Path] = {}
+        self._changes: list[_Change] = []
 
     def write(self, target: Path, data: bytes) -> Path:
-        """Write a file, sync it, and return its temporary path.
+        """Write a file, sync it, and return a path at which this process can read it until the transaction ends.
 
         Raises:
-            UserError: it can't be written (disk full, no permission, the target is a folder).
+            UserError: it can't be written (disk full, no permission, the target is a folder or a device).
         """
         with _blaming(target):
-            if target.is_dir():
-                raise IsADirectoryError(0, "it is a folder")
-            temporary = self._stage(target)
-            _write_synced(temporary, data)
-        return temporary
+            place, mode = _place(target, folder=False)
+            self._prepare(place.parent)
+            change = self._add(place, create_file(place.parent, 0o666 if mode is None else mode))
+            descriptor = change.temporary.descriptor
+            assert descriptor is not None
+            _write_synced(descriptor, data, mode)
+        return change.temporary.path
 
     def write_folder(self, target: Path, files: Mapping[str, bytes]) -> Path:
-        """Write a folder of files, sync them, and return its temporary path.
+        """Write a folder of files, sync them, and return a path at which they can be read until the transaction ends.
 
         Raises:
-            UserError: it can't be written (disk full, no permission, the target is a file).
+            UserError: it can't be written (disk full, no permission, the target is a file or a device).
         """
         with _blaming(target):
-            if target.exists() and not target.is_dir():
-                raise NotADirectoryError(0, "it is a file")
-            temporary = self._stage(target)
-            temporary.mkdir()
+            place, mode = _place(target, folder=True)
+            self._prepare(place.parent)
+            folder = self._add(place, create_folder(place.parent)).temporary.path
             for name, data in files.items():
-                _write_synced(temporary / name, data)
-            _sync_folder(temporary)
-        return temporary
+                with (folder / name).open("xb", buffering=0) as file:
+                    _write_synced(file.fileno(), data, _mode(place / name))
+            if mode is not None:
+                folder.chmod(mode)
+            _sync_folder(folder)
+        return folder
 
-    def _stage(self, target: Path) -> Path:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        self.staged[target] = _temporary(target)
-        return self.staged[target]
+    def _prepare(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        if folder not in {change.target.parent for change in self._changes}:
+            remove_abandoned(folder)
+
+    def _add(self, place: Path, temporary: Temporary) -> _Change:
+        self._changes.append(_Change(place, temporary))
+        return self._changes[-1]
 
     def commit(self) -> None:
         """Give everything its name, in the order of writing; where one rename fails, undo the earlier ones."""
-        replaced: dict[Path, Path | None] = {}
         try:
-            for target, temporary in self.staged.items():
-                with _blaming(target):
-                    replaced[target] = _set_aside(target)
-                    os.replace(temporary, target)
-            for folder in {target.parent for target in self.staged}:
+            for change in self._changes:
+                with _blaming(change.target):
+                    change.apply()
+            for folder in {change.target.parent for change in self._changes}:
                 with _blaming(folder):
                     _sync_folder(folder)
-        except UserError:
-            for target, before in replaced.items():
-                _restore(target, before)
+        except BaseException:  # Ctrl-C too
+            for change in reversed(self._changes):
+                change.undo()
             raise
-        for before in replaced.values():
-            if before is not None:
-                _remove(before)
 
-    def discard(self) -> None:
-        """Remove what has not got its name."""
-        for temporary in self.staged.values():
-            _remove(temporary)
+    def clear(self) -> None:
+        """Remove what has not got its name and what was replaced."""
+        for change in self._changes:
+            change.clear()
 
 
 @contextmanager
@@ -108,11 +195,11 @@ def transaction() -> Iterator[Transaction]:
         yield changes
         changes.commit()
     finally:
-        changes.discard()
+        changes.clear()
 
 
 def atomic_write(target: Path, data: bytes) -> None:
-    """Write `data` to `target` through a temporary file in the same folder, fsync and rename.
+    """Write `data` to `target` as a step of its own; see `Transaction`.
 
     Raises:
         UserError: the file can't be written.
@@ -121,78 +208,91 @@ def atomic_write(target: Path, data: bytes) -> None:
         changes.write(target, data)
 
 
+def check_writable(target: Path, *, folder: bool = False) -> None:
+    """Return if a file, or a `folder`, can be written at `target` as things are; nothing is made there.
+
+    Raises:
+        UserError: it can't, as in `Transaction`. What takes long should not find that out at its end.
+    """
+    with _blaming(target):
+        place, _ = _place(target, folder=folder)
+        existing = place.parent
+        while not existing.exists():
+            existing = existing.parent
+        probe = create_file(existing)
+        try:
+            assert probe.descriptor is not None
+            os.write(probe.descriptor, b"\0")
+        finally:
+            probe.remove()
+
+
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, *, shared: bool = False) -> Iterator[None]:
     """Hold a lock on a folder, which must exist, against other processes that ask for it; wait until it is free.
 
     POSIX locks the folder itself, so no lock file is left. Other systems have no such lock, and none is held.
 
+    Args:
+        folder: to lock.
+        shared: whether others may hold it too who also share it. Whoever reads need not be allowed to lock, so that
+            where the folder can't be locked, none is held.
+
     Raises:
-        UserError: the folder can't be opened.
+        UserError: the folder can't be locked.
     """
     if os.name != "posix":
         yield
         return
     import fcntl
 
-    with _blaming(folder):
-        descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            descriptor = os.open(folder, os.O_RDONLY)
+            fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        except OSError as error:
+            if not shared:
+                raise UserError(f"cannot lock {folder}: {error.strerror}") from error
         yield
     finally:
-        os.close(descriptor)
+        if descriptor is not None:
+            os.close(descriptor)
 
 
-def _temporary(target: Path) -> Path:
-    return target.parent / f".{target.name}.{os.urandom(4).hex()}.tmp"
+def _place(target: Path, *, folder: bool) -> tuple[Path, int | None]:
+    """Return what a target stands for, through links, and its mode, or None where there is nothing yet.
 
-
-def _write_synced(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _set_aside(target: Path) -> Path | None:
-    """Keep what is about to be replaced under another name, and return that; None where there is nothing.
-
-    A file is linked or copied, so that its own name never stands for nothing. A folder can't be replaced by a rename
-    and is moved: for that moment its name stands for nothing.
+    Raises:
+        OSError: it is of another kind, its name is too long, or links lead back to themselves.
     """
-    if not target.exists():
+    place = Path(os.path.realpath(target))
+    mode = _mode(place)
+    if place.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    if place.is_dir() and not folder:
+        raise IsADirectoryError(0, "it is a folder")
+    if place.exists() and not place.is_dir() and (folder or not place.is_file()):
+        raise OSError(0, "it is a file" if place.is_file() else "it is a pipe, a device or a socket")
+    return place, mode
+
+
+def _mode(place: Path) -> int | None:
+    try:
+        mode = place.lstat().st_mode
+    except FileNotFoundError:
         return None
-    kept = _temporary(target)
-    if target.is_dir():
-        os.replace(target, kept)
-    else:
-        try:
-            os.link(target, kept)
-        except OSError:  # a file system without hard links
-            import shutil  # rarely needed, and slow to import
-
-            shutil.copy2(target, kept)
-    return kept
+    return None if stat.S_ISLNK(mode) else stat.S_IMODE(mode)
 
 
-def _restore(target: Path, before: Path | None) -> None:
-    if before is None:
-        _remove(target)
-        return
-    if before.is_dir():
-        _remove(target)
-    os.replace(before, target)
-    _remove(before)  # a rename between two links to one file does nothing
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        import shutil  # rarely needed, and slow to import
-
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+def _write_synced(descriptor: int, data: bytes, mode: int | None) -> None:
+    """Write a file, with a mode where one is given, whatever the process's umask is."""
+    if mode is not None and hasattr(os, "fchmod"):
+        os.fchmod(descriptor, mode)
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+    os.fsync(descriptor)
 
 
 @contextmanager

@@ -18,7 +18,8 @@ VERSION = 2
 def read_manifest(folder: Path) -> list[dict[str, Any]]:
     """Return an entry for each artifact listed in the folder's manifest; none where there is no manifest.
 
-    Each entry has at least `file`, a name in that folder, `format` and `sha256`.
+    Each entry has at least `file`, a name in that folder, `format` and `sha256`. After an export that was killed, a
+    file may have two entries, and be as either says.
 
     Raises:
         UserError: the manifest can't be read or understood.

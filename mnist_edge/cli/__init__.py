@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from mnist_edge.cli import version
-from mnist_edge.errors import UserError
+from mnist_edge.cli import edge, version
 
 COMMANDS = {
     "train": "Train the digit classifier and write a checkpoint.",
@@ -62,37 +61,33 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def main(self, *args: Any, **extra: Any) -> Any:  # noqa: ANN401 - as click has it
-        """Run the command line; after `predict` as a program of its own, end without taking the interpreter apart.
+        """Run the command line; as a program of its own, end in one line and an exit code whatever happens outside it.
 
-        That frees each object of numpy and onnxruntime and takes a tenth of the whole time, for a process that is about
-        to be gone. What a device runs for one picture should not pay for it.
+        After `predict` the program ends without taking the interpreter apart. That frees each object of numpy and
+        onnxruntime and takes a tenth of the whole time, for a process that is about to be gone. What a device runs for
+        one picture should not pay for it.
         """
-        for name in ("stdout", "stderr"):  # a service may be started without them
-            if getattr(sys, name) is None:
-                setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 - it stays open to the end
-        try:
+        if args or extra:
             return super().main(*args, **extra)
-        except SystemExit as ended:
-            if args or extra or sys.argv[1:2] != ["predict"]:
-                raise
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(ended.code if isinstance(ended.code, int) else 0)
+        edge.open_missing_streams()
+        edge.end_on_sigterm()
+        try:
+            super().main()
+        except (SystemExit, OSError) as ended:  # an error of the system by now is one of stderr
+            code = edge.exit_code(ended)
+        if sys.argv[1:2] == ["predict"]:
+            os._exit(code)
+        sys.exit(code)
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:  # noqa: ANN401 - as click has it
+        """Read the command line, and report what goes wrong outside the program in one line."""
+        with edge.reported(EXTRAS):
+            return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a sub-command, and report the user's errors in one line."""
-        try:
+        """Run a sub-command, and report what goes wrong outside the program in one line."""
+        with edge.reported(EXTRAS):
             return super().invoke(ctx)
-        except UserError as error:
-            raise click.ClickException(str(error)) from error
-        except ModuleNotFoundError as error:
-            package = (error.name or "").partition(".")[0]
-            if package not in EXTRAS:
-                raise
-            raise click.ClickException(
-                f"`mnist-edge {ctx.invoked_subcommand}` needs {error.name}, which is not installed: "
-                f"pip install 'mnist-edge[{EXTRAS[package]}]'"
-            ) from error
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

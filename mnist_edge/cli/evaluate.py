@@ -36,6 +36,7 @@ def command(models: tuple[Path, ...], corruptions: bool, figure: Path | None, da
 
     if figure and not corruptions:
         raise click.UsageError("--figure goes with --corruptions; other pictures are drawn by `mnist-edge plot`.")
+    options.check_outputs(figure)
     opened = [open_model(path) for path in models]
     tasks = {model.task.name for model in opened}
     if len(tasks) > 1:

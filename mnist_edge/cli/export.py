@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from mnist_edge.artifact.manifest import MANIFEST
 from mnist_edge.cli import options
 from mnist_edge.cli.output import note, say_json
 from mnist_edge.errors import UserError
@@ -126,6 +127,7 @@ def command(
         ),
         scheme=quant_scheme,
     )
+    options.check_outputs(output / MANIFEST)
     reference = load_reference(checkpoint, data_dir)
     artifacts = export_artifacts(reference, settings, output)
     if as_json:

@@ -43,3 +43,16 @@ data_dir = click.option(
 )
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+def check_outputs(*targets: Path | None) -> None:
+    """Find out before the work whether what a command will write can be written.
+
+    Raises:
+        UserError: one of the targets can't be written; a None is not asked for.
+    """
+    from mnist_edge.atomic import check_writable
+
+    for target in targets:
+        if target is not None:
+            check_writable(target)

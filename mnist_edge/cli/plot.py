@@ -64,6 +64,7 @@ def command(kind: str, model: Path, output: Path | None, recipe: str, index: int
         "reliability": lambda: _reliability(model, data_dir),
     }
     output = output or Path("figures") / f"{kind}.png"
+    options.check_outputs(output)
     save_figure(draw[kind](), output)
     say(output)
 

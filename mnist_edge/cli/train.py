@@ -109,6 +109,7 @@ def command(
 
     task = DATASETS[DEFAULT_DATASET].task
     output = output or Path(f"checkpoints/{task.name}-{architecture}.safetensors")
+    options.check_outputs(output, resume_path(output), curves)
     data = load_training_data(DEFAULT_DATASET, data_dir)
     config = TrainingConfig(task, architecture, _recipe(recipe, architecture, settings), seed, data.digest)
     if resume:

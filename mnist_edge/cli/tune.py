@@ -55,6 +55,7 @@ def command(
     from mnist_edge.training.recipe import recipe_for
     from mnist_edge.training.tune import Search, best_recipe, importance, open_study, tune
 
+    options.check_outputs(figure)
     base = recipe_for(recipe, architecture)
     search = Search(DATASETS[DEFAULT_DATASET].task, architecture, base, epochs, seed)
     found = open_study(storage, study, search)

@@ -53,6 +53,7 @@ def command(
     from mnist_edge.parity.verify import verify_path
 
     _keep_apart(html, junit_file, *artifacts, checkpoint)
+    options.check_outputs(html, junit_file)
     reference = load_reference(checkpoint, data_dir)
     reports = [verify_path(path, reference, all_images=all_images, layers=layers) for path in artifacts]
     with transaction() as changes:

@@ -1,7 +1,7 @@
 """Checkpoint → artifacts with proof: what does not match the trained model is never given its name."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 import mnist_edge
 from mnist_edge.artifact.contract import Contract, Task
 from mnist_edge.artifact.manifest import MANIFEST, manifest_bytes, read_manifest
-from mnist_edge.atomic import Transaction, locked, transaction
+from mnist_edge.atomic import Transaction, atomic_write, check_writable, locked, read_bytes, transaction
 from mnist_edge.errors import UserError
 from mnist_edge.exporting.scheme_search import Candidate, select_scheme
 from mnist_edge.formats.base import ArtifactFile, FormatSpec, Precision, Scheme
@@ -118,16 +118,52 @@ def export_artifacts(reference: Reference, settings: ExportSettings, output: Pat
         ParityError: an artifact does not match; `output` is as it was.
         UserError: one can't be written, or a format can't give what was asked; `output` is as it was.
     """
+    planned = [
+        (spec, precision)
+        for spec in settings.formats
+        for precision in settings.precisions
+        if spec.schemes_of(precision)
+    ]
+    _check_output(reference, planned, output)
     with ExitStack() as until_renamed, transaction() as changes:
-        artifacts = [
-            _export_one(reference, settings, spec, precision, output, changes)
-            for spec in settings.formats
-            for precision in settings.precisions
-            if spec.schemes_of(precision)
-        ]
+        artifacts = [_export_one(reference, settings, spec, precision, output, changes) for spec, precision in planned]
         until_renamed.enter_context(locked(output))
-        changes.write(output / MANIFEST, _manifest(output, artifacts))
+        earlier = [entry for entry in read_manifest(output) if (output / entry["file"]).exists()]
+        new = [artifact.to_json() for artifact in artifacts]
+        replaced = {entry["file"] for entry in new}
+        kept = [entry for entry in earlier if entry["file"] not in replaced]
+        if kept != earlier:
+            until_renamed.enter_context(_both_listed(output, earlier + new))
+        changes.write(output / MANIFEST, manifest_bytes(kept + new))
     return artifacts
+
+
+@contextmanager
+def _both_listed(output: Path, entries: list[dict[str, Any]]) -> Iterator[None]:
+    """List what is replaced beside what replaces it, for as long as the block lasts, or until the next export.
+
+    A kill between two renames then leaves no file whose SHA-256 is not listed. A block that fails leaves what was
+    listed before.
+    """
+    before = read_bytes(output / MANIFEST)
+    atomic_write(output / MANIFEST, manifest_bytes(entries))
+    try:
+        yield
+    except BaseException:  # Ctrl-C too
+        atomic_write(output / MANIFEST, before)
+        raise
+
+
+def _check_output(reference: Reference, planned: Sequence[tuple[FormatSpec, Precision]], output: Path) -> None:
+    """Find out before the work whether what is planned could be written; raises `UserError`."""
+    for spec, precision in planned:
+        check_writable(_target(reference, spec, precision, output), folder=spec.folder)
+    check_writable(output / MANIFEST)
+    read_manifest(output)
+
+
+def _target(reference: Reference, spec: FormatSpec, precision: Precision, output: Path) -> Path:
+    return output / artifact_name(reference.checkpoint.task, reference.checkpoint.architecture, spec, precision)
 
 
 def _export_one(
@@ -145,10 +181,12 @@ def _export_one(
         select_scheme(spec, schemes, bundles, reference, settings.goals.max_bytes) if _searched(schemes) else ()
     )
     taken = next((index for index, candidate in enumerate(candidates) if candidate.chosen), 0)
-    target = output / artifact_name(reference.checkpoint.task, reference.checkpoint.architecture, spec, precision)
+    reference.remember_program(spec, requests[taken], bundles[taken])
+    target = _target(reference, spec, precision, output)
     written = bundles[taken].with_checksum().write(target, changes)
     report = verify(ArtifactFile(target, spec, written), reference, settings.goals, all_images=True)
     if not report:
+        reference.programs.clear()  # what a broken exporter gave is no reference for anything else
         raise ParityError(f"{target} was not written, it differs from the trained model: {'; '.join(report.problems)}")
     contract = requests[taken].contract
     return Artifact(target, spec.name, written.size, written.digest, contract, report, candidates)
@@ -172,11 +210,3 @@ def _producer(spec: FormatSpec) -> dict[str, str]:
 def artifact_name(task: Task, architecture: str, spec: FormatSpec, precision: Precision) -> str:
     """Return the name of an artifact in the folder of the exports."""
     return f"{task.name}-{architecture}{'' if precision is Precision.FP32 else f'-{precision}'}{spec.suffix}"
-
-
-def _manifest(folder: Path, artifacts: list[Artifact]) -> bytes:
-    """Return the manifest with these artifacts last, after those of earlier exports that are there and stay."""
-    replaced = {artifact.path.name for artifact in artifacts}
-    earlier = [entry for entry in read_manifest(folder) if (folder / entry["file"]).exists()]
-    kept = [entry for entry in earlier if entry["file"] not in replaced]
-    return manifest_bytes(kept + [artifact.to_json() for artifact in artifacts])

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mnist_edge.artifact.manifest import MANIFEST, read_manifest
+from mnist_edge.atomic import locked
 from mnist_edge.errors import ArtifactError, ChecksumError, UserError
 from mnist_edge.formats.base import ArtifactFile, Runner, Scheme, Tolerance
 from mnist_edge.formats.build import Inspection
@@ -38,8 +39,9 @@ def verify_path(path: Path, reference: Reference, *, all_images: bool = False, l
     One that can't be read, or is not an artifact, fails for that reason.
     """
     try:
-        artifact = read_artifact(path)
-        manifest = _check_manifest(artifact)
+        with locked(path.parent, shared=True):  # an export beside this changes both, one after the other
+            artifact = read_artifact(path)
+            manifest = _check_manifest(artifact)
         report = verify(artifact, reference, all_images=all_images, layers=layers)
     except UserError as error:
         check = Check("readable", "file", "cannot be used", (str(error),))

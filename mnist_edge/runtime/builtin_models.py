@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
-from mnist_edge.artifact.manifest import read_manifest
+from mnist_edge.artifact.checksum import sha256
+from mnist_edge.artifact.manifest import MANIFEST, read_manifest
+from mnist_edge.atomic import locked, read_bytes
+from mnist_edge.errors import UserError
 
 _MODELS = Path(__file__).parent.parent / "models"
 
@@ -19,9 +22,20 @@ EXPORTS = Path("exports")
 def default_model(exports: Path = EXPORTS) -> Path:
     """Return the ONNX file that was exported last into `exports`, or the built-in model where there is none.
 
+    An export into the folder at the same time is waited for, so that the file is the one that the manifest lists.
+
     Raises:
-        UserError: the folder's manifest can't be understood.
+        UserError: the folder's manifest can't be understood, or the file is not the one that was exported.
     """
-    files = [exports / entry["file"] for entry in read_manifest(exports) if entry["format"] == "onnx"]
-    present = [file for file in files if file.exists()]
-    return present[-1] if present else DEFAULT_MODEL
+    with locked(exports, shared=True):
+        entries = [entry for entry in read_manifest(exports) if entry["format"] == "onnx"]
+        present: list[Path] = [exports / entry["file"] for entry in entries if (exports / entry["file"]).exists()]
+        if not present:
+            return DEFAULT_MODEL
+        file = present[-1]
+        if sha256(read_bytes(file)) not in [entry["sha256"] for entry in entries if entry["file"] == file.name]:
+            raise UserError(
+                f"{file} is not the file that {exports / MANIFEST} lists (its SHA-256 is another): "
+                "export again, or name a model"
+            )
+    return file

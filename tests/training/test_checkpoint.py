@@ -81,7 +81,7 @@ def with_metadata(path: Path, text: str, checkpoint: Checkpoint) -> Path:
     ("changes", "message"),
     [
         ({"version": 1}, "it is of version 1, expected 2"),
-        ({"version": "2\n2"}, "it is of version '2\\\\n2', expected 2"),
+        ({"version": "2\n2"}, "it is of version '2\\n2', expected 2"),
         ({"architecture": ["mlp"]}, "architecture is not a text"),
         ({"architecture": {"mlp": 1}}, "architecture is not a text"),
         ({"history": "none"}, "history is not a list of objects"),

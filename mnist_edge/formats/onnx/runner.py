@@ -44,7 +44,7 @@ def open_session(data: bytes) -> ort.InferenceSession:
     Raises:
         ArtifactError: onnxruntime can't load the file.
     """
-    ort.disable_telemetry_events()  # which it has on Windows
+    ort.disable_telemetry_events()
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

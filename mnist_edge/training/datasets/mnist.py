@@ -4,16 +4,26 @@ Images are float32 `[N, 1, 28, 28]` in [0, 1], white ink on black, scaled as tor
 """
 
 import contextlib
+import gzip
 import hashlib
+import pickle
 import sys
+import zlib
 from pathlib import Path
 
 import torch
 from torchvision.datasets import MNIST
 
+from mnist_edge.atomic import MAX_FILE_BYTES, atomic_write, locked, read_bytes
 from mnist_edge.errors import UserError
 from mnist_edge.training.datasets.registry import DATASETS
 from mnist_edge.training.datasets.splits import Split, TrainingData
+
+_NOT_MNIST = (
+    *(RuntimeError, OSError, EOFError, AssertionError, ValueError, KeyError, TypeError),
+    *(zlib.error, pickle.UnpicklingError),
+)
+"""What torchvision raises on files that are missing, damaged or not MNIST."""
 
 
 def load_training_data(data_dir: Path) -> TrainingData:
@@ -43,24 +53,71 @@ def load_test_data(data_dir: Path) -> Split:
 
 
 def _open(data_dir: Path, *, train: bool) -> MNIST:
-    """Let torchvision find, check, unpack and, where they are missing, download the files."""
+    """Find, check, unpack and, where they are missing, download the files; several processes may do so at once."""
     raw = data_dir / "MNIST" / "raw"
     created = [folder for folder in (raw, raw.parent, data_dir) if not folder.exists()]
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # its download reports go to stdout
-            return MNIST(data_dir, train=train, download=True)
-    except (RuntimeError, OSError, EOFError, AssertionError, ValueError) as error:
-        _remove_empty(created)
+        raw.mkdir(parents=True, exist_ok=True)
+        with locked(raw):
+            _unpack(raw)
+            dataset = _read(data_dir, train)
+        _check(dataset, at_least=DATASETS["mnist"].validation_size + 1 if train else 1)
+    except (OSError, ValueError) as error:
         raise UserError(
             f"no MNIST in {raw} ({_reason(error)}): put the four .gz files of mnist-edge's data/MNIST/raw there "
             "and remove unpacked ones, or name their folder with --data-dir"
         ) from error
+    finally:
+        for folder in created:
+            with contextlib.suppress(OSError):  # it is not empty
+                folder.rmdir()
+    return dataset
 
 
-def _remove_empty(folders: list[Path]) -> None:
-    for folder in folders:
-        with contextlib.suppress(OSError):
-            folder.rmdir()
+def _read(data_dir: Path, train: bool) -> MNIST:
+    """Let torchvision read the files; raises `ValueError` where they are missing, damaged or not MNIST."""
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # its download reports go to stdout
+            return MNIST(data_dir, train=train, download=True)
+    except _NOT_MNIST as error:
+        raise ValueError(_reason(error)) from error
+
+
+def _unpack(raw: Path) -> None:
+    """Unpack the files that are MNIST's, each in one step, which torchvision would do in place.
+
+    Raises:
+        ValueError: one is not a file, or is too long.
+        UserError: one can't be written.
+    """
+    for name, digest in MNIST.resources:
+        packed = raw / name
+        unpacked = packed.with_suffix("")
+        for path in (packed, unpacked):
+            if path.exists() and not path.is_file():  # torchvision would wait for a pipe
+                raise ValueError(f"{path.name} is not a file")
+            if path.exists() and path.stat().st_size > MAX_FILE_BYTES:
+                raise ValueError(f"{path.name} is longer than {MAX_FILE_BYTES:,} bytes")
+        if packed.exists() and not unpacked.exists():
+            data = read_bytes(packed)
+            if hashlib.md5(data, usedforsecurity=False).hexdigest() == digest:
+                atomic_write(unpacked, gzip.decompress(data))
+
+
+def _check(dataset: MNIST, at_least: int) -> None:
+    """Raise `ValueError` where files that were read are not what MNIST's task says."""
+    task = DATASETS["mnist"].task
+    images, labels = dataset.data, dataset.targets
+    for name, tensor, dimensions in (("images", images, 3), ("labels", labels, 1)):
+        if not isinstance(tensor, torch.Tensor) or tensor.dim() != dimensions:
+            raise ValueError(f"the {name} are not an array of {dimensions} dimensions")
+    if images.dtype != torch.uint8 or (1, *images.shape[1:]) != task.input.shape:
+        size = " × ".join(map(str, images.shape[1:]))
+        raise ValueError(f"its images are {size}, expected {' × '.join(map(str, task.input.shape[1:]))} bytes")
+    if len(images) != len(labels) or len(images) < at_least:
+        raise ValueError(f"{len(images):,} images and {len(labels):,} labels, expected {at_least:,} or more of each")
+    if labels.dtype != torch.int64 or not 0 <= int(labels.min()) <= int(labels.max()) < len(task.labels):
+        raise ValueError(f"a label is {int(labels.max())}, expected 0 to {len(task.labels) - 1}")
 
 
 def _as_split(dataset: MNIST) -> Split:

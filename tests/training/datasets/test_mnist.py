@@ -1,7 +1,11 @@
+import errno
 import functools
 import gzip
 import hashlib
+import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +17,7 @@ from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
 from mnist_edge.errors import UserError
-from mnist_edge.training.datasets.mnist import load_test_data
+from mnist_edge.training.datasets.mnist import load_test_data, load_training_data
 from mnist_edge.training.datasets.registry import DATASETS
 from mnist_edge.training.datasets.splits import Split, TrainingData
 from tests.conftest import DATA
@@ -84,3 +88,104 @@ def test_a_damaged_unpacked_file_is_one_line(tmp_path: Path) -> None:
     unpacked.write_bytes(unpacked.read_bytes()[:1000])
     with pytest.raises(UserError, match="remove unpacked ones"):
         load_test_data(tmp_path)
+
+
+NAMES = tuple(name.removesuffix(".gz") for name, _ in MNIST.resources)
+IMAGES, LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    """A folder with MNIST's own files, packed."""
+    raw = tmp_path / "data" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in NAMES:
+        (raw / f"{name}.gz").symlink_to(DATA / "MNIST" / "raw" / f"{name}.gz")
+    return raw
+
+
+def idx(shape: tuple[int, ...], data: bytes) -> bytes:
+    """Return an IDX file of bytes (http://yann.lecun.com/exdb/mnist)."""
+    return bytes([0, 0, 8, len(shape)]) + b"".join(size.to_bytes(4, "big") for size in shape) + data
+
+
+@pytest.mark.slow
+def test_first_runs_at_once_all_read_the_files(raw: Path) -> None:
+    program = (
+        "import sys, pathlib; from mnist_edge.training.datasets.mnist import load_test_data\n"
+        "sys.stdin.read(1)\n"
+        "print(len(load_test_data(pathlib.Path(sys.argv[1]))))"
+    )
+    command = [sys.executable, "-W", "error", "-c", program, str(raw.parent.parent)]
+    runs = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    for run in runs:
+        assert run.stdin is not None
+        run.stdin.write("x")
+        run.stdin.flush()
+    assert [run.communicate() for run in runs] == [("10000\n", "")] * 4
+    assert {path.name for path in raw.iterdir()} == {*NAMES, *(f"{name}.gz" for name in NAMES)}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (LABELS, idx((10_000,), bytes([9] * 9_999 + [200])), "a label is 200, expected 0 to 9"),
+        (LABELS, idx((9_999,), bytes(9_999)), "10,000 images and 9,999 labels"),
+        (LABELS, idx((0,), b""), ""),
+        (LABELS, idx((100, 100), bytes(10_000)), ""),
+        (IMAGES, idx((10_000, 14, 14), bytes(1_960_000)), "its images are 14 × 14, expected 28 × 28"),
+        (IMAGES, idx((7_840_000,), bytes(7_840_000)), ""),
+        (IMAGES, b"", ""),
+        (IMAGES, idx((10_000, 28, 28), b""), ""),
+        (IMAGES, idx((0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF), b"0"), ""),
+        (IMAGES, bytes([0, 0, 10, 3]) + bytes(100), ""),  # no such type
+        (IMAGES, bytes([0, 0, 13, 3]) + bytes(100), ""),  # floats
+    ],
+    ids=range(11),
+)
+def test_files_that_are_not_mnist_are_one_line(name: str, content: bytes, message: str, raw: Path) -> None:
+    load_test_data(raw.parent.parent)
+    (raw / name).write_bytes(content)
+    with pytest.raises(UserError, match=f"no MNIST in .*{message}.*remove unpacked ones") as caught:
+        load_test_data(raw.parent.parent)
+    assert "\n" not in str(caught.value)
+
+
+def test_too_few_images_to_hold_some_back_are_one_line(raw: Path) -> None:
+    load_test_data(raw.parent.parent)
+    (raw / "train-images-idx3-ubyte").write_bytes(idx((5_000, 28, 28), bytes(5_000 * 784)))
+    (raw / "train-labels-idx1-ubyte").write_bytes(idx((5_000,), bytes(5_000)))
+    with pytest.raises(UserError, match="5,000 images and 5,000 labels, expected 5,001 or more"):
+        load_training_data(raw.parent.parent)
+
+
+@pytest.mark.parametrize("name", [IMAGES, f"{IMAGES}.gz"])
+def test_a_pipe_a_device_and_a_file_without_end_are_refused(name: str, raw: Path) -> None:
+    path = raw / name
+    path.unlink(missing_ok=True)
+    path.symlink_to("/dev/zero")
+    with pytest.raises(UserError, match="is not a file"):
+        load_test_data(raw.parent.parent)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(UserError, match="is not a file"):
+        load_test_data(raw.parent.parent)
+    path.unlink()
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(UserError, match="longer than"):
+        load_test_data(raw.parent.parent)
+
+
+def test_a_full_disk_while_unpacking_leaves_nothing(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before = sorted(raw.iterdir())
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match=r"cannot write .*: No space left on device"):
+        load_test_data(raw.parent.parent)
+    assert sorted(raw.iterdir()) == before

@@ -1,0 +1,148 @@
+"""The edge of the program: what goes wrong outside it ends in one line on stderr and an exit code.
+
+That is what a user, a full disk, a small machine or a signal does. A bug keeps its traceback.
+"""
+
+import errno
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import click
+
+from mnist_edge.cli.output import readable_errors
+from mnist_edge.errors import UserError
+
+INTERRUPTED = 128 + signal.SIGINT
+"""Exit code after Ctrl-C, as a shell has it."""
+
+TERMINATED = 128 + signal.SIGTERM
+"""Exit code after SIGTERM, as a shell has it."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What writing to stdout or to another open file meets, whose name the system does not give."""
+
+_SHORTAGE = re.compile(
+    "allocate memory|unable to allocate|bad_?alloc|failed to map segment|too many open files|start new thread|"
+    "resource temporarily unavailable|no space left",
+    re.IGNORECASE,
+)
+"""What libraries say where memory, descriptors or threads are short, in exceptions of no type of their own."""
+
+
+class _Interrupted(click.ClickException):
+    """Ctrl-C."""
+
+    exit_code = INTERRUPTED
+
+
+@contextmanager
+def reported(extras: Mapping[str, str]) -> Iterator[None]:
+    """Turn what goes wrong outside the program into what click reports in one line.
+
+    Args:
+        extras: the extra of mnist-edge that brings a package, by the name under which that is imported.
+    """
+    try:
+        with readable_errors(), _as_click_exceptions(extras):
+            yield
+    except KeyboardInterrupt as error:
+        raise _Interrupted("interrupted") from error
+
+
+@contextmanager
+def _as_click_exceptions(extras: Mapping[str, str]) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        raise click.ClickException(str(error)) from error
+    except ModuleNotFoundError as error:
+        if (package := (error.name or "").partition(".")[0]) not in extras:
+            raise
+        command = click.get_current_context().invoked_subcommand
+        raise click.ClickException(
+            f"`mnist-edge {command}` needs {error.name}, which is not installed: "
+            f"pip install 'mnist-edge[{extras[package]}]'"
+        ) from error
+    except (OSError, MemoryError, ImportError, RuntimeError, SystemError) as error:
+        if (found := _from_outside(error)) is None:
+            raise
+        raise found from error
+
+
+def _from_outside(error: BaseException) -> BaseException | None:
+    """Return what to raise where the system refused something, or has too little of it; None where that is not why."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError):
+            return _of_system(cause)
+        if isinstance(cause, MemoryError):
+            return click.ClickException("there is not enough memory")
+        for line in str(cause).splitlines():
+            if _SHORTAGE.search(line):
+                reason = "there is not enough memory, or too few files may be open"
+                return click.ClickException(f"{reason}: {line.strip()}")
+        cause = cause.__cause__
+    return None
+
+
+def _of_system(error: OSError) -> BaseException:
+    """Return what to raise after the system refused something; where nobody reads stdout any more, that is the end."""
+    if isinstance(error, BrokenPipeError):
+        silence_broken_stdout()
+        return click.exceptions.Exit(0)
+    named = isinstance(error.filename, str | bytes)
+    about = os.fsdecode(error.filename) if named else "cannot write" if error.errno in _FULL else ""
+    return click.ClickException(": ".join(filter(None, (about, error.strerror or str(error)))))
+
+
+def silence_broken_stdout() -> bool:
+    """Write out what stdout still holds; where it takes nothing, let it lead nowhere, and return whether that is so."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _lead_nowhere(sys.stdout.fileno())
+        return True
+    return False
+
+
+def _lead_nowhere(descriptor: int) -> None:
+    """Let what is still to be written to a stream go nowhere, so that the interpreter does not complain at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+def open_missing_streams() -> None:
+    """Give the program streams that lead nowhere in place of those that a service was started without."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 - it stays open to the end
+
+
+def end_on_sigterm() -> None:
+    """Let SIGTERM end the program as Ctrl-C does, with what is temporary removed, unless something else was set up."""
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+
+
+def exit_code(ended: SystemExit | OSError) -> int:
+    """Return the exit code of a program that ends, which is 1 where it could not say why.
+
+    From here on, signals end it at once.
+    """
+    for name in (signal.SIGINT, signal.SIGTERM):
+        if callable(signal.getsignal(name)):
+            signal.signal(name, signal.SIG_DFL)
+    reason = ended.code if isinstance(ended, SystemExit) else 1
+    code = reason if isinstance(reason, int) else int(reason is not None)
+    if silence_broken_stdout():
+        code = code or 1
+    try:
+        sys.stderr.flush()
+    except OSError:  # there is nobody to tell
+        _lead_nowhere(sys.stderr.fileno())
+    return code

@@ -1,0 +1,265 @@
+"""What goes wrong outside the program ends in one line, in child processes with limits, and a bug in its traceback."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from mnist_edge.cli import COMMANDS, main
+from mnist_edge.runtime.builtin_models import DEFAULT_MODEL
+from tests.conftest import DATA, RELEASED, ROOT
+
+TWO = str(ROOT / "examples" / "two.png")
+FULL = Path("/dev/full")
+DATA_DIR = ("--data-dir", str(DATA))
+
+LIGHT = {
+    "help": ("--help",),
+    "version": ("--version",),
+    "formats": ("formats",),
+    "predict": ("predict", TWO, "--format", "digits"),
+    "selfcheck": ("selfcheck", str(DEFAULT_MODEL)),
+}
+"""Commands that print something and import no torch."""
+
+HEAVY = {
+    "info": ("info", str(DEFAULT_MODEL)),
+    "evaluate": ("evaluate", str(DEFAULT_MODEL), *DATA_DIR),
+    "verify": ("verify", str(DEFAULT_MODEL), "--checkpoint", str(RELEASED), *DATA_DIR),
+    "export": ("export", str(RELEASED), "--output", "new", *DATA_DIR),
+    "plot": ("plot", "samples", "--output", "new.png", *DATA_DIR),
+}
+"""Commands that print something and take a second or more."""
+
+SLOW = {**{f"{name} --help": (name, "--help") for name in COMMANDS}, **HEAVY}
+ALL = [*(pytest.param(words, id=name) for name, words in LIGHT.items())] + [
+    pytest.param(words, id=name, marks=pytest.mark.slow) for name, words in SLOW.items()
+]
+
+
+def run(
+    *words: str, stdout: int = subprocess.PIPE, limits: dict[int, int] | None = None, folder: Path = ROOT, **env: str
+) -> subprocess.CompletedProcess[str]:
+    def lower() -> None:
+        for kind, limit in (limits or {}).items():
+            resource.setrlimit(kind, (limit, limit))
+
+    return subprocess.run(
+        [sys.executable, "-m", "mnist_edge", *words],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **env},
+        preexec_fn=lower,
+        timeout=300,
+        check=False,
+    )
+
+
+def assert_one_line(done: subprocess.CompletedProcess[str], message: str = "") -> None:
+    """Check that a command failed with one line that begins as click's do."""
+    errors = [line for line in done.stderr.splitlines() if not line.startswith("model: ")]
+    assert len(errors) == 1, done.stderr
+    assert errors[0].startswith("Error: ")
+    assert message in errors[0]
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("words", ALL)
+def test_a_full_disk_behind_stdout_is_one_line(words: tuple[str, ...], tmp_path: Path) -> None:
+    with FULL.open("w", encoding="utf-8") as full:
+        done = run(*words, stdout=full.fileno(), folder=tmp_path)
+    assert_one_line(done, "No space left on device")
+
+
+@pytest.mark.parametrize("words", ALL[: -len(HEAVY) + 1])
+def test_nobody_who_reads_stdout_is_the_end(words: tuple[str, ...], tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = run(*words, stdout=writing, folder=tmp_path)
+    finally:
+        os.close(writing)
+    assert [line for line in done.stderr.splitlines() if not line.startswith("model: ")] == []
+    assert done.returncode == 0
+
+
+def test_a_full_disk_behind_both_streams_keeps_the_exit_code() -> None:
+    with FULL.open("w", encoding="utf-8") as full:
+        command = [sys.executable, "-m", "mnist_edge", "predict", "missing.png"]
+        assert subprocess.run(command, stderr=full, stdout=full, cwd=ROOT, check=False).returncode == 1
+
+
+WRITERS = {
+    "export": ("export", str(RELEASED), "--output", "{}", *DATA_DIR),
+    "train": ("train", "--output", "{}", "--epochs", "1", *DATA_DIR),
+    "html": ("verify", str(DEFAULT_MODEL), "--checkpoint", str(RELEASED), "--html", "{}", *DATA_DIR),
+    "plot": ("plot", "samples", "--output", "{}.png", *DATA_DIR),
+}
+"""Commands that write to `{}`."""
+
+
+@pytest.mark.parametrize("place", ["file/below", "/proc/new", "pipe"])
+def test_a_place_that_cannot_be_written_is_one_line(place: str, tmp_path: Path) -> None:
+    check_place(("predict", TWO, "--visualize", "{}"), place, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [pytest.param(words, id=name) for name, words in WRITERS.items()])
+def test_a_place_that_cannot_be_written_is_one_line_for_each_command(words: tuple[str, ...], tmp_path: Path) -> None:
+    check_place(words, "file/below", tmp_path)
+
+
+def check_place(words: tuple[str, ...], place: str, folder: Path) -> None:
+    (folder / "file").write_bytes(b"")
+    os.mkfifo(folder / "pipe")
+    assert_one_line(run(*(word.format(place) for word in words), folder=folder), "cannot write")
+
+
+def test_a_limit_on_the_size_of_files_is_one_line(tmp_path: Path) -> None:
+    done = run("predict", TWO, "--visualize", str(tmp_path / "a.png"), limits={resource.RLIMIT_FSIZE: 0})
+    assert_one_line(done, "File too large")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("descriptors", [16, 64])
+def test_few_descriptors_are_enough_or_one_line(descriptors: int) -> None:
+    done = run(*LIGHT["predict"], limits={resource.RLIMIT_NOFILE: descriptors})
+    if done.returncode:
+        assert_one_line(done, "oo many open files")
+    else:
+        assert done.stdout == "2\n"
+
+
+@pytest.mark.slow
+def test_few_descriptors_for_an_export_are_enough_or_one_line(tmp_path: Path) -> None:
+    done = run(*HEAVY["export"], limits={resource.RLIMIT_NOFILE: 16}, folder=tmp_path)
+    if done.returncode:
+        assert_one_line(done, "oo many open files")
+    else:
+        assert (tmp_path / "new" / "mnist-mlp.onnx").exists()
+
+
+@pytest.mark.parametrize("megabytes", [30, 40])
+def test_too_little_memory_to_import_the_runtime_is_one_line(megabytes: int) -> None:
+    done = run(*LIGHT["predict"], limits={resource.RLIMIT_AS: megabytes << 20, resource.RLIMIT_CORE: 0})
+    assert "Traceback" not in done.stderr
+    assert_one_line(done, "there is not enough memory")
+
+
+@pytest.mark.parametrize("megabytes", [200])
+def test_too_little_memory_to_import_torch_is_one_line(megabytes: int) -> None:
+    limits = {resource.RLIMIT_AS: megabytes << 20, resource.RLIMIT_CORE: 0}
+    assert_one_line(run("evaluate", str(RELEASED), limits=limits), "there is not enough memory")
+
+
+@pytest.mark.slow
+def test_no_folder_for_temporary_files_is_one_line(tmp_path: Path) -> None:
+    program = (
+        "import tempfile\n"
+        f"tempfile._candidate_tempdir_list = lambda: [{str(tmp_path / 'missing')!r}]\n"
+        "from mnist_edge.cli import main; main()"
+    )
+    words = ["export", str(RELEASED), "--quantize", "--output", str(tmp_path / "new"), *DATA_DIR]
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
+    assert_one_line(done, "No usable temporary directory")
+    assert list(tmp_path.rglob("*.onnx")) == []
+
+
+WAITING = """
+import sys, time
+from pathlib import Path
+import mnist_edge.cli.formats
+from mnist_edge.atomic import transaction
+
+def wait():
+    with transaction() as changes:
+        changes.write_folder(Path(sys.argv.pop()), {"x": b"new"})
+        print("ready", flush=True)
+        time.sleep(60)
+
+mnist_edge.cli.formats.command.callback = lambda **_: wait()
+mnist_edge.cli.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "message"), [(signal.SIGTERM, 143, ""), (signal.SIGINT, 130, "Error: interrupted\n")]
+)
+def test_a_signal_ends_a_command_and_removes_what_is_temporary(
+    name: signal.Signals, code: int, message: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", WAITING.replace("sys.argv.pop()", repr(str(tmp_path / "new"))), "formats"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        assert len(list(tmp_path.iterdir())) == 1
+        process.send_signal(name)
+        _, errors = process.communicate()
+    assert process.returncode == code
+    assert errors == message
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [LIGHT["predict"], HEAVY["evaluate"]], ids=["predict", "evaluate"])
+def test_ctrl_c_at_any_moment_is_one_line(words: tuple[str, ...]) -> None:
+    program = "import mnist_edge.cli, sys; print('ready', flush=True); mnist_edge.cli.main()"
+    for step in range(8):
+        command = [sys.executable, "-c", program, *words]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(0.02 * 1.9**step)
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate()
+        lines = [line for line in errors.splitlines() if not line.startswith("model: ")]
+        assert (process.returncode, lines) in [
+            (130, ["Error: interrupted"]),
+            (-signal.SIGINT, []),  # after the end of the command
+            (0, []),
+        ], errors
+
+
+@pytest.mark.parametrize("bug", [TypeError, KeyError, ValueError, RuntimeError, ImportError, AssertionError])
+def test_a_bug_keeps_its_traceback(bug: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(failing(bug("a bug"), monkeypatch).exception, bug)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (PermissionError(13, "Permission denied", "a/b"), "a/b: Permission denied"),
+        (OSError(28, "No space left on device"), "cannot write: No space left on device"),
+        (OSError("No usable temporary directory"), "No usable temporary directory"),
+        (MemoryError(), "there is not enough memory"),
+        (ImportError("x.so: failed to map segment from shared object"), "failed to map segment"),
+        (RuntimeError("[enforce fail]\nDefaultCPUAllocator: can't allocate memory: 9 bytes"), "can't allocate memory"),
+        (RuntimeError("can't start new thread"), "can't start new thread"),
+    ],
+)
+def test_a_shortage_is_one_line(error: Exception, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = failing(error, monkeypatch)
+    assert result.exit_code == 1
+    assert result.output.count("\n") == 1
+    assert result.output.startswith("Error: ")
+    assert line in result.output
+
+
+def failing(error: Exception, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def] # noqa: ANN201
+    from mnist_edge.cli import formats
+
+    def fail(**_: object) -> None:
+        raise error
+
+    callback: Callable[..., None] = fail
+    monkeypatch.setattr(formats.command, "callback", callback)
+    return CliRunner().invoke(main, ["formats"])
