@@ -1,7 +1,6 @@
 """Answers as lines on stdout: a table for people, JSON and CSV for programs, or labels alone."""
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from typing import Any
 
 import click
 
-from mnist_edge.cli.inputs import shown
+from mnist_edge.cli.output import printable, styled
 from mnist_edge.runtime.prediction import Prediction, Status
 
 STDIN = "-"
@@ -44,63 +43,53 @@ class Layout:
 
 
 Formatter = Callable[[Iterable[Prediction], Layout], Iterator[str]]
-"""Answers and layout → lines."""
+"""Answers and layout → lines, in which what came from files and their names is printable."""
 
 
 def longest(pictures: Iterable[object]) -> int:
     """Return the columns that the longest name takes."""
-    return max((len(shown(picture)) for picture in pictures if isinstance(picture, str)), default=0)
+    return max((len(printable(picture)) for picture in pictures if isinstance(picture, str)), default=0)
 
 
 def _name(answer: Prediction) -> str:
-    return STDIN if answer.path is None else shown(answer.path)
+    return STDIN if answer.path is None else printable(answer.path)
 
 
 def table(answers: Iterable[Prediction], layout: Layout) -> Iterator[str]:
     """Yield a header and a row for each answer."""
     name_width = min(max(layout.name_width, len("picture")), MAX_NAME_WIDTH)
-    label_width = max(MIN_LABEL_WIDTH, *map(len, layout.labels))
+    label_width = max(MIN_LABEL_WIDTH, *(len(printable(label)) for label in layout.labels))
     heading = "digit" if all(label.isdecimal() for label in layout.labels) else "label"
-    block = _block()
-    colored = sys.stdout.isatty() and not os.environ.get("NO_COLOR")  # https://no-color.org
+    colored = styled(sys.stdout)
     yield f"{'picture':<{name_width}}  {heading:>{label_width}}  confidence"
     for answer in answers:
         name = f"{_name(answer):<{name_width}}"
-        figures = _figures(answer, layout.top, label_width, block)
+        figures = _figures(answer, layout.top, label_width)
         yield f"{name}  " + (click.style(figures, fg=COLORS[answer.status]) if colored else figures)
 
 
-def _figures(answer: Prediction, top: int, label_width: int, block: str) -> str:
+def _figures(answer: Prediction, top: int, label_width: int) -> str:
     """Return what a row says about its picture."""
     if answer.label is None or answer.confidence is None:
-        return f"{'–' if block == '█' else '-':>{label_width}}  {'':>10}  {answer.status.replace('_', ' ')}"
-    bar = block * round(answer.confidence * BAR_WIDTH)
-    cells = [f"{answer.label:>{label_width}}", f"{answer.confidence:>10.1%}", f"{bar:<{BAR_WIDTH}}"]
+        return f"{'–':>{label_width}}  {'':>10}  {answer.status.replace('_', ' ')}"
+    bar = "█" * round(answer.confidence * BAR_WIDTH)
+    cells = [f"{printable(answer.label):>{label_width}}", f"{answer.confidence:>10.1%}", f"{bar:<{BAR_WIDTH}}"]
     if answer.status is not Status.OK:
         cells.append(answer.status.value)
     if top > 1:
-        cells.append("then " + ", ".join(f"{label} ({share:.1%})" for label, share in answer.top(top)[1:]))
+        cells.append("then " + ", ".join(f"{printable(label)} ({share:.1%})" for label, share in answer.top(top)[1:]))
     return "  ".join(cells).rstrip()
-
-
-def _block() -> str:
-    """Return what bars are made of, as far as stdout can show it."""
-    try:
-        "█–".encode(sys.stdout.encoding or "ascii")
-    except UnicodeEncodeError:
-        return "#"
-    return "█"
 
 
 def json_list(answers: Iterable[Prediction], layout: Layout) -> Iterator[str]:
     """Yield one list of objects."""
-    yield json.dumps([_object(answer, layout.top) for answer in answers], indent=2)
+    yield json.dumps([_object(answer, layout.top) for answer in answers], indent=2, allow_nan=False)
 
 
 def json_lines(answers: Iterable[Prediction], layout: Layout) -> Iterator[str]:
     """Yield an object for each answer."""
     for answer in answers:
-        yield json.dumps(_object(answer, layout.top))
+        yield json.dumps(_object(answer, layout.top), allow_nan=False)
 
 
 def _object(answer: Prediction, top: int) -> dict[str, Any]:
@@ -134,16 +123,17 @@ def csv_rows(answers: Iterable[Prediction], layout: Layout) -> Iterator[str]:
 
     yield written(["path", "status", "label", "digit", "confidence", "model", *more])
     for answer in answers:
-        row = [_name(answer), answer.status.value, answer.label, answer.digit, answer.confidence, answer.model]
+        label = None if answer.label is None else printable(answer.label)
+        row = [_name(answer), answer.status.value, label, answer.digit, answer.confidence, printable(answer.model)]
         ranked = answer.top(layout.top)[1:]
-        further = [value for label, share in ranked for value in (label, _digit(answer, label), share)]
+        further = [value for label, share in ranked for value in (printable(label), _digit(answer, label), share)]
         yield written([*row, *(further or [None] * len(more))])
 
 
 def digits(answers: Iterable[Prediction], _: Layout) -> Iterator[str]:
     """Yield a line with the label for each answer, or `-` where there is none."""
     for answer in answers:
-        yield "-" if answer.label is None else answer.label
+        yield "-" if answer.label is None else printable(answer.label)
 
 
 FORMATTERS: dict[str, Formatter] = {

@@ -1,27 +1,25 @@
 """`mnist-edge predict`: pictures in, digits out."""
 
 import gc
-import os
 import sys
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mnist_edge.cli import options, version
-from mnist_edge.cli.formatters import FORMATTERS, STDIN, Formatter, Layout, longest
-from mnist_edge.cli.inputs import expand, listed, shown, standard_input
+from mnist_edge.cli.answers import print_answers
+from mnist_edge.cli.formatters import FORMATTERS, STDIN, Layout, longest
+from mnist_edge.cli.inputs import Report, expand, listed, standard_input
+from mnist_edge.cli.interrupts import long_calls_interrupted
+from mnist_edge.cli.output import note
 from mnist_edge.errors import UserError
 
 if TYPE_CHECKING:
     from mnist_edge.runtime.parallel import FileSource
     from mnist_edge.runtime.prediction import Prediction, Status
     from mnist_edge.runtime.recognizer import Inspection, Recognizer
-
-PROGRESS_SECONDS = 0.1
-"""Time between two counts on stderr."""
 
 
 @click.command()
@@ -82,21 +80,34 @@ def command(
     """
     if (sheet or show_input) and jobs > 1:
         raise click.UsageError("--visualize and --show-input go with --jobs 1.")
-    names = _names(pictures, recursive, files_from, null)
+    missed: set[Status] = set()
+
+    def report(folder: str, reason: str) -> None:
+        from mnist_edge.runtime.prediction import Status
+
+        missed.add(Status.UNREADABLE)
+        note(f"{folder}: {reason}")
+
+    names = _names(pictures, recursive, files_from, null, report)
     if sheet:
         names = iter([_only_one(names, sheet)])
-    recognizer = _open(model, min_confidence, quiet=format_name == "digits")
-    if selfcheck:
-        _check(recognizer)
-    known = list(names) if format_name == "table" else None  # the width of its first column depends on all names
-    answers = _answers(recognizer, names if known is None else iter(known), jobs, sheet, show_input)
-    labels = recognizer.runner.contract.task.labels
-    layout = Layout(min(top_k or 0, len(labels)), longest(known or []), labels)
-    if code := _print_answers(answers, None if known is None else len(known), FORMATTERS[format_name], layout):
+    with long_calls_interrupted():
+        recognizer = _open(model, min_confidence, quiet=format_name == "digits")
+        if selfcheck:
+            _check(recognizer)
+        known = list(names) if format_name == "table" else None  # the width of its first column depends on all names
+        answers = _answers(recognizer, names if known is None else iter(known), jobs, sheet, show_input)
+        labels = recognizer.runner.contract.task.labels
+        layout = Layout(min(top_k or 0, len(labels)), longest(known or []), labels)
+        total = None if known is None else len(known)
+        code = print_answers(answers, missed, total, format_name, layout)
+    if code:
         sys.exit(code)
 
 
-def _names(pictures: tuple[str, ...], recursive: bool, files_from: str | None, null: bool) -> "Iterator[FileSource]":
+def _names(
+    pictures: tuple[str, ...], recursive: bool, files_from: str | None, null: bool, report: Report
+) -> "Iterator[FileSource]":
     """Return the names of all pictures: those on the command line, then those listed; for `-`, the bytes themselves."""
     if not pictures and files_from is None:
         raise click.UsageError("Missing argument 'PICTURE...'.")
@@ -106,7 +117,7 @@ def _names(pictures: tuple[str, ...], recursive: bool, files_from: str | None, n
         raise click.UsageError("Standard input can't be both a picture and a list of names.")
 
     def every() -> "Iterator[FileSource]":
-        for name in expand(pictures, recursive):
+        for name in expand(pictures, recursive, report):
             yield standard_input() if name == STDIN else name
         if files_from is not None:
             yield from listed(None if files_from == STDIN else files_from, null)
@@ -120,9 +131,16 @@ def _only_one(names: "Iterator[FileSource]", sheet: Path) -> "FileSource":
     if len(pictures) != 1:
         raise click.UsageError(f"--visualize draws one picture, not {len(pictures)}.")
     (picture,) = pictures
-    if sheet.exists() and isinstance(picture, str) and sheet.samefile(picture):
+    if isinstance(picture, str) and _is_same_file(sheet, picture):
         raise click.UsageError(f"--visualize would write over the picture itself, {sheet}.")
     return picture
+
+
+def _is_same_file(sheet: Path, picture: str) -> bool:
+    try:
+        return sheet.samefile(picture)
+    except (OSError, ValueError):  # one of them is not there, or can't be
+        return False
 
 
 def _open(model: str | None, min_confidence: float | None, quiet: bool) -> "Recognizer":
@@ -136,7 +154,7 @@ def _open(model: str | None, min_confidence: float | None, quiet: bool) -> "Reco
     recognizer = Recognizer(chosen, min_confidence=min_confidence)
     if not quiet:
         name = f"built-in {chosen.name}" if chosen in BUILTIN_MODELS.values() else str(chosen)
-        click.echo(f"model: {name}", err=True)
+        note(f"model: {name}")
     return recognizer
 
 
@@ -192,55 +210,3 @@ def _inspected(
             yield inspection.prediction
 
     return every()
-
-
-def _print_answers(answers: "Iterable[Prediction]", total: int | None, formatter: Formatter, layout: Layout) -> int:
-    """Print the answers as they come and return the exit code, 0 where nobody reads them to the end."""
-    seen: set[Status] = set()
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # names may be any bytes
-    lines = formatter(_reported(answers, seen, total), layout)
-    return _exit_code(seen) if _print(lines, at_once=formatter is FORMATTERS["jsonl"]) else 0
-
-
-def _print(lines: Iterable[str], at_once: bool) -> bool:
-    """Write lines to stdout; return whether somebody read them to the end.
-
-    Raises:
-        UserError: stdout can't be written to.
-    """
-    try:
-        for line in lines:
-            sys.stdout.write(line + "\n")
-            if at_once:
-                sys.stdout.flush()
-        sys.stdout.flush()
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
-        if isinstance(error, BrokenPipeError):
-            return False
-        raise UserError(f"cannot write the answers: {error.strerror}") from error
-    return True
-
-
-def _reported(answers: "Iterable[Prediction]", seen: "set[Status]", total: int | None) -> "Iterator[Prediction]":
-    """Yield answers unchanged; report failures and progress on stderr, and collect the statuses."""
-    counting = sys.stderr.isatty() and not sys.stdout.isatty()
-    of_total = "" if total is None else f" of {total:,}"
-    last_count = time.monotonic()
-    for count, answer in enumerate(answers, start=1):
-        seen.add(answer.status)
-        if answer.label is None:
-            path = STDIN if answer.path is None else shown(answer.path)
-            click.echo(f"{path}: {answer.status}: {answer.message}", err=True)
-        if counting and time.monotonic() - last_count > PROGRESS_SECONDS:
-            last_count = time.monotonic()
-            click.echo(f"\r{count:,}{of_total} ", nl=False, err=True)
-        yield answer
-    if counting:
-        click.echo("\r\x1b[K", nl=False, err=True)
-
-
-def _exit_code(seen: "set[Status]") -> int:
-    if "no_digit" in seen or "unreadable" in seen:
-        return 1
-    return 3 if "uncertain" in seen else 0

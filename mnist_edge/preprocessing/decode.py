@@ -6,20 +6,22 @@ is allocated for them, so that a few bytes can't ask for gigabytes. Of a file wi
 """
 
 import io
+import logging
 import os
-import struct
 import threading
 import warnings
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager
+from functools import cache
 
 from PIL import Image, ImageFile
 
 from mnist_edge.errors import PictureError
 from mnist_edge.preprocessing.bounded_read import check_length, read_file
-from mnist_edge.preprocessing.orientation import may_have_exif
-from mnist_edge.preprocessing.picture_formats import PICTURE_FORMATS, format_of, too_many_pixels
+from mnist_edge.preprocessing.guard import PILLOW_GUARD, damaged
+from mnist_edge.preprocessing.metadata import MAX_PARTS, bare_gif, bare_jpeg, bare_png, too_many_parts
+from mnist_edge.preprocessing.picture_formats import PICTURE_FORMATS, PillowClass, format_of, too_many_pixels
+from mnist_edge.preprocessing.tiff_header import MAX_JPEG_SCANS
 
 MAX_DECODED_BYTES = 85 << 20
 """Most bytes that Pillow may need for the decoded picture: 89 million gray pixels, or 22 million of color.
@@ -33,11 +35,20 @@ MAX_JPEG_PIXELS = 250_000_000
 MIN_JPEG_PIXELS = 9_000_000
 """A JPEG is decoded at 1/2, 1/4 or 1/8 of its size where it then still has this many pixels."""
 
-MAX_JPEG_SCANS = 30
-"""Most passes over the pixels of a JPEG; progressive ones have about ten."""
-
-MAX_READS = 150_000
+MAX_READS = MAX_PARTS
 """Most pieces in which a file is read. Pillow's parsers are loops in Python over chunks, which may be tiny."""
+
+MAX_TIMES_READ = 2
+"""A file is read at most this many times as a whole: for its pixels, and twice for the fields that describe them.
+
+Fields may overlap, and Pillow keeps a copy of each.
+"""
+
+MAX_AREAS = 4
+"""The tiles of a picture cover at most this many times its area: once for each of its planes."""
+
+ROW_BYTES = 8
+"""What Pillow needs for a row besides its pixels, which take a multiple of 4 bytes."""
 
 MAX_SLOW_SAMPLES = 1 << 20
 """Most samples of the formats that Pillow decodes in Python: text PPM and run-length BMP."""
@@ -45,25 +56,23 @@ MAX_SLOW_SAMPLES = 1 << 20
 _BYTES_PER_PIXEL = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
 """Bytes a pixel in Pillow's memory; 4 in every other mode."""
 
-_DAMAGE_ERRORS = (  # what Pillow's parsers raise over damaged files
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    ZeroDivisionError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-)
+_NEVER_WARN = frozenset({"PNG", "BMP", "PPM", "WebP"})
+"""Formats over which Pillow has nothing to say on stderr, once a PNG has lost its animation."""
 
-_AS_IT_IS = nullcontext()
+_quiet_lock = threading.RLock()
+"""Held while warnings and stderr belong to one thread; by one that forks, too, so that its child finds neither changed.
 
-_quiet_lock = threading.Lock()
+It may be taken again by the thread that holds it, since a fork may come from anywhere, such as a signal handler.
+"""
+
+# Pillow logs some damage as an error, which the interpreter prints where nobody set up a handler. This one prints
+# nothing, and leaves those that somebody did set up as they are.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_quiet_lock.acquire, after_in_parent=_quiet_lock.release, after_in_child=_quiet_lock.release
+    )
 
 
 def load(path: str | os.PathLike[str]) -> Image.Image:
@@ -86,48 +95,64 @@ def decode(data: bytes) -> Image.Image:
     """
     check_length(len(data))
     name = format_of(data)
-    precheck, loader = PICTURE_FORMATS[name]
-    try:
-        if precheck:
-            precheck(data)
-        animated = b"acTL" in data  # by which a PNG says so
-        with _quiet() if animated or name in {"JPEG", "TIFF"} else _AS_IT_IS:  # the others never warn
-            picture = loader()(_CountedReads(data))
-            _check_picture(picture, data)
-        with _quiet_libtiff() if name == "TIFF" else _quiet() if animated else _AS_IT_IS:
+    exif = b""
+    if name == "PNG":
+        data = bare_png(data)
+    elif name == "JPEG":
+        data, exif = bare_jpeg(data)
+    elif name == "GIF":
+        data = bare_gif(data)
+    precheck, _ = PICTURE_FORMATS[name]
+    if precheck:
+        precheck(data)
+    if name in _NEVER_WARN:
+        with PILLOW_GUARD:
+            picture = _pillow_class(name)(_CountedReads(data))
+        _check_picture(picture, data)
+        with PILLOW_GUARD:
             picture.load()
-    except (Image.DecompressionBombError, MemoryError) as error:
-        raise PictureError("it needs too much memory") from error
-    except _DAMAGE_ERRORS as error:
-        raise PictureError(f"the picture is damaged ({_reason(error)})") from error
-    if may_have_exif(picture):
-        _keep_exif(picture)
+    else:
+        picture = _decode_quietly(_pillow_class(name), data)
+    if exif:
+        picture.info["exif"] = exif
     return picture
 
 
-def _keep_exif(picture: ImageFile.ImageFile) -> None:
-    """Let the picture read its EXIF data and keep it, so that whoever asks for its orientation gets no warnings."""
-    with _quiet(), suppress(PictureError, *_DAMAGE_ERRORS):  # damage to it alone does not make the picture unreadable
-        picture.getexif()
+@cache
+def _pillow_class(name: str) -> PillowClass:
+    """Import Pillow's class for a format, never while another thread forks: its child would find it half imported."""
+    with _quiet_lock:
+        _, loader = PICTURE_FORMATS[name]
+        return loader()
 
 
-def _reason(error: BaseException) -> str:
-    """Return the first line of an error's message, in which file names and bytes of the file are escaped."""
-    lines = str(error).splitlines()
-    return lines[0].encode("ascii", "backslashreplace").decode() if lines else type(error).__name__
+def _decode_quietly(pillow_class: PillowClass, data: bytes) -> ImageFile.ImageFile:
+    """Decode while nothing but the answer leaves the decoder: no warnings, and no lines of libtiff on stderr."""
+    with PILLOW_GUARD, _quiet():
+        picture = pillow_class(_CountedReads(data))
+    _check_picture(picture, data)
+    with PILLOW_GUARD, _quiet_libtiff() if picture.format == "TIFF" else _quiet():
+        picture.load()
+    return picture
 
 
 class _CountedReads(io.BytesIO):
-    """A file in memory that refuses to be read in a great many pieces."""
+    """A file in memory that refuses to be read in a great many pieces, or over and over."""
 
     reads = 0
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.bytes_left = MAX_TIMES_READ * len(data) + (1 << 20)
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read as `BytesIO` does."""
         self.reads += 1
-        if self.reads > MAX_READS:
-            raise PictureError("it has too many parts")
-        return super().read(size)
+        data = super().read(size)
+        self.bytes_left -= len(data)
+        if self.reads > MAX_READS or self.bytes_left < 0:
+            raise too_many_parts()
+        return data
 
 
 @contextmanager
@@ -156,12 +181,22 @@ def _check_picture(picture: ImageFile.ImageFile, data: bytes) -> None:
     """Refuse what would take too much memory or time to decode; make large JPEGs smaller."""
     if picture.format == "JPEG":
         _check_jpeg(picture, data)
+    if picture.mode == "P" and picture.palette is None:
+        raise damaged("its palette is missing")
     width, height = picture.size
-    if width * height * _BYTES_PER_PIXEL.get(picture.mode, 4) > MAX_DECODED_BYTES:
+    if max(_memory(width, height, picture.mode), _memory(height, width, picture.mode)) > MAX_DECODED_BYTES:
         raise too_many_pixels(width, height)
-    slow = any(tile[0] in Image.DECODERS for tile in picture.tile)  # Pillow's registry of decoders written in Python
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for _, box, *_ in picture.tile if box)
+    if areas > MAX_AREAS * width * height:
+        raise too_many_parts()
+    slow = any(codec in Image.DECODERS for codec, *_ in picture.tile)  # Pillow's registry of decoders written in Python
     if slow and max(width * height * len(picture.getbands()), len(data) >> 2) > MAX_SLOW_SAMPLES:
         raise too_many_pixels(width, height)
+
+
+def _memory(width: int, height: int, mode: str) -> int:
+    """Return how many bytes Pillow needs for a picture; of one that is turned on its side, that may be many more."""
+    return height * (ROW_BYTES + -(-width * _BYTES_PER_PIXEL.get(mode, 4) // 4) * 4)
 
 
 def _check_jpeg(picture: ImageFile.ImageFile, data: bytes) -> None:
@@ -171,7 +206,9 @@ def _check_jpeg(picture: ImageFile.ImageFile, data: bytes) -> None:
     if scans > MAX_JPEG_SCANS:
         raise PictureError(f"it has {scans} scans, at most {MAX_JPEG_SCANS} are read")
     layers = [(across, down) for _, across, down, _ in picture.layer]  # type: ignore[attr-defined]
-    most = max(a for a, _ in layers) * max(d for _, d in layers)
+    most = max((a for a, _ in layers), default=0) * max((d for _, d in layers), default=0)
+    if not most:
+        raise damaged("its components have no size")
     coefficients = width * height * sum(a * d for a, d in layers) / most
     if width * height > MAX_JPEG_PIXELS or (_is_progressive(picture, scans) and 2 * coefficients > MAX_DECODED_BYTES):
         raise too_many_pixels(width, height)

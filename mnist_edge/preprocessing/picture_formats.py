@@ -1,19 +1,19 @@
 """The formats of pictures that are decoded: how their files begin, what is checked before, and Pillow's class."""
 
 import io
-import struct
 from collections.abc import Callable
 from importlib import import_module
 
 from PIL import ImageFile
 
 from mnist_edge.errors import PictureError
+from mnist_edge.preprocessing.tiff_header import check_tiff
 
 MAX_WEBP_PIXELS = 12 << 20
 """Most pixels of a WebP picture, whose decoder takes 16 bytes for each."""
 
-MAX_TAG_VALUES = 100_000
-"""Most numbers in one field of a TIFF, which become Python objects."""
+MAX_WEBP_BYTES = 225_000_000
+"""Most memory for them and three copies of the file, which Pillow makes of it and of the metadata in it."""
 
 
 def too_many_pixels(width: int, height: int) -> PictureError:
@@ -31,28 +31,17 @@ def _check_webp(data: bytes) -> None:
         width, height = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
     else:
         width, height = (int.from_bytes(data[start : start + 2], "little") & 0x3FFF for start in (26, 28))
-    if width * height > MAX_WEBP_PIXELS:
+    if width * height > MAX_WEBP_PIXELS or 16 * width * height + 3 * len(data) > MAX_WEBP_BYTES:
         raise too_many_pixels(width, height)
-
-
-def _check_tiff(data: bytes) -> None:
-    """Look through the fields of a TIFF's first picture (TIFF 6.0, section 2; BigTIFF) for absurdly long ones."""
-    order = "<" if data[:2] == b"II" else ">"
-    big = data[2:4] in {b"+\0", b"\0+"}
-    offset, *_ = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
-    number, entry = ("Q", "HHQQ") if big else ("H", "HHII")
-    fields, *_ = struct.unpack_from(order + number, data, offset)
-    start, size = offset + struct.calcsize(order + number), struct.calcsize(order + entry)
-    end = min(start + fields * size, len(data) - len(data[start:]) % size)
-    for _, kind, count, _ in struct.iter_unpack(order + entry, data[start:end]):
-        if kind not in {1, 2, 6, 7} and count > MAX_TAG_VALUES:  # other than bytes and text
-            raise PictureError("it has too many parts")
 
 
 Precheck = Callable[[bytes], None]
 """Raises `PictureError` where a file's bytes ask for too much."""
 
-Loader = Callable[[], Callable[[io.BytesIO], ImageFile.ImageFile]]
+PillowClass = Callable[[io.BytesIO], ImageFile.ImageFile]
+"""Opens a file in memory, without its pixels."""
+
+Loader = Callable[[], PillowClass]
 """Imports one of Pillow's classes."""
 
 
@@ -66,7 +55,7 @@ PICTURE_FORMATS: dict[str, tuple[Precheck | None, Loader]] = {
     "JPEG": (None, _pillow("JpegImagePlugin", "JpegImageFile")),
     "GIF": (None, _pillow("GifImagePlugin", "GifImageFile")),
     "BMP": (None, _pillow("BmpImagePlugin", "BmpImageFile")),
-    "TIFF": (_check_tiff, _pillow("TiffImagePlugin", "TiffImageFile")),
+    "TIFF": (check_tiff, _pillow("TiffImagePlugin", "TiffImageFile")),
     "WebP": (_check_webp, _pillow("WebPImagePlugin", "WebPImageFile")),
     "PPM": (None, _pillow("PpmImagePlugin", "PpmImageFile")),
 }

@@ -1,58 +1,194 @@
-"""Predictions by several processes, in order."""
+"""Predictions by several processes, in order, each as soon as it and all before it are known."""
 
+import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
-from multiprocessing import get_context
+from contextlib import contextmanager
+from multiprocessing import connection, get_context, parent_process
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 
 from mnist_edge.errors import UserError
 from mnist_edge.runtime.prediction import Prediction
 from mnist_edge.runtime.recognizer import Recognizer
 
 CHUNK_PICTURES = 64
-"""Pictures that a process takes at once."""
+"""Pictures that a process takes at most at once."""
 
 CHUNKS_AHEAD = 4
-"""Chunks for each process that are handed out before the first of them is waited for."""
+"""Chunks for each process that are taken from the caller before the first answer of them is waited for."""
 
 FileSource = str | bytes
 """A picture that can be sent to another process: a path, or the content of a file."""
-
-_recognizers: list[Recognizer] = []  # of a worker process, filled once when it starts
 
 
 def stream(recognizer: Recognizer, pictures: Iterable[FileSource], jobs: int) -> Iterator[Prediction]:
     """Yield the answer to each picture, in order, as `Recognizer.stream` does, by `jobs` processes.
 
-    The processes are spawned, so that they share nothing with this one.
+    The processes are spawned, so that they share nothing with this one, and end with it, however it ends: there are
+    only pipes between them, which the system closes. The pictures are taken by a thread, since whoever names them may
+    be slow, while answers are waited for here.
 
     Raises:
         UserError: a process was killed.
     """
-    pending: deque[Future[list[Prediction]]] = deque()
-    remaining = iter(pictures)
-    with ProcessPoolExecutor(jobs, get_context("spawn"), _start, (recognizer,)) as pool:
+    with _workers(recognizer, jobs) as workers:
+        yield from _Dispatcher(workers).run(pictures)
+
+
+@contextmanager
+def _workers(recognizer: Recognizer, jobs: int) -> Iterator[list[Connection]]:
+    """Start processes and give the pipes to them; end them, in the middle of a call of the model too."""
+    spawn = get_context("spawn")
+    processes: list[SpawnProcess] = []
+    pipes: list[Connection] = []
+    try:
+        for _ in range(jobs):
+            ours, theirs = spawn.Pipe()
+            processes.append(spawn.Process(target=_work, args=(recognizer, theirs), daemon=True))
+            with _ctrl_c_kept_from_children():
+                processes[-1].start()
+            theirs.close()
+            pipes.append(ours)
+        yield pipes
+    finally:
+        for process in processes:
+            if process.pid is not None:
+                process.terminate()
+                process.join()
+
+
+class _Dispatcher:
+    """Pictures on their way to the processes, and answers on their way back.
+
+    A process that is idle takes its share of the pictures that wait: many where the processes are the slower, a single
+    one where those who name them are.
+    """
+
+    def __init__(self, workers: list[Connection]) -> None:
+        self._idle = list(workers)
+        self._busy: dict[Connection, range] = {}
+        self._waiting: deque[FileSource] = deque()
+        self._handed_out = 0
+        self._answers: dict[int, Prediction] = {}
+        self._room = threading.Semaphore(len(workers) * CHUNKS_AHEAD * CHUNK_PICTURES)
+        self._woken, self._wakes = connection.Pipe(duplex=False)
+        self._awake = self._ended = self._abandoned = False
+        self._failure: BaseException | None = None
+
+    def run(self, pictures: Iterable[FileSource]) -> Iterator[Prediction]:
+        """Yield the answers in order; raises what `pictures` raises, after the answers before it."""
+        threading.Thread(target=self._take, args=(pictures,), daemon=True).start()
         try:
-            while chunk := list(islice(remaining, CHUNK_PICTURES)):
-                pending.append(pool.submit(_read, chunk))
-                if len(pending) >= CHUNKS_AHEAD * jobs:
-                    yield from pending.popleft().result()
-            while pending:
-                yield from pending.popleft().result()
-        except BrokenProcessPool as error:
-            raise UserError("a process that read pictures was killed: --jobs 1 needs the least memory") from error
+            yield from self._in_order()
         finally:
-            for future in pending:
-                future.cancel()
+            self._abandoned = True
+            self._room.release()
+        if self._failure:
+            raise self._failure
+
+    def _in_order(self) -> Iterator[Prediction]:
+        number = 0
+        while True:
+            ended = self._ended  # before what waits is looked at: the last pictures come before the end
+            while self._waiting and self._idle:
+                self._hand_out()
+            while number in self._answers:
+                yield self._answers.pop(number)
+                self._room.release()
+                number += 1
+            if ended and not self._busy and not self._waiting:
+                return
+            for ready in connection.wait([self._woken, *self._busy]):
+                if ready is self._woken:
+                    self._woken.recv_bytes()
+                    self._awake = False  # before what waits is looked at
+                else:
+                    self._receive(ready)  # type: ignore[arg-type]
+
+    def _hand_out(self) -> None:
+        """Send an idle process its share of the pictures that wait."""
+        workers = len(self._idle) + len(self._busy)
+        chunk = [self._waiting.popleft() for _ in range(min(CHUNK_PICTURES, -(-len(self._waiting) // workers)))]
+        worker = self._idle.pop()
+        self._busy[worker] = range(self._handed_out, self._handed_out + len(chunk))
+        self._handed_out += len(chunk)
+        with _killed_is_an_error():
+            worker.send(chunk)
+
+    def _receive(self, worker: Connection) -> None:
+        with _killed_is_an_error():
+            answers = worker.recv()
+        if isinstance(answers, Exception):
+            raise answers
+        self._answers.update(zip(self._busy.pop(worker), answers, strict=True))
+        self._idle.append(worker)
+
+    def _take(self, pictures: Iterable[FileSource]) -> None:
+        """Take pictures while there is room for them, in a thread of its own."""
+        try:
+            for picture in pictures:
+                self._room.acquire()  # names may come without an end
+                if self._abandoned:
+                    return
+                self._waiting.append(picture)
+                self._wake()
+        except BaseException as error:  # raised again where the answers are
+            self._failure = error
+        self._ended = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if not self._awake:
+            self._awake = True
+            self._wakes.send_bytes(b"\0")
 
 
-def _start(recognizer: Recognizer) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that was started by hand
-    _recognizers.append(recognizer)
+@contextmanager
+def _killed_is_an_error() -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, ConnectionError) as error:
+        raise UserError("a process that read pictures was killed: --jobs 1 needs the least memory") from error
 
 
-def _read(pictures: list[FileSource]) -> list[Prediction]:
-    return _recognizers[0].predict(pictures)
+@contextmanager
+def _ctrl_c_kept_from_children() -> Iterator[None]:
+    """Let processes start that never hear Ctrl-C, which is for the one that was started by hand.
+
+    They begin with the signals blocked that are blocked here; while they start, they could not ignore it themselves.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _work(recognizer: Recognizer, pipe: Connection) -> None:
+    """Answer chunks of pictures, as a process of its own."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    while True:
+        try:
+            pictures = pipe.recv()
+        except EOFError:
+            return
+        try:
+            answers: object = recognizer.predict(pictures)
+        except Exception as error:  # raised again in the parent
+            answers = error
+        pipe.send(answers)
+
+
+def _end_with_parent() -> None:
+    """Wait for the end of the parent, whose pipe to this process is closed by the system however it ends."""
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)

@@ -7,6 +7,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
+from mnist_edge.errors import PictureError
 from mnist_edge.preprocessing.array_input import from_array
 from mnist_edge.preprocessing.bounded_read import MAX_FILE_BYTES
 from mnist_edge.preprocessing.decode import decode, load
@@ -39,7 +40,10 @@ def open_picture(picture: Source) -> Image.Image:
         raise TypeError(
             f"{type(picture).__name__} is not a picture: expected a path, bytes, binary file, Pillow image or array"
         )
-    data = picture.read(MAX_FILE_BYTES + 1)
+    try:
+        data = picture.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise PictureError(error.strerror or str(error)) from error
     if not isinstance(data, bytes):
         raise TypeError("the file is open as text, expected mode 'rb'")
     return decode(data)

@@ -4,6 +4,7 @@ import dataclasses
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any, Self, TypeVar, overload
 
@@ -15,6 +16,7 @@ from mnist_edge.artifact.contract import Task
 from mnist_edge.errors import NoDigitError, PictureError, UserError
 from mnist_edge.formats.base import ArtifactFile, Runner
 from mnist_edge.formats.registry import FORMATS, open_artifact, read_artifact
+from mnist_edge.preprocessing.guard import TOO_MUCH_MEMORY
 from mnist_edge.preprocessing.registry import PREPROCESSINGS, Preprocessing, load_preprocessing
 from mnist_edge.preprocessing.result import PreprocessingResult, Stage
 from mnist_edge.runtime.builtin_models import BUILTIN_MODELS, DEFAULT_MODEL
@@ -25,6 +27,11 @@ from mnist_edge.types import Images, Predict
 __all__ = ["Inspection", "Prediction", "Recognizer", "Source", "Status"]
 
 AnySource = TypeVar("AnySource", bound=Source)
+
+# What one picture may cost beside its own answer: nothing. Pillow's errors all come as `PictureError`, since a guard
+# stands around each of its calls (`preprocessing.guard`), and memory may run out anywhere. Any other exception between
+# opening a picture and the tensor is a bug in this package: it keeps its traceback, so that tests and users see it.
+_PICTURE_FAILURES = (PictureError, NoDigitError, MemoryError)
 
 _OK = Status.OK  # an attribute of an enumeration costs more than a global name
 
@@ -134,7 +141,7 @@ class Recognizer:
             opened = open_picture(picture)
             ready = self._as_model_input(picture) if isinstance(picture, np.ndarray) else None
             seen = self._preprocess(opened) if ready is None else PreprocessingResult((_as_stage(ready),))
-        except (PictureError, NoDigitError) as error:
+        except _PICTURE_FAILURES as error:
             return Inspection(opened, None, self._failure(picture, error))
         return Inspection(opened, seen, self._classify(picture, seen.tensor, seen.other_digits))
 
@@ -145,13 +152,15 @@ class Recognizer:
                 return self._classify(picture, ready, 0)
         try:
             seen = self._preprocess(open_picture(picture))
-        except (PictureError, NoDigitError) as error:
+        except _PICTURE_FAILURES as error:
             return self._failure(picture, error)
         return self._classify(picture, seen.tensor, seen.other_digits)
 
     def _classify(self, picture: Source, images: Images, other_digits: int) -> Prediction:
         """Return the answer to a picture that was prepared, float32 `[1, channels, height, width]`."""
         best, probabilities, energy = score(self._predict(images)[0].tolist(), self._temperature)
+        if not isfinite(energy):  # as is every probability then
+            raise UserError(f"{self._name} gives logits that are not finite numbers")
         confidence = probabilities[best]
         if self.min_confidence is None:
             reliable = energy >= self._energy_threshold and not other_digits
@@ -168,9 +177,10 @@ class Recognizer:
             self._name,
         )
 
-    def _failure(self, picture: Source, error: PictureError | NoDigitError) -> Prediction:
+    def _failure(self, picture: Source, error: Exception) -> Prediction:
         status = Status.NO_DIGIT if isinstance(error, NoDigitError) else Status.UNREADABLE
-        return Prediction(path_of(picture), status, None, None, None, (), self._labels, self._name, str(error))
+        message = TOO_MUCH_MEMORY if isinstance(error, MemoryError) else str(error)
+        return Prediction(path_of(picture), status, None, None, None, (), self._labels, self._name, message)
 
 
 def _preprocessing_for(task: Task) -> Preprocessing:

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from mnist_edge.preprocessing.orientation import apply_exif_orientation
+from mnist_edge.text import printable, shorten
 
 if TYPE_CHECKING:
     from mnist_edge.preprocessing.result import Stage
@@ -25,6 +26,9 @@ MAX_SHOWN_SIDE = 4 * TILE_SIDE
 
 REDUCIBLE_MODES = {"L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "I", "F"}
 """Modes whose pixels Pillow can average."""
+
+MAX_LABEL_LENGTH = 24
+"""Characters of a label on the sheet, whose last column is no wider."""
 
 PAPER_COLOR, TEXT_COLOR, EDGE_COLOR = "white", "black", "silver"
 
@@ -57,7 +61,7 @@ def preview(tensor: "Images | GrayImage") -> str:
 def _answer(prediction: "Prediction") -> str:
     if prediction.label is None or prediction.confidence is None:
         return ""
-    return f"{prediction.label}  ({prediction.confidence:.1%})"
+    return f"{shorten(printable(prediction.label), MAX_LABEL_LENGTH)}  ({prediction.confidence:.1%})"
 
 
 def _on_paper(picture: Image.Image) -> Image.Image:

@@ -48,3 +48,20 @@ def test_rows_of_csv_have_as_many_cells_as_the_header() -> None:
 def test_the_longest_name_is_measured_as_it_is_shown() -> None:
     assert longest(["a.png", "new\nline", b"bytes of a picture"]) == len("new\\nline")
     assert longest([]) == 0
+
+
+def test_what_comes_from_files_is_printable_everywhere() -> None:
+    labels = ("\x1b]0;title\x07", "new\nline")
+    answer = Prediction("a\x9b.png", Status.OK, labels[0], None, 0.75, (0.75, 0.25), labels, "model\u202e.onnx")
+    for name, formatter in FORMATTERS.items():
+        text = "\n".join(formatter([answer], Layout(2, 5, labels)))
+        assert all(
+            character.isprintable() or (character == "\n" and name == "json") for character in text.replace("\n", "", 1)
+        )
+
+
+def test_json_has_no_numbers_that_are_none() -> None:
+    answer = Prediction("a.png", Status.OK, "bag", None, float("nan"), (0.5, float("nan")), LABELS, "model.onnx")
+    for name in ("json", "jsonl"):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            list(FORMATTERS[name]([answer], LAYOUT))

@@ -1,22 +1,25 @@
 import io
 import os
+import struct
 import subprocess
 import sys
 import threading
 import time
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFile
 
 from mnist_edge.errors import NoDigitError, PictureError
 from mnist_edge.preprocessing import decode
 from mnist_edge.preprocessing.mnist_v2 import preprocess
 from tests.conftest import ROOT
+from tests.preprocessing import bombs
 from tests.preprocessing import hostile_pictures as hostile
 
 FORMATS: dict[str, dict[str, object]] = {
@@ -106,6 +109,112 @@ def test_a_large_jpeg_is_decoded_at_a_fraction_of_its_size() -> None:
     assert decode.decode(BOMBS["13300.jpg"]).size == (3_325, 3_325)
 
 
+@pytest.mark.parametrize("tail", [b"", b"!", b"!\xf9", b"!\xf9\x04", b"!\xf9\x04\x08", b"!\xfe\xff", b","])
+def test_a_gif_that_ends_anywhere_is_damaged(tail: bytes) -> None:
+    with pytest.raises(PictureError, match="damaged"):
+        decode.decode(SAVED["GIF"][:13] + bytes(768) + tail)
+
+
+def test_a_palette_that_is_missing_is_said() -> None:
+    data = hostile.png(60, 60, hostile.squeezed(61 * 60), color=3)
+    with pytest.raises(PictureError, match="its palette is missing"):
+        decode.decode(data)
+
+
+def test_of_an_animated_png_the_default_picture_is_read() -> None:
+    frames = [hostile.seven("RGB"), Image.new("RGB", (60, 60), "white")]
+    for default in (False, True):
+        data = hostile.saved(frames[0], "PNG", save_all=True, append_images=frames[1:], default_image=default)
+        assert np.array_equal(np.asarray(decode.decode(data)), np.asarray(frames[0]))
+    frame = hostile.chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, 4, 4, 0, 0, 1, 1, 0, 0))
+    data = SAVED["PNG"][:33] + hostile.chunk(b"acTL", struct.pack(">II", 9, 0)) + frame + SAVED["PNG"][33:]
+    assert np.array_equal(np.asarray(decode.decode(data)), np.asarray(hostile.seven()))
+
+
+@pytest.mark.parametrize("error", [MemoryError, AssertionError, KeyError("mode"), Image.DecompressionBombError])
+@pytest.mark.parametrize("name", FORMATS)
+def test_whatever_a_decoder_raises_is_the_pictures(
+    error: Exception, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load_prepare", failing)
+    with pytest.raises(PictureError, match=r"needs too much memory|is damaged") as caught:
+        decode.decode(SAVED[name])
+    assert str(caught.value).isprintable()
+
+
+def test_an_error_in_code_of_our_own_is_not_taken_for_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "_check_picture", lambda *_: 1 / 0)
+    for data in SAVED.values():
+        with pytest.raises(ZeroDivisionError):
+            decode.decode(data)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_decoders_say_nothing_on_stderr(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Neither as warnings, nor by logging, nor past the interpreter, as libtiff does."""
+    random = np.random.default_rng(0)
+    options = {"compression": "jpeg"} if name == "TIFF" else {}
+    for data in (SAVED[name], hostile.saved(hostile.seven("RGB"), name, **options)):
+        for _ in range(150):
+            damaged = bytearray(data)
+            for at in random.integers(0, random.choice([60, len(data)]), 3):
+                damaged[at % len(data)] = random.integers(0, 256)
+            answered_or_refused(bytes(damaged))
+    answered_or_refused(bombs.gif_of((60, 60), (9_900, 9_900)))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("kind", [3, 5, 12])
+def test_what_decoders_log_is_not_printed(kind: int) -> None:
+    """In a process without handlers, since pytest has one of its own."""
+    program = (
+        "import sys\nfrom mnist_edge import Recognizer\nprint(Recognizer().predict(sys.stdin.buffer.read()).status)"
+    )
+    data = bombs.tiff_of(60, 60, (277, kind, 1, 7))
+    done = subprocess.run([sys.executable, "-c", program], input=data, capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"unreadable\n", b"")
+
+
+FORKS = """
+import os, signal, sys, threading, warnings
+from mnist_edge.preprocessing.decode import decode
+data, ended = sys.stdin.buffer.read(), threading.Event()
+def work():
+    while not ended.is_set():
+        decode(data)
+threads = [threading.Thread(target=work) for _ in range(3)]
+for thread in threads:
+    thread.start()
+filters, stderr = list(warnings.filters), os.fstat(2)
+codes = []
+for _ in range(30):
+    child = os.fork()
+    if not child:
+        signal.alarm(20)
+        decode(data)
+        os._exit(list(warnings.filters) != filters or not os.path.samestat(os.fstat(2), stderr))
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+ended.set()
+print(sum(code != 0 for code in codes))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.parametrize("name", ["JPEG", "TIFF"])
+def test_a_fork_while_threads_decode_finds_the_decoder_ready(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKS],
+        input=SAVED[name],
+        capture_output=True,
+        check=False,
+        timeout=300,
+    )
+    assert (done.stdout, done.stderr) == (b"0\n", b"")
+
+
 def test_a_name_of_any_bytes_is_read(tmp_path: Path) -> None:
     path = os.fsencode(tmp_path) + b"/\xff\xfe.png"
     Path(os.fsdecode(path)).write_bytes(SAVED["PNG"])
@@ -164,6 +273,27 @@ def test_noise_behind_the_first_bytes_of_each_format(name: str, data: bytes) -> 
 @given(st.sampled_from(sorted(SAVED)), st.integers(0, 4000))
 def test_truncated_files_are_answered_or_refused(name: str, length: int) -> None:
     answered_or_refused(SAVED[name][:length])
+
+
+@given(st.sampled_from(sorted(SAVED)), st.lists(st.integers(0, 32_000), min_size=1, max_size=8), st.booleans())
+def test_flipped_bits_are_answered_or_refused(name: str, bits: list[int], early: bool) -> None:
+    """Checksums of a PNG are corrected, so that its parts are looked at and not only those."""
+    data = bytearray(SAVED[name])
+    for bit in bits:
+        data[bit // 8 % (100 if early else len(data)) % len(data)] ^= 1 << bit % 8
+    answered_or_refused(with_checksums(bytes(data)) if name == "PNG" else bytes(data))
+
+
+def with_checksums(data: bytes) -> bytes:
+    """Return a PNG with the checksums of its chunks corrected, as far as they can be found."""
+    result, position = bytearray(data), 8
+    while position + 12 <= len(data):
+        end = position + 8 + int.from_bytes(data[position : position + 4])
+        if end + 4 > len(data):
+            break
+        result[end : end + 4] = struct.pack(">I", zlib.crc32(data[position + 4 : end]))
+        position = end + 4
+    return bytes(result)
 
 
 @given(

@@ -1,6 +1,8 @@
 import dataclasses
+import errno
 import io
 import json
+import os
 import pickle
 import shutil
 import subprocess
@@ -171,7 +173,7 @@ def test_an_altered_or_foreign_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="altered since it was exported"):
         Recognizer(path)
     path.write_bytes(b"not a model")
-    with pytest.raises(UserError, match="onnxruntime cannot load it"):
+    with pytest.raises(UserError, match="it is not an ONNX file, or is damaged"):
         Recognizer(path)
     graph = onnx.ModelProto.FromString(DEFAULT_MODEL.read_bytes())
     del graph.metadata_props[:]
@@ -207,6 +209,63 @@ def test_a_picture_may_come_in_any_form() -> None:
     assert [answer.path for answer in answers] == [str(path)] * 2 + [None] * (len(forms) - 2)
     assert isinstance(Recognizer().predict(path), Prediction)
     assert Recognizer().predict((path, path)) == Recognizer().predict([path, path])
+
+
+class FailingFile(io.BytesIO):
+    def read(self, size: int | None = -1, /) -> bytes:  # noqa: ARG002
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_a_lazy_picture_or_file_that_fails_costs_only_its_own_answer() -> None:
+    data = (ROOT / "examples" / "two.png").read_bytes()
+    cut = Image.open(io.BytesIO(data[: len(data) // 2]))
+    closed = Image.open(io.BytesIO(data))
+    closed.close()
+    sources: list[Source] = [cut, closed, FailingFile(), data]
+    answers = Recognizer().predict(sources)
+    assert [answer.status for answer in answers] == ["unreadable", "unreadable", "unreadable", "ok"]
+    assert answers[2].message == os.strerror(errno.EIO)
+
+
+@pytest.mark.parametrize("place", ["open_picture", "preprocess"])
+def test_memory_that_runs_out_costs_only_one_answer(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    two = ROOT / "examples" / "two.png"
+    module = "mnist_edge.runtime.recognizer" if place == "open_picture" else "mnist_edge.preprocessing.mnist_v2"
+    original = getattr(sys.modules[module], place)
+    calls = []
+
+    def failing(picture: object) -> object:
+        calls.append(picture)
+        if len(calls) % 2:
+            raise MemoryError
+        return original(picture)
+
+    monkeypatch.setattr(f"{module}.{place}", failing)
+    recognizer = Recognizer()
+    first, second = recognizer.predict([two, two])
+    assert (first.status, first.message, second.digit) == ("unreadable", "it needs too much memory", 2)
+    assert recognizer.inspect(two).prediction.status is Status.UNREADABLE
+
+
+def test_an_error_in_the_preprocessing_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mnist_edge.preprocessing.mnist_v2.pipeline.crop_border", lambda _: 1 / 0)
+    recognizer = Recognizer()
+    for call in (recognizer.predict, recognizer.inspect):
+        with pytest.raises(ZeroDivisionError):
+            call(ROOT / "examples" / "two.png")
+
+
+def test_logits_that_are_no_numbers_are_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    recognizer = Recognizer()
+    for value in (np.nan, np.inf, -np.inf):
+        logits = np.zeros((1, 10), dtype=np.float32)
+        logits[0, 3] = value
+        monkeypatch.setattr(recognizer, "_predict", lambda _, logits=logits: logits)
+        if value == -np.inf:
+            assert recognizer.predict(ROOT / "examples" / "two.png").probabilities[3] == 0
+            continue
+        with pytest.raises(UserError, match="logits that are not finite"):
+            recognizer.predict(ROOT / "examples" / "two.png")
 
 
 def test_an_array_like_mnists_passes_unchanged(test_data: Split) -> None:

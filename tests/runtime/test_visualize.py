@@ -34,6 +34,22 @@ def test_a_large_picture_of_any_mode_is_shown(mode: str) -> None:
     assert visualize(inspection).height == 2 * 12 + 224 + 2 * 24
 
 
+@pytest.mark.parametrize("mode", ["LA", "PA", "RGBa", "CMYK", "YCbCr", "HSV", "RGBX", "I", "I;16B", "F", "1"])
+def test_whatever_is_answered_can_be_drawn(mode: str) -> None:
+    size = (40, 40)
+    content = np.random.default_rng(0).bytes(len(Image.new(mode, size).tobytes()))
+    inspection = Recognizer().inspect(Image.frombytes(mode, size, content))
+    if inspection.preprocessing is not None:
+        assert visualize(inspection).mode == "RGB"
+
+
+def test_the_label_on_the_sheet_is_short_and_printable() -> None:
+    inspection = Recognizer().inspect(ROOT / "examples" / "five.png")
+    for label in ("\x1b\n\u202e" * 100, "5"):
+        prediction = dataclasses.replace(inspection.prediction, label=label)
+        assert visualize(dataclasses.replace(inspection, prediction=prediction)).mode == "RGB"
+
+
 def test_what_was_not_seen_cannot_be_drawn() -> None:
     for picture in (Image.new("L", (40, 40), 255), b"not a picture"):
         inspection = Recognizer().inspect(picture)

@@ -41,6 +41,10 @@ NOISE_DEVIATIONS = 5.0
 """What is within this many standard deviations of the paper's grain, from the lower quartile, is not ink."""
 
 
+MIN_HISTOGRAM_RANGE = 2e-5
+"""Values closer together than this are one class: float32 near 1 has too few numbers between them for 64 bins."""
+
+
 def is_light_on_dark(gray: GrayImage) -> bool:
     """Return whether the ink is lighter than the background.
 
@@ -74,6 +78,8 @@ def crop_border(gray: GrayImage) -> tuple[slice, slice]:
         if not bands[-1]:
             return slice(0, height), slice(0, width)
     top, bottom, left, right = bands
+    if top + bottom >= height or left + right >= width:  # of 4 pixels, the blurred rows take what is inside
+        return slice(0, height), slice(0, width)
     return slice(top, height - bottom), slice(left, width - right)
 
 
@@ -128,7 +134,7 @@ def extract_ink(gray: GrayImage) -> GrayImage:
 def otsu_threshold(values: AnyArray) -> float:
     """Return the threshold that separates values in [0, 1] best into two classes (Otsu 1979); some value reaches it."""
     low, high = float(values.min()), float(values.max())
-    if high - low < 1e-6:
+    if high - low < MIN_HISTOGRAM_RANGE:
         return low
     counts, edges = np.histogram(values, bins=64, range=(low, high))
     centers = (edges[:-1] + edges[1:]) / 2

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mnist_edge.errors import PictureError
+from mnist_edge.preprocessing.guard import PILLOW_GUARD
 from mnist_edge.preprocessing.mnist_v2.quantiles import median
 from mnist_edge.types import Box, GrayImage
 
@@ -23,6 +24,9 @@ MAX_STRIP_PIXELS = 1 << 20
 HIGH_BIT_DEPTH_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 """Modes of Pillow whose values have no fixed range."""
 
+MODES_WITHOUT_CONVERSION = ("LAB", "La")
+"""Modes that Pillow does not convert to brightness."""
+
 
 def luminance(picture: Image.Image, box: Box | None = None, max_side: int = 1 << 30) -> GrayImage:
     """Return the luminance of the part `box` of a picture, all of it by default: float32 `[height, width]` in [0, 1].
@@ -33,13 +37,14 @@ def luminance(picture: Image.Image, box: Box | None = None, max_side: int = 1 <<
     their median.
 
     Raises:
-        PictureError: Pillow can't convert the picture's mode.
+        PictureError: Pillow can't convert the picture.
     """
     box = box or (0, 0, *picture.size)
     factor = -(-max(box[2] - box[0], box[3] - box[1]) // max_side)
     if picture.mode in HIGH_BIT_DEPTH_MODES:
         return stretch(_stack([_read_high_bit_depth(strip, factor) for strip in _strips(picture, box, factor)]))
-    mode = "RGBA" if picture.has_transparency_data else "L"
+    with PILLOW_GUARD:
+        mode = "RGBA" if picture.has_transparency_data else "L"
     values = _stack([_read(strip, mode, factor) for strip in _strips(picture, box, factor)])
     return alpha_composite(values) if mode == "RGBA" else to_unit_range(values)
 
@@ -65,7 +70,8 @@ def stretch(values: GrayImage) -> GrayImage:
         return np.zeros_like(values)
     low, high = float(finite.min()), float(finite.max())
     if len(finite) < values.size:
-        values = np.where(np.isfinite(values), values, median(finite))
+        middle = median(finite.astype(np.float64))  # whose two values may add up to more than a float32 holds
+        values = np.where(np.isfinite(values), values, np.float32(middle))
     with np.errstate(over="ignore"):
         return np.clip((values.astype(np.float64) - low) / max(high - low, 1e-30), 0, 1).astype(np.float32)
 
@@ -78,21 +84,24 @@ def _strips(picture: Image.Image, box: Box, factor: int) -> Iterator[Image.Image
         yield picture
         return
     for row in range(top, bottom, rows):
-        yield picture.crop((left, row, right, min(row + rows, bottom)))
+        with PILLOW_GUARD:
+            strip = picture.crop((left, row, right, min(row + rows, bottom)))
+        yield strip
 
 
 def _read(strip: Image.Image, mode: str, factor: int) -> NDArray[np.uint8]:
-    try:
+    if strip.mode in MODES_WITHOUT_CONVERSION:
+        raise PictureError(f"the picture's mode {strip.mode} has no brightness")
+    with PILLOW_GUARD:
         converted = strip if strip.mode == mode else strip.convert(mode)
-    except ValueError as error:
-        raise PictureError(f"the picture's mode {strip.mode} has no brightness") from error
-    return np.asarray(converted if factor == 1 else converted.reduce(factor))
+        return np.asarray(converted if factor == 1 else converted.reduce(factor))
 
 
 def _read_high_bit_depth(strip: Image.Image, factor: int) -> NDArray[np.float32]:
     """Return the averages of the values, not finite where one of them is not."""
-    values = np.asarray(strip, dtype=np.float32)
-    return values if factor == 1 else np.asarray(Image.fromarray(values).reduce(factor))
+    with PILLOW_GUARD:
+        values = np.asarray(strip, dtype=np.float32)
+        return values if factor == 1 else np.asarray(Image.fromarray(values).reduce(factor))
 
 
 def _stack(strips: list[NDArray[Element]]) -> NDArray[Element]:

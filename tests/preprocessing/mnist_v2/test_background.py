@@ -93,6 +93,13 @@ def test_an_even_picture_holds_no_digit(level: float) -> None:
         extract_ink(np.full((30, 40), level, dtype=np.float32))
 
 
+@pytest.mark.parametrize("least", [1.5, 1.0, 0.9, 0.5, 0.02])
+@pytest.mark.parametrize("span", [0.0, 1e-7, 1.1e-6, 3e-6, 1e-5, 2.1e-5, 1e-4])
+def test_otsu_takes_values_that_are_as_good_as_equal(least: float, span: float) -> None:
+    values = np.linspace(least, least + span, 100, dtype=np.float32)
+    assert values.min() <= otsu_threshold(values) <= values.max()
+
+
 def test_otsu_separates_two_classes() -> None:
     values = np.concatenate([np.full(50, 0.2), np.full(10, 0.9)]).astype(np.float32)
     assert 0.2 < otsu_threshold(values) <= 0.9
