@@ -38,7 +38,7 @@ lint: $(READY)
 	$(BIN)/lint-imports --no-logo
 
 # One thread for each process: two processes that start two threads each on two cores wait for one another.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: lint
 	$(PYTEST) $(PYTEST_ARGS)

@@ -21,6 +21,11 @@ RELEASES = {name: ROOT / "release" / f"mnist-{name}.safetensors" for name in ("m
 RELEASED = RELEASES["mlp"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the pages: they take longest, and one process runs a file, so that all others would wait for it."""
+    items.sort(key=lambda item: item.path.name != "test_readme.py")
+
+
 @pytest.fixture(scope="session")
 def training_data() -> TrainingData:
     return load_training_data("mnist", DATA)

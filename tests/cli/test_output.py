@@ -209,8 +209,8 @@ def test_a_program_on_a_console_of_another_encoding(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
-def test_a_release_on_a_console_of_another_encoding(encoding: str, tmp_path: Path) -> None:
+def test_a_release_on_a_console_of_another_encoding(tmp_path: Path) -> None:
+    encoding = "cp1252"  # of a redirected Windows console
     options = ["--data-dir", str(DATA)]
     model = str(tmp_path / "mnist-mlp-int8.onnx")
     for arguments in (

@@ -60,16 +60,24 @@ def test_settings_are_written_into_the_checkpoint(
 
 
 def command(output: Path, *options: str) -> list[str]:
-    arguments = ["train", "--recipe", "robust", "--epochs", "3", "--batch-size", "128"]
+    arguments = ["train", "--recipe", "robust", "--epochs", "3", "--batch-size", "512"]
     return [sys.executable, "-m", "mnist_edge", *arguments, "--output", str(output), "--data-dir", str(DATA), *options]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The checkpoint of the same training when nothing stops it."""
+    path = tmp_path_factory.mktemp("uninterrupted") / "whole"
+    subprocess.run(command(path), check=True, capture_output=True)
+    return path.read_bytes()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_training_continues_to_the_same_bytes(how: signal.Signals, tmp_path: Path) -> None:
-    uninterrupted, stopped = tmp_path / "whole", tmp_path / "stopped"
-    subprocess.run(command(uninterrupted), check=True, capture_output=True)
-
+def test_an_interrupted_training_continues_to_the_same_bytes(
+    how: signal.Signals, uninterrupted: bytes, tmp_path: Path
+) -> None:
+    stopped = tmp_path / "stopped"
     process = subprocess.Popen(command(stopped), stderr=subprocess.PIPE, text=True)
     saved = stopped.with_name("stopped.resume")
     while not saved.exists() and process.poll() is None:
@@ -91,7 +99,7 @@ def test_an_interrupted_training_continues_to_the_same_bytes(how: signal.Signals
         assert message in done.stderr
         assert saved.exists()
     subprocess.run(command(stopped, "--resume"), check=True, capture_output=True)
-    assert stopped.read_bytes() == uninterrupted.read_bytes()
+    assert stopped.read_bytes() == uninterrupted
     assert not saved.exists()
 
 

@@ -1,9 +1,6 @@
 """What an export writes: files, manifest, names; and what it refuses before any work is done."""
 
 import json
-import subprocess
-import sys
-from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,7 +16,6 @@ from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.registry import FORMATS, format_of, read_artifact
 from mnist_edge.parity.reference import Reference
 from mnist_edge.training.architectures.registry import build_model
-from tests.conftest import ROOT
 
 ONNX, TORCHSCRIPT = FORMATS["onnx"], FORMATS["torchscript"]
 QUICK = ExportSettings([TORCHSCRIPT])
@@ -134,63 +130,6 @@ def test_a_manifest_that_is_not_ours_is_not_overwritten(reference: Reference, tm
     with pytest.raises(UserError, match="cannot understand"):
         export_artifacts(reference, QUICK, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
-
-
-ADD_ENTRIES = """
-import sys
-from pathlib import Path
-from types import SimpleNamespace
-
-from mnist_edge.artifact.bundle import Bundle
-from mnist_edge.exporting import pipeline
-from mnist_edge.formats.base import FLOAT32
-
-folder, mine, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-
-
-class Written(SimpleNamespace):
-    def to_json(self):
-        return {"file": self.path.name, "format": "onnx", "sha256": "0" * 64}
-
-
-def write_one(reference, settings, spec, precision, output, changes):
-    Bundle.of_file(b"model").write(output / f"{mine}-{number}.onnx", changes)
-    return Written(path=output / f"{mine}-{number}.onnx")
-
-
-pipeline._export_one = write_one
-settings = pipeline.ExportSettings([pipeline.FormatSpec("fake", ".onnx", "", (FLOAT32,), "", ())])
-print("ready", flush=True)
-sys.stdin.readline()
-for number in range(count):
-    pipeline.export_artifacts(None, settings, folder)
-"""
-"""Exports many times what takes no time to export: arguments are the folder, a name, and how often."""
-
-
-@pytest.mark.slow
-def test_two_processes_that_export_at_once_lose_no_entry(tmp_path: Path) -> None:
-    """Each writes many files, without the work of exporting one, as fast as it can."""
-    count = 30
-    command = [sys.executable, "-c", ADD_ENTRIES, str(tmp_path)]
-    with ExitStack() as until_both_end:
-        processes = [
-            until_both_end.enter_context(
-                subprocess.Popen([*command, name, str(count)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
-            )
-            for name in ("one", "two")
-        ]
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"ready\n"
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write(b"go\n")
-            process.stdin.flush()
-    assert [process.returncode for process in processes] == [0, 0]
-    expected = {f"{name}-{number}.onnx" for name in ("one", "two") for number in range(count)}
-    assert set(entries_of(tmp_path)) == expected
-    assert {path.name for path in tmp_path.iterdir()} == {*expected, "manifest.json"}
 
 
 def test_what_else_was_traced_does_not_change_the_bytes(exported: list[Artifact], reference: Reference) -> None:
