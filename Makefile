@@ -37,8 +37,9 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-# One thread for each process: two processes that start two threads each on two cores wait for one another.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+# One thread for each process: several that start threads of their own on few cores wait for one another. Three on two
+# cores, since tests wait for children and signals too.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: lint
 	$(PYTEST) $(PYTEST_ARGS)

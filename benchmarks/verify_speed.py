@@ -13,7 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def measure(architecture: str, repeats: int) -> dict[str, float]:
+def measure(architecture: str, repeats: int, formats: Sequence[str] = tuple(FORMATS)) -> dict[str, float]:
     """Return the median ratio of `repeats` alternating runs for each file exported from a released checkpoint."""
     test = load_test_data("mnist", ROOT / "data")
     reference = load_reference(ROOT / "release" / f"mnist-{architecture}.safetensors", ROOT / "data")
@@ -49,7 +49,7 @@ def measure(architecture: str, repeats: int) -> dict[str, float]:
         return evaluate(open_model(path), test)
 
     with tempfile.TemporaryDirectory() as folder:
-        artifacts = mnist_edge.export(reference, formats=list(FORMATS), precisions=list(Precision), output=folder)
+        artifacts = mnist_edge.export(reference, formats=formats, precisions=list(Precision), output=folder)
         for artifact in artifacts:
             path = artifact.path
             runs = [seconds(partial(report, path)) / seconds(partial(once, path)) for _ in range(repeats)]

@@ -77,6 +77,8 @@ def _from_outside(error: BaseException) -> BaseException | None:
     """Return what to raise where the system refused something, or has too little of it; None where that is not why."""
     cause: BaseException | None = error
     while cause is not None:
+        if isinstance(cause, KeyboardInterrupt):  # which an import of native code wraps
+            return KeyboardInterrupt()
         if isinstance(cause, OSError):
             return _of_system(cause)
         if isinstance(cause, MemoryError):

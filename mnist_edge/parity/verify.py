@@ -172,11 +172,13 @@ class _Answers:
         comparisons: with the trained model's.
         checks: the verdict on each.
         logits: at the batch size of deployment, or None where it could not be run.
+        alone: of the sample's images, each given alone, or None where that was not compared.
     """
 
     comparisons: tuple[Comparison, ...]
     checks: tuple[Check, ...]
     logits: Logits | None
+    alone: Logits | None
 
 
 def _verify_answers(
@@ -206,7 +208,7 @@ def _verify_answers(
         return report
     return replace(
         report,
-        checks=(*report.checks, *_check_other_inputs(artifact, runner, scheme, reference, sample)),
+        checks=(*report.checks, *_check_other_inputs(artifact, runner, scheme, reference, sample, answers.alone)),
         statistics=statistics(reference.logits, answers.logits, reference.labels, reference.checkpoint.temperature),
         differences=absolute_differences(reference.logits, answers.logits),
     )
@@ -218,20 +220,22 @@ def _compare_answers(
     """Compare the answers at each batch size: on all images at the last, on the sample at the others."""
     comparisons: list[Comparison] = []
     checks: list[Check] = []
-    logits = None
+    logits = alone = None
     try:
         if runner.contract.batch is None:
             runner.predict_in_batches(reference.images[:ODD_BATCH], ODD_BATCH)
         for batch in batches:
             judged = reference if batch == batches[-1] else sample
             logits = runner.predict_in_batches(judged.images, batch)
+            if batch == 1 and judged is sample:
+                alone = logits
             sampled = len(judged.images) < len(reference.images)
             comparisons.append(compare(logits, judged.logits, judged.labels, batch, sampled=sampled))
             checks.append(_check_comparison(comparisons[-1], tolerance, judged.accuracy))
     except ArtifactError as error:
         checks.append(Check("batch_sizes", "other batch sizes", "cannot be run", (str(error),)))
         logits = None
-    return _Answers(tuple(comparisons), tuple(checks), logits)
+    return _Answers(tuple(comparisons), tuple(checks), logits, alone)
 
 
 def _check_comparison(comparison: Comparison, tolerance: Tolerance, reference_accuracy: float) -> Check:
@@ -250,7 +254,12 @@ def _check_comparison(comparison: Comparison, tolerance: Tolerance, reference_ac
 
 
 def _check_other_inputs(
-    artifact: ArtifactFile, runner: Runner, scheme: Scheme, reference: Reference, sample: Reference
+    artifact: ArtifactFile,
+    runner: Runner,
+    scheme: Scheme,
+    reference: Reference,
+    sample: Reference,
+    alone: Logits | None,
 ) -> list[Check]:
     """Check shuffled batches, synthetic inputs, and NaN and infinity, by the tolerance of the scheme itself."""
     batches = artifact.spec.batches(scheme)
@@ -259,7 +268,7 @@ def _check_other_inputs(
     fixed = runner.contract.batch
     try:
         return [
-            check_batch_invariance(runner.predict, scheme.tolerance, sample.images)
+            check_batch_invariance(runner.predict, scheme.tolerance, sample.images, alone)
             if fixed is None
             else not_available("batch_invariance", "shuffled batches", f"it takes batches of {fixed} only"),
             check_synthetic_inputs(first.predict, trained, scheme.tolerance, runner.contract.task.input),

@@ -214,7 +214,7 @@ def test_a_release_on_a_console_of_another_encoding(tmp_path: Path) -> None:
     options = ["--data-dir", str(DATA)]
     model = str(tmp_path / "mnist-mlp-int8.onnx")
     for arguments in (
-        ["export", str(RELEASED), "--quantize", "--output", str(tmp_path), *options],
+        ["export", str(RELEASED), "--precision", "int8", "--output", str(tmp_path), *options],
         ["verify", model, "--checkpoint", str(RELEASED), "--layers", *options],
         ["evaluate", model, *options],
     ):

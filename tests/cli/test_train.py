@@ -60,7 +60,7 @@ def test_settings_are_written_into_the_checkpoint(
 
 
 def command(output: Path, *options: str) -> list[str]:
-    arguments = ["train", "--recipe", "robust", "--epochs", "3", "--batch-size", "512"]
+    arguments = ["train", "--recipe", "robust", "--epochs", "2", "--batch-size", "512"]
     return [sys.executable, "-m", "mnist_edge", *arguments, "--output", str(output), "--data-dir", str(DATA), *options]
 
 
