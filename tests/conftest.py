@@ -1,7 +1,8 @@
 import pickle
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import torch
@@ -10,20 +11,35 @@ from mnist_edge.atomic import atomic_write, locked
 from mnist_edge.exporting.pipeline import Artifact, ExportSettings, export_artifacts
 from mnist_edge.formats.base import Precision
 from mnist_edge.formats.registry import FORMATS
+from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.reference import Reference, make_reference
+from mnist_edge.parity.verify import verify_path
 from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint
 from mnist_edge.training.datasets.registry import load_test_data, load_training_data
 from mnist_edge.training.datasets.splits import Split, TrainingData
+from tests.damage.reports import broken_reports
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "data"
 RELEASES = {name: ROOT / "release" / f"mnist-{name}.safetensors" for name in ("mlp", "cnn")}
 RELEASED = RELEASES["mlp"]
 
+T = TypeVar("T")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the pages: they take longest, and one process runs a file, so that all others would wait for it."""
-    items.sort(key=lambda item: item.path.name != "test_readme.py")
+    """Sort the files, each of which one process runs, so that processes wait little for one another.
+
+    First the pages, which take longest; next one file that has the exports made, while others run what needs none.
+    """
+    first = ["test_readme.py", "test_cli.py"]
+    need_exports = {item.path for item in items if "exported" in getattr(item, "fixturenames", ())}
+
+    def rank(item: pytest.Item) -> int:
+        name = item.path.name
+        return first.index(name) if name in first else len(first) + (item.path in need_exports)
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
@@ -64,27 +80,50 @@ def cnn_reference(test_data: Split, training_data: TrainingData) -> Reference:
 
 
 @pytest.fixture(scope="session")
-def exported(reference: Reference, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> list[Artifact]:
-    """The released checkpoint in every format and precision. Tests only read these files.
-
-    They are made once, also where several processes run the tests.
-    """
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all processes of this run share."""
     temporary = tmp_path_factory.getbasetemp()
-    shared = temporary if worker_id == "master" else temporary.parent
-    folder, record = shared / "exported", shared / "exported.pickle"
-    with locked(shared):
+    return temporary if worker_id == "master" else temporary.parent
+
+
+def made_once(shared_folder: Path, name: str, make: Callable[[Path], T]) -> T:
+    """Return what one of the processes that run the tests made, in a folder of this name, and the others read."""
+    record, lock, folder = (shared_folder / f"{name}{suffix}" for suffix in (".pickle", ".lock", ""))
+    for path in (lock, folder):
+        path.mkdir(exist_ok=True)
+    with locked(lock):
         if not record.exists():
-            precisions = [name for name in Precision if any(name in spec.precisions for spec in FORMATS.values())]
-            settings = ExportSettings(list(FORMATS.values()), precisions)
-            atomic_write(record, pickle.dumps(export_artifacts(reference, settings, folder)))
-    artifacts: list[Artifact] = pickle.loads(record.read_bytes())
-    return artifacts
+            atomic_write(record, pickle.dumps(make(folder)))
+    made: T = pickle.loads(record.read_bytes())
+    return made
+
+
+@pytest.fixture(scope="session")
+def exported(reference: Reference, shared_folder: Path) -> list[Artifact]:
+    """The released checkpoint in every format and precision. Tests only read these files."""
+    precisions = [name for name in Precision if any(name in spec.precisions for spec in FORMATS.values())]
+    settings = ExportSettings(list(FORMATS.values()), precisions)
+    return made_once(shared_folder, "exported", lambda folder: export_artifacts(reference, settings, folder))
 
 
 @pytest.fixture(scope="session")
 def exports(exported: list[Artifact]) -> Path:
     """The folder that holds them."""
     return exported[0].path.parent
+
+
+@pytest.fixture(scope="session")
+def reports(exported: list[Artifact], reference: Reference, shared_folder: Path) -> dict[str, ParityReport]:
+    """A report on each exported file."""
+    paths = [artifact.path for artifact in exported]
+    return made_once(shared_folder, "reports", lambda _: {path.name: verify_path(path, reference) for path in paths})
+
+
+@pytest.fixture(scope="session")
+def broken(exports: Path, reference: Reference, shared_folder: Path) -> dict[str, ParityReport]:
+    """Reports on damaged files."""
+    model = (exports / "mnist-mlp.onnx").read_bytes()
+    return made_once(shared_folder, "broken", lambda folder: broken_reports(model, reference, folder))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -19,6 +19,7 @@ def example_of(function: object) -> str:
     return textwrap.dedent("\n".join(line for line in text.splitlines() if line.startswith("    ")))
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_docstrings_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import runpy
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from mnist_edge.formats.registry import FORMATS
+from mnist_edge.parity.evaluate import evaluate, open_model
+from mnist_edge.training.datasets.splits import Split
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -101,6 +104,26 @@ def test_make_demo_ends_with_right_answers(clone: Clone) -> None:
     assert done.stdout.count("passed") == 2 * len(written)
     clone.assert_clean()
     clone.done.update(line.removeprefix(f"{BIN}/") for line in done.stdout.splitlines() if line.startswith(str(BIN)))
+
+
+@pytest.mark.slow
+def test_the_training_of_the_demo_reaches_its_floor_in_a_minute_whatever_the_threads(
+    clone: Clone, test_data: Split
+) -> None:
+    """`make demo` left the checkpoint of as many threads as the tests have; this trains it again with two."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = clone.run(
+        "env", "OMP_NUM_THREADS=2", "mnist-edge", "train", "--output", "checkpoints/two-threads.safetensors"
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0, done.stderr
+    checkpoints = clone.folder / "checkpoints"
+    assert evaluate(open_model(checkpoints / "mnist-mlp.safetensors"), test_data).accuracy >= 0.975
+    assert (checkpoints / "two-threads.safetensors").read_bytes() == (
+        checkpoints / "mnist-mlp.safetensors"
+    ).read_bytes()
+    # On two cores of its own, whatever else the machine does.
+    assert (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / 2 <= 60
 
 
 @pytest.mark.slow

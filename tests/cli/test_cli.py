@@ -1,6 +1,5 @@
 import hashlib
 import json
-import os
 import re
 import subprocess
 import sys
@@ -93,18 +92,6 @@ def test_train_writes_a_checkpoint_that_evaluate_reads(tmp_path: Path) -> None:
     assert measured["images"] == 10_000
 
 
-@pytest.mark.slow
-def test_train_gives_the_same_bytes_with_one_thread_and_with_two(tmp_path: Path) -> None:
-    written = []
-    for threads in ("1", "2"):
-        output = tmp_path / threads
-        command = ["train", "--epochs", "2", "--output", str(output), "--data-dir", str(DATA)]
-        environment = {**os.environ, "OMP_NUM_THREADS": threads}
-        subprocess.run([sys.executable, "-m", "mnist_edge", *command], env=environment, check=True)
-        written.append(output.read_bytes())
-    assert written[0] == written[1]
-
-
 def test_evaluate_puts_everything_in_one_table(exported: list[Artifact]) -> None:
     models = [RELEASED, *(artifact.path for artifact in exported)]
     result = run("evaluate", *models, "--data-dir", DATA)
@@ -116,6 +103,7 @@ def test_evaluate_puts_everything_in_one_table(exported: list[Artifact]) -> None
     assert result.stdout.count("recall") == 1 + len(models)
 
 
+@pytest.mark.slow
 def test_export_and_verify_print_the_figures(tmp_path: Path) -> None:
     result = run("export", RELEASED, "--quantize", "--output", tmp_path, "--data-dir", DATA)
     assert result.exit_code == 0, result.output

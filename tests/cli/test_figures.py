@@ -20,6 +20,7 @@ def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, [*map(str, arguments), "--data-dir", str(DATA)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_figure_can_be_drawn_of_a_checkpoint(kind: str, tmp_path: Path) -> None:
     output = tmp_path / "new" / f"{kind}.png"
@@ -108,6 +109,7 @@ def test_tuning_resumes_and_its_best_can_be_trained_with_the_printed_command(tmp
     assert load_checkpoint(output).history[0].accuracy == pytest.approx(best["accuracy"], abs=1e-9)
 
 
+@pytest.mark.slow
 def test_a_storage_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
     result = run("tune", "--trials", "0", "--storage", "nowhere://x")
     assert result.exit_code == 1

@@ -142,6 +142,7 @@ def test_what_cannot_be_measured(name: str, files: Files) -> None:
         assert run(*command, getattr(files, name)).exit_code == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "json"])
 @pytest.mark.usefixtures("few_images")
 def test_verify(form: list[str], files: Files, tmp_path: Path) -> None:
@@ -163,6 +164,7 @@ def test_verify(form: list[str], files: Files, tmp_path: Path) -> None:
         assert not any(UNSAFE.search(word) for word in words)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_images")
 def test_export(files: Files, tmp_path: Path) -> None:
     folder = tmp_path / "[" / NAME
@@ -235,6 +237,7 @@ def test_measurements_on_consoles_of_other_encodings(encoding: str, files: Files
     assert run("verify", files.labels, "--checkpoint", files.checkpoint, encoding=encoding).exit_code == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_images")
 def test_an_export_on_a_console_of_another_encoding(files: Files, tmp_path: Path) -> None:
     exported = run("export", files.checkpoint, "--output", tmp_path, encoding="cp1252")

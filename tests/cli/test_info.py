@@ -17,6 +17,7 @@ def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, ["info", *map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_info_shows_contract_provenance_and_structure(exported: list[Artifact]) -> None:
     for artifact in exported:
         result = run(artifact.path, "--json")

@@ -256,6 +256,7 @@ def test_noise_is_uncertain_or_no_digit(tmp_path: Path) -> None:
     assert predict(tmp_path / "noise.png", "--min-confidence", "0").exit_code in {0, 1}
 
 
+@pytest.mark.slow
 def test_several_processes_give_the_same_in_the_same_order(tmp_path: Path) -> None:
     names = [str(EXAMPLES / name) for name in DIGITS] * 40 + ["missing.png", TWO]
     (tmp_path / "list").write_text("\n".join(names))

@@ -59,9 +59,27 @@ def test_settings_are_written_into_the_checkpoint(
     assert not output.with_name("c.safetensors.resume").exists()
 
 
+PROGRAM = """
+from mnist_edge.cli import main
+from mnist_edge.training.datasets import registry
+from mnist_edge.training.datasets.splits import Split, TrainingData
+
+load = registry.load_training_data
+
+def load_few(*arguments):
+    data = load(*arguments)
+    train = Split(data.train.images[:8000], data.train.labels[:8000])
+    return TrainingData(train=train, validation=data.validation, digest=data.digest)
+
+registry.load_training_data = load_few
+main()
+"""
+"""The command line, but that a training has 8,000 images."""
+
+
 def command(output: Path, *options: str) -> list[str]:
-    arguments = ["train", "--recipe", "robust", "--epochs", "2", "--batch-size", "512"]
-    return [sys.executable, "-m", "mnist_edge", *arguments, "--output", str(output), "--data-dir", str(DATA), *options]
+    arguments = ["train", "--recipe", "robust", "--epochs", "6", "--batch-size", "512"]
+    return [sys.executable, "-c", PROGRAM, *arguments, "--output", str(output), "--data-dir", str(DATA), *options]
 
 
 @pytest.fixture(scope="module")

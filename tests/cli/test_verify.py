@@ -37,6 +37,7 @@ def test_the_table_has_the_statistics_the_checks_and_the_verdict(exports: Path) 
     assert "changed answers" in result.stdout
 
 
+@pytest.mark.slow
 def test_the_reports_are_written_though_the_file_fails(without_relu: Path, exports: Path, tmp_path: Path) -> None:
     html, junit = tmp_path / "new" / "report.html", tmp_path / "report.xml"
     result = verify(exports / "mnist-mlp.pt", without_relu, "--html", html, "--junit", junit, "--layers", "--json")
@@ -58,6 +59,7 @@ def test_the_reports_are_written_though_the_file_fails(without_relu: Path, expor
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["report.html", "report.xml"]
 
 
+@pytest.mark.slow
 def test_layers_are_a_table_with_the_culprit_above(without_relu: Path) -> None:
     result = verify(without_relu, "--layers")
     assert result.exit_code == 1

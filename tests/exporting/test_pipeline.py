@@ -59,6 +59,7 @@ def test_quantizing_makes_the_file_a_quarter(exported: list[Artifact]) -> None:
     assert sizes["mnist-mlp-int8.pt"] < 0.31 * sizes["mnist-mlp.pt"]
 
 
+@pytest.mark.slow
 def test_the_same_checkpoint_gives_the_same_bytes(exported: list[Artifact], reference: Reference) -> None:
     for artifact in exported:
         spec = FORMATS[artifact.format]
@@ -79,6 +80,7 @@ def test_what_was_written_is_what_can_be_read(exported: list[Artifact]) -> None:
         assert artifact.report.path == artifact.path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opset", [17, 20])
 def test_the_opset_asked_for_is_in_the_file(opset: int, reference: Reference, tmp_path: Path) -> None:
     settings = ExportSettings([ONNX], [Precision.FP32, Precision.INT8], {"opset": opset}, scheme="dynamic-u8")
@@ -111,6 +113,7 @@ def entries_of(folder: Path) -> list[str]:
     return [entry["file"] for entry in read_manifest(folder)]
 
 
+@pytest.mark.slow
 def test_an_export_replaces_its_own_entries_and_keeps_the_others(
     reference: Reference, exports: Path, tmp_path: Path
 ) -> None:

@@ -84,6 +84,7 @@ SABOTAGES: dict[str, tuple[Sabotage, Precision, str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SABOTAGES)
 def test_a_sabotaged_export_leaves_nothing(
     name: str, folder: Path, reference: Reference, monkeypatch: pytest.MonkeyPatch
@@ -97,6 +98,7 @@ def test_a_sabotaged_export_leaves_nothing(
     assert snapshot(folder) == before
 
 
+@pytest.mark.slow
 def test_one_bad_export_among_good_ones_writes_none(
     folder: Path, reference: Reference, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,6 +129,7 @@ def test_a_candidate_that_cannot_be_run_is_refused_and_not_taken(
         select_scheme(ONNX, schemes[:1], given[:1], reference, None)
 
 
+@pytest.mark.slow
 def test_a_scheme_can_be_asked_for(reference: Reference, tmp_path: Path) -> None:
     settings = ExportSettings([ONNX], [Precision.INT8], scheme="dynamic-s8-reduced")
     (artifact,) = export_artifacts(reference, settings, tmp_path)
@@ -142,6 +143,7 @@ GOALS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GOALS)
 def test_a_goal_that_is_missed_is_a_failure(name: str, reference: Reference, tmp_path: Path) -> None:
     goals, message = GOALS[name]
@@ -152,6 +154,7 @@ def test_a_goal_that_is_missed_is_a_failure(name: str, reference: Reference, tmp
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_goals_that_are_kept_change_nothing(reference: Reference, tmp_path: Path) -> None:
     goals = Goals(max_abs_diff=1.0, min_agreement=0.99, max_accuracy_drop=0.01, max_bytes=1_000_000)
     assert export_artifacts(reference, ExportSettings([ONNX], goals=goals), tmp_path)

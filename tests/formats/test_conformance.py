@@ -122,6 +122,7 @@ def test_it_is_evaluated_and_checks_itself(
     assert check.agreement == check.images == 25
 
 
+@pytest.mark.slow
 @for_each_artifact
 def test_its_layers_are_shown_if_the_format_says_so(
     spec: FormatSpec, precision: Precision, exported: list[Artifact], reference: Reference
@@ -217,6 +218,7 @@ def test_suffixes_are_told_apart_and_options_have_defaults(spec: FormatSpec, ref
     assert spec.missing_to_export() == spec.missing_to_run() == []
 
 
+@pytest.mark.slow
 @for_each_format
 def test_a_runner_imports_only_what_its_spec_says(spec: FormatSpec) -> None:
     """In a process that can see everything, neither PyTorch nor ONNX comes along unless the spec names it."""
@@ -236,6 +238,7 @@ def test_the_registry_imports_no_third_party_package_but_numpy() -> None:
     assert done.stdout == "['mnist_edge', 'numpy']\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["cnn"])
 @for_each_format
 def test_convolutions_are_exported_too(

@@ -80,6 +80,7 @@ def test_a_faithful_export_diverges_nowhere(exported: list[Artifact], sample: Re
             assert report.culprit == "no layer diverges from the trained model by more than rounding"
 
 
+@pytest.mark.slow
 @for_each_format
 @pytest.mark.parametrize("layer", ["fc1", "fc2", "fc3"])
 def test_a_perturbed_weight_is_found_in_its_layer(
@@ -222,6 +223,7 @@ def test_rounded_activations_are_not_charged_to_the_weights(exports: Path, sampl
     assert report.arithmetic == report.layers[-1].error > 1e-3
 
 
+@pytest.mark.slow
 @for_each_format
 def test_a_network_of_convolutions_with_folded_normalization(spec: FormatSpec, cnn_reference: Reference) -> None:
     faithful = compare(unjudged(spec, cnn_reference), cnn_reference)
@@ -235,6 +237,7 @@ def test_a_network_of_convolutions_with_folded_normalization(spec: FormatSpec, c
     assert "its weights differ" in report.culprit
 
 
+@pytest.mark.slow
 def test_quantized_convolutions(cnn_reference: Reference) -> None:
     report = compare(unjudged(ONNX, cnn_reference, "dynamic-u8"), cnn_reference, batch=1)
     assert diverging(report) == [*CONVOLUTIONS, "fc"]
@@ -243,6 +246,7 @@ def test_quantized_convolutions(cnn_reference: Reference) -> None:
     assert [layer.name for layer in linear.layers if layer.diverges] == ["fc"]  # torch quantizes linear layers only
 
 
+@pytest.mark.slow
 def test_bytes_that_are_floats_again_before_they_are_used_err_by_their_weights_alone(cnn_reference: Reference) -> None:
     report = compare(unjudged(ONNX, cnn_reference, "weight-only-s8-channel"), cnn_reference)
     assert diverging(report) == [*CONVOLUTIONS, "fc"]

@@ -23,6 +23,7 @@ def test_that_share_of_the_validation_digits_has_less(reference: Reference) -> N
     assert np.mean(less) == pytest.approx(REJECTION_RATE, abs=2e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BUILTIN_MODELS)
 def test_few_good_digits_are_called_uncertain(name: str, test_data: Split) -> None:
     images = test_data.images.numpy()

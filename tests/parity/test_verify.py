@@ -34,6 +34,7 @@ def problems_of(report: ParityReport, code: str) -> str:
     return "\n".join(check.problems)
 
 
+@pytest.mark.slow
 def test_what_was_exported_passes(exported: list[Artifact], reference: Reference) -> None:
     for artifact in exported:
         assert verify_path(artifact.path, reference), artifact.path
@@ -254,6 +255,7 @@ def test_layers_that_cannot_be_shown_are_said_why(
     assert report.layers_unavailable_reason == "onnx does not show the values between layers"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["residual", "normalized-residual"])
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_network_that_is_not_a_chain_passes_without_layers(
@@ -276,6 +278,7 @@ def test_a_network_that_is_not_a_chain_passes_without_layers(
     assert expected in report.layers_unavailable_reason
 
 
+@pytest.mark.slow
 def test_weights_of_a_network_that_cannot_be_traced_are_not_available(
     released: Checkpoint, test_data: Split, training_data: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,6 +63,7 @@ def test_rounding_may_move_a_value_by_half_a_step_and_cutting_off_by_a_whole_one
     assert "[1, 2]" not in "".join(weight_problems({"weight": cut}, linear()) or ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spec", "scheme"),
     [(spec, scheme) for spec in FORMATS.values() if spec.readable_weights for scheme in spec.schemes],

@@ -80,6 +80,7 @@ def test_a_bomb_takes_neither_time_nor_a_warning(name: str) -> None:
     assert time.process_time() - start < SECONDS
 
 
+@pytest.mark.slow
 def test_all_bombs_together_take_little_memory(tmp_path: Path) -> None:
     for name, data in BOMBS.items():
         (tmp_path / name).write_bytes(data)

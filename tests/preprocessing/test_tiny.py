@@ -70,6 +70,7 @@ def test_every_mode_in_every_format(mode: str, format: str) -> None:
             answered_or_refused(decoded)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("values", [(0, 255), (255, 0), (100, 200)])
 def test_a_rectangle_anywhere(values: tuple[int, int]) -> None:
     for height, width in SIZES[::2]:

@@ -25,6 +25,7 @@ class Killed(Recognizer):
         os._exit(1)
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_one_error() -> None:
     with pytest.raises(UserError, match="a process that read pictures was killed"):
         list(parallel.stream(Killed(), [str(ROOT / "examples" / "two.png")], jobs=1))
@@ -37,6 +38,7 @@ class Buggy(Recognizer):
         raise ZeroDivisionError("a bug")
 
 
+@pytest.mark.slow
 def test_a_bug_in_a_process_is_raised_here() -> None:
     with pytest.raises(ZeroDivisionError, match="a bug"):
         list(parallel.stream(Buggy(), [str(ROOT / "examples" / "two.png")], jobs=1))

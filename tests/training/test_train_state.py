@@ -22,6 +22,7 @@ def config_for(architecture: str, data: TrainingData) -> TrainingConfig:
     return TrainingConfig(DATASETS["mnist"].task, architecture, recipe, seed=3, data_digest=data.digest)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["mlp", "cnn"])
 @pytest.mark.parametrize("stop", [1, 3])
 def test_an_interrupted_training_ends_with_the_same_bytes(

@@ -35,6 +35,7 @@ class Page(HTMLParser):
         self.text.append(data)
 
 
+@pytest.mark.slow
 def test_the_page_holds_everything_it_shows(
     reports: dict[str, ParityReport], broken: dict[str, ParityReport], reference: Reference
 ) -> None:

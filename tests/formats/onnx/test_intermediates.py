@@ -75,6 +75,7 @@ def floating(trained: Reference, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantize", [dynamic, by_channel, static, weights_only])
 def test_the_weights_and_the_rest_are_separated(
     quantize: Callable[[Path, Path, Images], None], trained: Reference, floating: Path, tmp_path: Path
