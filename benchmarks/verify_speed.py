@@ -18,8 +18,8 @@ from functools import partial
 from pathlib import Path
 
 import mnist_edge
-from mnist_edge.formats.base import Precision
 from mnist_edge.formats.registry import FORMATS
+from mnist_edge.formats.scheme import Precision
 from mnist_edge.parity.evaluate import evaluate, open_model
 from mnist_edge.parity.reference import load_reference
 from mnist_edge.parity.verify import verify_path

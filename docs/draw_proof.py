@@ -10,8 +10,8 @@ from matplotlib.transforms import Bbox
 
 import mnist_edge
 from mnist_edge import Artifact, Recognizer
-from mnist_edge.formats.base import Precision
 from mnist_edge.formats.registry import FORMATS
+from mnist_edge.formats.scheme import Precision
 from mnist_edge.parity.reference import load_reference
 from mnist_edge.preprocessing.orientation import apply_exif_orientation
 from mnist_edge.runtime.recognizer import Inspection

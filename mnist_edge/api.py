@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mnist_edge.errors import UserError
 from mnist_edge.exporting.pipeline import Artifact, ExportSettings, export_artifacts
-from mnist_edge.formats.base import Precision
 from mnist_edge.formats.registry import FORMATS
+from mnist_edge.formats.scheme import Precision
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.reference import Reference, load_reference
 from mnist_edge.parity.tolerance import NO_GOALS, Goals

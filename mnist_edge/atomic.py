@@ -20,49 +20,6 @@ from mnist_edge.temporaries import (
     remove_abandoned,
 )
 
-MAX_FILE_BYTES = 1 << 30
-"""Most bytes of a file that is read whole."""
-
-_TO_READ = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"))
-
-
-def read_bytes(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
-    """Return the content of a regular file.
-
-    Raises:
-        UserError: it is missing, can't be read, is longer than `max_bytes`, or is not a file.
-    """
-    try:
-        _require_file(path.stat())  # to open a device may do something
-        descriptor = os.open(path, _TO_READ)
-        try:
-            found = os.fstat(descriptor)
-            _require_file(found)  # it may be another one by now
-            data = b"" if found.st_size > max_bytes else _read(descriptor, found.st_size, max_bytes)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    if max(len(data), found.st_size) > max_bytes:
-        raise UserError(f"cannot read {path}: it is longer than {max_bytes:,} bytes")
-    return data
-
-
-def _read(descriptor: int, expected: int, max_bytes: int) -> bytes:
-    """Return all that follows in an open file, or more than `max_bytes` of it where it has grown."""
-    parts, length = [], 0
-    while length <= max_bytes and (part := os.read(descriptor, max(expected - length, 1 << 16))):
-        parts.append(part)
-        length += len(part)
-    return b"".join(parts)
-
-
-def _require_file(found: os.stat_result) -> None:
-    if stat.S_ISDIR(found.st_mode):
-        raise IsADirectoryError(0, "it is a folder, expected a file")
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError(0, "it is a pipe, a device or a socket, expected a file")
-
 
 @dataclass
 class _Change:
@@ -225,39 +182,6 @@ def check_writable(target: Path, *, folder: bool = False) -> None:
             os.write(probe.descriptor, b"\0")
         finally:
             probe.remove()
-
-
-@contextmanager
-def locked(folder: Path, *, shared: bool = False) -> Iterator[None]:
-    """Hold a lock on a folder, which must exist, against other processes that ask for it; wait until it is free.
-
-    POSIX locks the folder itself, so no lock file is left. Other systems have no such lock, and none is held.
-
-    Args:
-        folder: to lock.
-        shared: whether others may hold it too who also share it. Whoever reads need not be allowed to lock, so that
-            where the folder can't be locked, none is held.
-
-    Raises:
-        UserError: the folder can't be locked.
-    """
-    if os.name != "posix":
-        yield
-        return
-    import fcntl
-
-    descriptor = None
-    try:
-        try:
-            descriptor = os.open(folder, os.O_RDONLY)
-            fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
-        except OSError as error:
-            if not shared:
-                raise UserError(f"cannot lock {folder}: {error.strerror}") from error
-        yield
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)
 
 
 def _place(target: Path, *, folder: bool) -> tuple[Path, int | None]:

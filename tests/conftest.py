@@ -7,10 +7,11 @@ from typing import TypeVar
 import pytest
 import torch
 
-from mnist_edge.atomic import atomic_write, locked
+from mnist_edge.atomic import atomic_write
 from mnist_edge.exporting.pipeline import Artifact, ExportSettings, export_artifacts
-from mnist_edge.formats.base import Precision
 from mnist_edge.formats.registry import FORMATS
+from mnist_edge.formats.scheme import Precision
+from mnist_edge.locks import locked
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.reference import Reference, make_reference
 from mnist_edge.parity.verify import verify_path

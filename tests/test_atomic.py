@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from mnist_edge import temporaries
-from mnist_edge.atomic import atomic_write, check_writable, locked, read_bytes, transaction
+from mnist_edge.atomic import atomic_write, check_writable, transaction
 from mnist_edge.errors import UserError
+from mnist_edge.reading import read_bytes
 
 LEFT = ".mnist-edge-0123456789abcdef.tmp"
 """A name under which a killed process left something."""
@@ -193,39 +194,6 @@ def test_what_is_not_a_file_is_refused_and_never_opened(tmp_path: Path) -> None:
         changes.write_folder(tmp_path / "file", {"x": b"new"})
 
 
-def test_a_file_that_becomes_a_pipe_before_it_is_opened_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "a"
-    path.write_bytes(b"data")
-    original = os.open
-
-    def swapped(name: Path, flags: int) -> int:
-        path.unlink()
-        os.mkfifo(path)
-        return original(name, flags)
-
-    monkeypatch.setattr(os, "open", swapped)
-    with pytest.raises(UserError, match="it is a pipe"):
-        read_bytes(path)
-
-
-def test_reading_takes_no_more_than_it_may(tmp_path: Path) -> None:
-    path = tmp_path / "a"
-    path.write_bytes(bytes(200_000))
-    assert read_bytes(path, 200_000) == bytes(200_000)
-    with pytest.raises(UserError, match="longer than 199,999 bytes"):
-        read_bytes(path, 199_999)
-    assert read_bytes(Path("/proc/self/status")).startswith(b"Name:")  # whose size is said to be 0
-    with pytest.raises(UserError, match="longer than 10 bytes"):
-        read_bytes(Path("/proc/self/status"), 10)
-    with pytest.raises(UserError, match="No such file"):
-        read_bytes(tmp_path / "missing")
-    os.truncate(path, 1 << 40)
-    with pytest.raises(UserError, match="longer than 1,073,741,824 bytes"):
-        read_bytes(path)
-
-
 def test_what_a_kill_has_left_is_removed_by_the_next_write(tmp_path: Path) -> None:
     file, folder, link, other = (tmp_path / LEFT.replace("0", digit) for digit in "abcd")
     file.write_bytes(b"part")
@@ -331,26 +299,6 @@ def test_a_limit_on_the_size_of_files_is_found_before_the_work(tmp_path: Path) -
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_readers_share_a_lock_and_writers_do_not(tmp_path: Path) -> None:
-    order: list[str] = []
-
-    def write() -> None:
-        with locked(tmp_path):
-            order.append("written")
-
-    with locked(tmp_path, shared=True), locked(tmp_path, shared=True):
-        writer = threading.Thread(target=write)
-        writer.start()
-        writer.join(0.1)
-        order.append("read")
-    writer.join()
-    assert order == ["read", "written"]
-    with pytest.raises(UserError, match=r"cannot lock .*: No such file"), locked(tmp_path / "missing"):
-        pass
-    with locked(tmp_path / "missing", shared=True):
-        pass
 
 
 @pytest.mark.usefixtures("both")

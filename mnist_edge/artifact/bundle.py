@@ -9,8 +9,10 @@ from mnist_edge.artifact.checksum import CHECKSUM_KEY, CHECKSUM_PLACEHOLDER, dig
 from mnist_edge.artifact.contract import CONTRACT_KEY, Contract
 from mnist_edge.artifact.fields import parse_object, take_text
 from mnist_edge.artifact.test_vectors import MAX_BYTES, TEST_VECTORS_KEY, TestVectors
-from mnist_edge.atomic import Transaction, locked, read_bytes
+from mnist_edge.atomic import Transaction
 from mnist_edge.errors import ArtifactError, UserError
+from mnist_edge.locks import locked
+from mnist_edge.reading import read_bytes
 
 SIDECAR = "metadata.json"
 """The sidecar's name in a folder. That of a single file has the file's name and a dot before it."""

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from mnist_edge.artifact.fields import expect_version, one_line, parse_object, take_list, take_sha256, take_text
-from mnist_edge.atomic import read_bytes
 from mnist_edge.errors import UserError
+from mnist_edge.reading import read_bytes
 
 MANIFEST = "manifest.json"
 """The manifest's file name in the folder of the exports."""

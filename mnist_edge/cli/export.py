@@ -8,8 +8,9 @@ from mnist_edge.artifact.manifest import MANIFEST
 from mnist_edge.cli import options
 from mnist_edge.cli.output import note, say_json
 from mnist_edge.errors import UserError
-from mnist_edge.formats.base import FormatSpec, Precision, install_command
+from mnist_edge.formats.base import FormatSpec, install_command
 from mnist_edge.formats.registry import FORMATS
+from mnist_edge.formats.scheme import Precision
 
 ALL = "all"
 """Stands for every format that can be exported on this machine."""

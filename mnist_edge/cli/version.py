@@ -11,7 +11,7 @@ def show(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
     from mnist_edge.artifact.checksum import sha256
-    from mnist_edge.atomic import read_bytes
+    from mnist_edge.reading import read_bytes
     from mnist_edge.runtime.builtin_models import BUILTIN_MODELS, DEFAULT_MODEL
 
     say(f"mnist-edge {__version__}")

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from mnist_edge.artifact.bundle import Bundle
-from mnist_edge.atomic import read_bytes
 from mnist_edge.errors import ArtifactError, ChecksumError, UserError
 from mnist_edge.formats.base import Runner
 from mnist_edge.formats.registry import read_artifact
+from mnist_edge.reading import read_bytes
 from mnist_edge.training.checkpoint import CHECKPOINT_SUFFIX, load_checkpoint
 
 Groups = dict[str, dict[str, Any]]

@@ -10,15 +10,18 @@ from typing import Any
 import mnist_edge
 from mnist_edge.artifact.contract import Contract, Task
 from mnist_edge.artifact.manifest import MANIFEST, manifest_bytes, read_manifest
-from mnist_edge.atomic import Transaction, atomic_write, check_writable, locked, read_bytes, transaction
+from mnist_edge.atomic import Transaction, atomic_write, check_writable, transaction
 from mnist_edge.errors import UserError
 from mnist_edge.exporting.scheme_search import Candidate, select_scheme
-from mnist_edge.formats.base import ArtifactFile, FormatSpec, Precision, Scheme
+from mnist_edge.formats.base import ArtifactFile, FormatSpec
 from mnist_edge.formats.build import ExportRequest
+from mnist_edge.formats.scheme import Precision, Scheme
+from mnist_edge.locks import locked
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.reference import Reference
 from mnist_edge.parity.tolerance import NO_GOALS, Goals
 from mnist_edge.parity.verify import verify
+from mnist_edge.reading import read_bytes
 
 
 class ParityError(UserError):

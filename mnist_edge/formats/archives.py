@@ -29,6 +29,7 @@ def read_members(data: bytes, allowed: re.Pattern[str]) -> dict[str, bytes]:
             entries = archive.infolist()
             _check_entries(entries, len(data), allowed)
             return {entry.filename.removeprefix(_ROOT): archive.read(entry) for entry in entries}
+    # All of these are what zipfile raises: bad structure, unknown compression, encryption, bad fields, a cut-off end.
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError, OSError) as error:
         raise ArtifactError("it is not an archive that torch wrote, or is damaged") from error
 

@@ -3,7 +3,6 @@
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -16,76 +15,11 @@ from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import Contract
 from mnist_edge.artifact.test_vectors import TEST_VECTORS_KEY, TestVectors
 from mnist_edge.errors import ArtifactError, UserError
+from mnist_edge.formats.scheme import Precision, Scheme
 from mnist_edge.types import Images, Logits, Predict
 
 if TYPE_CHECKING:  # only the build machine has it, and a device should not pay for it
     from mnist_edge.formats.build import Exporter, Inspector
-
-
-class Precision(StrEnum):
-    """The type in which weights are stored."""
-
-    FP32 = "fp32"
-    FP16 = "fp16"
-    INT8 = "int8"
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """What an exported artifact may differ by from the trained model.
-
-    Attributes:
-        batches: the batch sizes at which it is compared; the last one is that of deployment.
-        max_abs_diff: the largest |Δlogit| allowed, or None where only answers count.
-        min_agreement: the least share of images whose top-1 answer is the same, in [0, 1].
-        max_accuracy_drop: by how much the accuracy may be lower, in [0, 1].
-    """
-
-    batches: tuple[int, ...]
-    max_abs_diff: float | None
-    min_agreement: float
-    max_accuracy_drop: float
-
-
-@dataclass(frozen=True)
-class Scheme:
-    """How numbers are stored and computed.
-
-    Attributes:
-        name: in contracts and on the command line.
-        precision: the type in which the weights are stored.
-        batch_invariant: whether the answer to an image is the same whatever else is in its batch. Where it is not, the
-            artifact is judged, and run, at batch 1.
-        device_bound: the largest |Δlogit| that another processor may show.
-        tolerance: by which artifacts are judged.
-    """
-
-    name: str
-    precision: Precision
-    batch_invariant: bool
-    device_bound: float
-    tolerance: Tolerance
-
-    @property
-    def quantized(self) -> bool:
-        """Whether the weights are stored in fewer bits than they were trained in."""
-        return self.precision is not Precision.FP32
-
-
-FLOAT_BOUND = 1e-4
-"""|Δlogit| between processors where all is computed in float32: only the order of sums differs. 1.5e-5 was measured."""
-
-FLOAT32 = Scheme(
-    name="none",
-    precision=Precision.FP32,
-    batch_invariant=True,
-    device_bound=FLOAT_BOUND,
-    tolerance=Tolerance(batches=(1, 7, 1_000), max_abs_diff=1e-4, min_agreement=1.0, max_accuracy_drop=0.0),
-)
-"""The trained weights as they are."""
-
-INT8_TOLERANCE = Tolerance(batches=(1,), max_abs_diff=None, min_agreement=0.998, max_accuracy_drop=0.0010)
-"""Weights in 8 bits: answers count, not logits, one image at a time, as the runner gives them."""
 
 
 @dataclass(frozen=True)

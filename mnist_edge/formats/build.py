@@ -9,7 +9,8 @@ import numpy as np
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import Contract
 from mnist_edge.artifact.test_vectors import TestVectors
-from mnist_edge.formats.base import Runner, Scheme
+from mnist_edge.formats.base import Runner
+from mnist_edge.formats.scheme import Scheme
 from mnist_edge.types import AnyArray, BoolMask, Images, Logits
 
 if TYPE_CHECKING:

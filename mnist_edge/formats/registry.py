@@ -4,17 +4,8 @@ from pathlib import Path
 
 from mnist_edge.artifact.bundle import read_bundle
 from mnist_edge.errors import ArtifactError, UserError
-from mnist_edge.formats.base import (
-    FLOAT32,
-    FLOAT_BOUND,
-    INT8_TOLERANCE,
-    ArtifactFile,
-    FormatSpec,
-    Precision,
-    Runner,
-    Scheme,
-    Tolerance,
-)
+from mnist_edge.formats.base import ArtifactFile, FormatSpec, Runner
+from mnist_edge.formats.scheme import FLOAT32, FLOAT_BOUND, INT8_TOLERANCE, Precision, Scheme, Tolerance
 
 DYNAMIC_BOUND = 0.15
 """|Δlogit| between processors for schemes that quantize activations: a value on the edge between two steps may be

@@ -8,7 +8,8 @@ import numpy as np
 
 from mnist_edge.artifact.fields import json_numbers
 from mnist_edge.errors import ArtifactError
-from mnist_edge.formats.base import Tolerance, predict_in_batches
+from mnist_edge.formats.base import predict_in_batches
+from mnist_edge.formats.scheme import Tolerance
 from mnist_edge.parity.logits import absolute_differences
 from mnist_edge.parity.tolerance import excess_of
 from mnist_edge.types import Images, Logits, Predict, TensorSpec

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_edge.formats.base import Tolerance
+from mnist_edge.formats.scheme import Tolerance
 from mnist_edge.parity.checks import Check
 from mnist_edge.parity.comparison import Comparison
 from mnist_edge.parity.layerwise import LayerwiseReport

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import Contract
 from mnist_edge.artifact.test_vectors import TestVectors
-from mnist_edge.formats.base import FormatSpec, Scheme, predict_in_batches
+from mnist_edge.formats.base import FormatSpec, predict_in_batches
 from mnist_edge.formats.build import ExportRequest
+from mnist_edge.formats.scheme import Scheme
 from mnist_edge.parity.logits import top2_margin
 from mnist_edge.parity.ood_threshold import fit_energy_threshold
 from mnist_edge.parity.test_vectors import choose_test_vectors, exact_logits

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mnist_edge.artifact.test_vectors import TestVectors
-from mnist_edge.formats.base import FLOAT32, Scheme
+from mnist_edge.formats.scheme import FLOAT32, Scheme
 from mnist_edge.parity.logits import label_margin
 from mnist_edge.training.datasets.splits import Split
 

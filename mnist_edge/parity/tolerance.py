@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mnist_edge.formats.base import Tolerance
+from mnist_edge.formats.scheme import Tolerance
 from mnist_edge.parity.comparison import Comparison
 
 

@@ -4,11 +4,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mnist_edge.artifact.manifest import MANIFEST, read_manifest
-from mnist_edge.atomic import locked
 from mnist_edge.errors import ArtifactError, ChecksumError, UserError
-from mnist_edge.formats.base import ArtifactFile, Runner, Scheme, Tolerance
+from mnist_edge.formats.base import ArtifactFile, Runner
 from mnist_edge.formats.build import Inspection
 from mnist_edge.formats.registry import read_artifact
+from mnist_edge.formats.scheme import Scheme, Tolerance
+from mnist_edge.locks import locked
 from mnist_edge.parity.checks import (
     Check,
     as_expected,

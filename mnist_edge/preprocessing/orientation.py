@@ -9,6 +9,7 @@ import struct
 
 from PIL import Image
 
+from mnist_edge.errors import PictureError
 from mnist_edge.preprocessing.guard import PILLOW_GUARD
 
 _ORIENTATION_TAG = 0x0112
@@ -58,8 +59,9 @@ def orientation_of(picture: Image.Image) -> int:
     exif = getattr(picture, "_exif", None)  # where Pillow keeps what was read, or set by whoever made the picture
     if exif is not None:
         try:
-            found = exif.get(_ORIENTATION_TAG, _UPRIGHT)
-        except Exception:  # a call of Pillow, over data that may be damaged in any way
+            with PILLOW_GUARD:
+                found = exif.get(_ORIENTATION_TAG, _UPRIGHT)
+        except PictureError:
             return _UPRIGHT
         return found if isinstance(found, int) else _UPRIGHT
     info = picture.info

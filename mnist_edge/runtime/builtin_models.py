@@ -4,8 +4,9 @@ from pathlib import Path
 
 from mnist_edge.artifact.checksum import sha256
 from mnist_edge.artifact.manifest import MANIFEST, read_manifest
-from mnist_edge.atomic import locked, read_bytes
 from mnist_edge.errors import UserError
+from mnist_edge.locks import locked
+from mnist_edge.reading import read_bytes
 
 _MODELS = Path(__file__).parent.parent / "models"
 

@@ -24,7 +24,7 @@ from typing import Any, Protocol
 
 from mnist_edge.errors import ArtifactError
 from mnist_edge.sandbox.messages import MessageError, receive, send
-from mnist_edge.types import AnyArray
+from mnist_edge.types import AnyArray, Images, Logits
 
 OPEN_SECONDS = 120.0
 """Most time for importing the runtime and loading an artifact."""
@@ -50,6 +50,14 @@ class Session(Protocol):
     def close(self) -> None:
         """End it."""
         ...
+
+
+def predict(session: Session, images: Images) -> Logits:
+    """Return the logits that a session's call `predict` gives for images; raises `ArtifactError` where it fails."""
+    _, arrays = session.call("predict", arrays={"images": images})
+    if "logits" not in arrays:
+        raise ArtifactError("it gives no logits")
+    return arrays["logits"]
 
 
 def open_session(module: str, data: bytes) -> Session:

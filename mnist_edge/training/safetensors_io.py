@@ -10,8 +10,9 @@ from torch import Tensor
 
 from mnist_edge.artifact.checksum import sha256
 from mnist_edge.artifact.fields import one_line, parse_object, take_object, take_text
-from mnist_edge.atomic import atomic_write, read_bytes
+from mnist_edge.atomic import atomic_write
 from mnist_edge.errors import UserError
+from mnist_edge.reading import read_bytes
 
 _KEY = "mnist_edge"  # one key only: safetensors writes several in no fixed order
 

@@ -17,10 +17,11 @@ from mnist_edge import atomic, temporaries
 from mnist_edge.artifact.bundle import Bundle, read_bundle
 from mnist_edge.artifact.checksum import CHECKSUM_KEY, CHECKSUM_PLACEHOLDER, sha256
 from mnist_edge.artifact.manifest import MANIFEST, manifest_bytes, read_manifest
-from mnist_edge.atomic import locked, transaction
+from mnist_edge.atomic import transaction
 from mnist_edge.errors import UserError
 from mnist_edge.exporting.pipeline import ExportSettings, export_artifacts
 from mnist_edge.formats.registry import FORMATS
+from mnist_edge.locks import locked
 from mnist_edge.parity.reference import Reference
 from mnist_edge.runtime.builtin_models import BUILTIN_MODELS, DEFAULT_MODEL, default_model
 from mnist_edge.runtime.recognizer import Recognizer

@@ -11,9 +11,9 @@ from mnist_edge.artifact.checksum import sha256
 from mnist_edge.artifact.manifest import read_manifest
 from mnist_edge.errors import UserError
 from mnist_edge.exporting.pipeline import Artifact, ExportSettings, artifact_name, export_artifacts
-from mnist_edge.formats.base import Precision
 from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.registry import FORMATS, format_of, read_artifact
+from mnist_edge.formats.scheme import Precision
 from mnist_edge.parity.reference import Reference
 from mnist_edge.training.architectures.registry import build_model
 

@@ -12,8 +12,9 @@ import pytest
 
 from mnist_edge.errors import UserError
 from mnist_edge.exporting.pipeline import ExportSettings, ParityError, export_artifacts
-from mnist_edge.formats.base import FormatSpec, Precision
+from mnist_edge.formats.base import FormatSpec
 from mnist_edge.formats.registry import FORMATS
+from mnist_edge.formats.scheme import Precision
 from mnist_edge.parity.reference import Reference
 from tests.conftest import DATA, RELEASED
 from tests.damage import edits

@@ -10,10 +10,10 @@ from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.errors import UserError
 from mnist_edge.exporting.pipeline import Artifact, ExportSettings, export_artifacts
 from mnist_edge.exporting.scheme_search import select_scheme
-from mnist_edge.formats.base import Precision
 from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.onnx.quantization import reference_logits
 from mnist_edge.formats.registry import FORMATS
+from mnist_edge.formats.scheme import Precision
 from mnist_edge.parity.reference import Reference
 from mnist_edge.parity.tolerance import Goals
 from mnist_edge.runtime.selfcheck import selfcheck

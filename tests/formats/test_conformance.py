@@ -13,9 +13,10 @@ import pytest
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.errors import ChecksumError
 from mnist_edge.exporting.pipeline import Artifact, ExportSettings, artifact_name, export_artifacts
-from mnist_edge.formats.base import ArtifactFile, FormatSpec, Precision, Scheme
+from mnist_edge.formats.base import ArtifactFile, FormatSpec
 from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.registry import FORMATS, format_of, open_artifact, read_artifact
+from mnist_edge.formats.scheme import Precision, Scheme
 from mnist_edge.parity.evaluate import evaluate, open_model
 from mnist_edge.parity.layerwise import compare_layers
 from mnist_edge.parity.reference import Reference, eager_predictor

@@ -3,8 +3,8 @@ import pytest
 
 import mnist_edge
 from mnist_edge.errors import UserError
-from mnist_edge.formats.base import FLOAT32
 from mnist_edge.formats.registry import FORMATS
+from mnist_edge.formats.scheme import FLOAT32
 from mnist_edge.parity.logits import top2_margin
 from mnist_edge.parity.reference import MAX_SAMPLE, Reference, eager_predictor, load_reference
 from mnist_edge.training.checkpoint import Checkpoint

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mnist_edge.formats.base import FLOAT32
+from mnist_edge.formats.scheme import FLOAT32
 from mnist_edge.parity import test_vectors as parity_vectors  # by the module: pytest takes its functions for tests
 from mnist_edge.parity.logits import label_margin
 from mnist_edge.parity.reference import Reference

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_edge.formats.base import FLOAT32, INT8_TOLERANCE
+from mnist_edge.formats.scheme import FLOAT32, INT8_TOLERANCE
 from mnist_edge.parity.comparison import Comparison
 from mnist_edge.parity.tolerance import NO_GOALS, Goals, excess_of, round_up, violations
 

@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from mnist_edge.formats.base import FormatSpec, Scheme
+from mnist_edge.formats.base import FormatSpec
 from mnist_edge.formats.build import StoredTensor, float_tensor, int8_tensor
 from mnist_edge.formats.registry import FORMATS
+from mnist_edge.formats.scheme import Scheme
 from mnist_edge.parity.reference import Reference
 from mnist_edge.parity.weights import weight_problems
 from mnist_edge.training.checkpoint import Checkpoint

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from mnist_edge.formats.base import Precision, Scheme
 from mnist_edge.formats.logs import quiet
 from mnist_edge.formats.onnx.graph import INTEGER_PRODUCTS, GraphIndex
+from mnist_edge.formats.scheme import Precision, Scheme
 from mnist_edge.types import Images, Logits
 
 MAX_SAFE_INT8 = 64

@@ -1,5 +1,7 @@
 """A `torch.export` program, run by PyTorch in a sandbox after its text was checked. Needs torch."""
 
+from functools import partial
+
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import BATCH, CONTRACT_KEY, Contract
 from mnist_edge.errors import ArtifactError
@@ -7,8 +9,7 @@ from mnist_edge.formats.archives import metadata_of, pack_archive
 from mnist_edge.formats.base import Runner
 from mnist_edge.formats.torch_export.archive import SAMPLE_INPUTS, read_archive
 from mnist_edge.formats.torch_export.sample import sample_inputs
-from mnist_edge.sandbox.client import Session, open_session
-from mnist_edge.types import Images, Logits
+from mnist_edge.sandbox.client import Session, open_session, predict
 
 SESSION = "mnist_edge.formats.torch_export.session"
 
@@ -26,18 +27,12 @@ def open_runner(bundle: Bundle) -> Runner:
     sample = sample_inputs(contract.task.input.shape)
     session = open_session(SESSION, pack_archive({**members, SAMPLE_INPUTS: sample}))
 
-    def predict(images: Images) -> Logits:
-        _, arrays = session.call("predict", arrays={"images": images})
-        if "logits" not in arrays:
-            raise ArtifactError("it gives no logits")
-        return arrays["logits"]
-
     try:
         mismatches = _io_mismatches(session, contract)
     except ArtifactError:
         session.close()
         raise
-    return Runner(contract, metadata, predict, mismatches, session.close)
+    return Runner(contract, metadata, partial(predict, session), mismatches, session.close)
 
 
 def _io_mismatches(session: Session, contract: Contract) -> tuple[str, ...]:

@@ -13,8 +13,8 @@ from mnist_edge.artifact.checksum import CHECKSUM_PLACEHOLDER
 from mnist_edge.artifact.contract import CONTRACT_KEY
 from mnist_edge.artifact.test_vectors import TEST_VECTORS_KEY
 from mnist_edge.errors import UserError
-from mnist_edge.formats.base import Scheme
 from mnist_edge.formats.build import ExportRequest
+from mnist_edge.formats.scheme import Scheme
 from mnist_edge.formats.torchscript.deprecations import without_deprecations
 from mnist_edge.types import Images, Logits
 

@@ -1,13 +1,13 @@
 """A TorchScript archive, run by libtorch in a sandbox after its text was checked. Needs torch."""
 
+from functools import partial
+
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import CONTRACT_KEY, Contract
-from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.archives import metadata_of, pack_archive
 from mnist_edge.formats.base import Runner
 from mnist_edge.formats.torchscript.archive import read_archive
-from mnist_edge.sandbox.client import open_session
-from mnist_edge.types import Images, Logits
+from mnist_edge.sandbox.client import open_session, predict
 
 SESSION = "mnist_edge.formats.torchscript.session"
 
@@ -24,10 +24,4 @@ def open_runner(bundle: Bundle) -> Runner:
     contract = Contract.from_json(metadata.get(CONTRACT_KEY))
     session = open_session(SESSION, pack_archive(members))
 
-    def predict(images: Images) -> Logits:
-        _, arrays = session.call("predict", arrays={"images": images})
-        if "logits" not in arrays:
-            raise ArtifactError("it gives no logits")
-        return arrays["logits"]
-
-    return Runner(contract, metadata, predict, close=session.close)
+    return Runner(contract, metadata, partial(predict, session), close=session.close)

@@ -14,8 +14,10 @@ from pathlib import Path
 import torch
 from torchvision.datasets import MNIST
 
-from mnist_edge.atomic import MAX_FILE_BYTES, atomic_write, locked, read_bytes
+from mnist_edge.atomic import atomic_write
 from mnist_edge.errors import UserError
+from mnist_edge.locks import locked
+from mnist_edge.reading import MAX_FILE_BYTES, read_bytes
 from mnist_edge.training.datasets.registry import DATASETS
 from mnist_edge.training.datasets.splits import Split, TrainingData
 

@@ -4,7 +4,8 @@ An artifact is a folder; it takes one image at a time; its metadata is in a side
 values can be read; a full proof would cost too much. It is numpy arrays of an MLP, multiplied in order.
 """
 
-from mnist_edge.formats.base import FLOAT32, FormatSpec
+from mnist_edge.formats.base import FormatSpec
+from mnist_edge.formats.scheme import FLOAT32
 
 FOLDER = FormatSpec(
     name="folder",

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from mnist_edge.artifact.bundle import Bundle, metadata_of
 from mnist_edge.artifact.contract import Contract
-from mnist_edge.formats.base import FLOAT32, FormatSpec
+from mnist_edge.formats.base import FormatSpec
+from mnist_edge.formats.scheme import FLOAT32
 from mnist_edge.runtime.recognizer import Recognizer
 
 FAKE = FormatSpec(
