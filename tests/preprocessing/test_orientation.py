@@ -109,3 +109,13 @@ def with_fields(data: bytes, entries: bytes) -> bytes:
     own = data[start + 2 : start + 2 + 12 * fields]
     count = struct.pack("<H", fields + len(entries) // 12)
     return data[:4] + struct.pack("<I", len(data)) + data[8:] + count + own + entries + bytes(4)
+
+
+def test_what_pillow_raises_over_exif_data_costs_only_the_orientation() -> None:
+    class Damaged(Image.Exif):
+        def get(self, *_: object) -> object:
+            raise TypeError("damaged")
+
+    picture = Image.new("L", (3, 2))
+    picture._exif = Damaged()
+    assert orientation_of(picture) == 1
