@@ -38,8 +38,8 @@ lint: $(READY)
 	$(BIN)/lint-imports --no-logo
 
 # One thread for each process: several that start threads of their own on few cores wait for one another. Three on two
-# cores, since tests wait for children and signals too.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+# cores, since tests wait for children and signals too. Bytecode is kept, since they start hundreds of programs.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: lint
 	$(PYTEST) $(PYTEST_ARGS)

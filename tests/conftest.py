@@ -28,17 +28,31 @@ RELEASED = RELEASES["mlp"]
 T = TypeVar("T")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort the files, each of which one process runs, so that processes wait little for one another.
+SLOWEST_FIRST = (
+    "test_readme.py",
+    "test_cli.py",
+    "test_edge.py",
+    "test_train.py",
+    "test_accuracy_regression.py",
+    "test_sabotage.py",
+    "test_bombs.py",
+    "test_figures.py",
+    "test_concurrency.py",
+    "test_output.py",
+    "test_mnist.py",
+    "test_decode.py",
+    "test_conformance.py",
+)
+"""Files that take 20 seconds or more; a long one that began last would keep one process busy and the others idle."""
 
-    First the pages, which take longest; next one file that has the exports made, while others run what needs none.
-    """
-    first = ["test_readme.py", "test_cli.py"]
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the files, each of which one process runs: the slowest first, then those that need no exported files."""
     need_exports = {item.path for item in items if "exported" in getattr(item, "fixturenames", ())}
 
     def rank(item: pytest.Item) -> int:
         name = item.path.name
-        return first.index(name) if name in first else len(first) + (item.path in need_exports)
+        return SLOWEST_FIRST.index(name) if name in SLOWEST_FIRST else len(SLOWEST_FIRST) + (item.path in need_exports)
 
     items.sort(key=rank)
 
