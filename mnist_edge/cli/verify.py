@@ -58,9 +58,10 @@ def command(
     reports = [verify_path(path, reference, all_images=all_images, layers=layers) for path in artifacts]
     with transaction() as changes:
         if html:
+            from mnist_edge.exporting.report.environment import Environment
             from mnist_edge.exporting.report.html import html_report
 
-            changes.write(html, html_report(reports, reference))
+            changes.write(html, html_report(reports, reference, Environment.here()))
         if junit_file:
             changes.write(junit_file, junit(reports))
     if as_json:

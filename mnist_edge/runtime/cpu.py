@@ -35,3 +35,17 @@ def cpu_features(cpuinfo: Path = CPUINFO, machine: str | None = None) -> dict[st
         return None
     flags = set(found[1].split())
     return {name: bool(flags & any_of) for name, any_of in kinds.items()}
+
+
+def processor_name(cpuinfo: Path = CPUINFO) -> str:
+    """Return what the processor is called, or its architecture where the system does not say.
+
+    Args:
+        cpuinfo: the file in which Linux names it.
+    """
+    try:
+        text = cpuinfo.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    found = re.search(r"^(?:model name|Model)\s*:\s*(\S.*)$", text, re.MULTILINE)
+    return found[1].strip() if found else platform.processor() or platform.machine()

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-import mnist_edge
 from mnist_edge.artifact.contract import Task
+from mnist_edge.exporting.report.environment import Environment
 from mnist_edge.exporting.report.figures import readable_figures
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.reference import Reference
@@ -61,16 +61,17 @@ class _Section:
     changes: list[_Change]
 
 
-def html_report(reports: Sequence[ParityReport], reference: Reference) -> bytes:
-    """Return the page; the same reports give the same bytes."""
+def html_report(reports: Sequence[ParityReport], reference: Reference, environment: Environment) -> bytes:
+    """Return the page; the same reports from the same environment give the same bytes."""
     sections = [_section(report, reference) for report in reports]
     page = _TEMPLATES.get_template("report.html.jinja").render(
         sections=sections,
+        failed=[section for section in sections if not section.report],
         figures=list(dict.fromkeys(name for section in sections for name in section.figures)),
         checkpoint=reference.checkpoint,
         images=len(reference.images),
         max_changed=MAX_CHANGED,
-        version=mnist_edge.__version__,
+        environment=environment,
     )
     return (page + "\n").encode()
 
@@ -117,7 +118,7 @@ def _histogram(differences: NDArray[np.float64], allowed: float | None) -> str:
     draw_differences(figure.subplots(), differences, allowed)
     buffer = io.BytesIO()
     with rc_context({"svg.hashsalt": "mnist-edge", "svg.fonttype": "none"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
     return _data_uri("image/svg+xml", buffer.getvalue())
 
 

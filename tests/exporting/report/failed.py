@@ -1,10 +1,19 @@
-"""A report made up for a test."""
+"""A report made up for a test, and the environment it was made in."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
+from mnist_edge.exporting.report.environment import Environment
 from mnist_edge.parity.checks import Check
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.statistics import Statistics
+
+ENVIRONMENT = Environment(
+    made=datetime(2026, 3, 1, 12, 30, tzinfo=UTC),
+    system="Linux on x86_64",
+    processor="A processor, AVX2",
+    versions={"Python": "3.11.7", "torch": "2.14.1"},
+)
 
 
 def failed_report(text: str, statistics: Statistics | None = None, path: Path | None = None) -> ParityReport:
