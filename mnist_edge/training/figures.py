@@ -112,17 +112,17 @@ def corruption_figure(
 
 
 def curves_figure(history: Sequence[Epoch]) -> Figure:
-    """Return loss and validation accuracy over the epochs of a training."""
+    """Return the loss, and the error rate on the validation images (1 less the accuracy), over the epochs."""
     epochs = [epoch.epoch for epoch in history]
-    figure = _figure("Training: loss on the training images, accuracy on the validation images", (9, 3.8))
+    figure = _figure("Training: loss on the training images, error rate on the validation images", (9, 3.8))
     left, right = figure.subplots(1, 2)
     left.plot(epochs, [epoch.loss for epoch in history], color="tab:blue", marker="." if len(epochs) < 30 else None)
     left.set(xlabel="epoch", ylabel="mean cross-entropy [nats]", yscale="log")
     errors = [max(1 - epoch.accuracy, 1e-4) for epoch in history]
     right.plot(epochs, errors, color="tab:orange", marker="." if len(epochs) < 30 else None)
     best = max(history, key=lambda epoch: epoch.accuracy)
-    right.set(xlabel="epoch", ylabel="share answered wrongly", yscale="log")
-    right.set_title(f"best {best.accuracy:.2%} after epoch {best.epoch}", fontsize=9)
+    right.set(xlabel="epoch", ylabel="error rate", yscale="log")
+    right.set_title(f"lowest {1 - best.accuracy:.2%} after epoch {best.epoch}", fontsize=9)
     for axes, formatter in ((left, StrMethodFormatter("{x:g}")), (right, PercentFormatter(1, decimals=1))):
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(formatter)
@@ -172,10 +172,10 @@ def mistakes_figure(split: Split, labels: Sequence[str], logits: Logits, tempera
 
 def reliability_figure(before: Reliability, after: Reliability, temperature: float, name: str) -> Figure:
     """Return accuracy against confidence, without and with the temperature."""
-    figure = _figure(f"{name}: accuracy against confidence", (9, 4.2))
+    figure = _figure(f"{name}: accuracy against confidence", (9, 4.4))
     titles = (
-        f"without temperature, error {before.error:.2%}",
-        f"temperature {temperature:.3f}, error {after.error:.2%}",
+        f"without temperature, calibration error {before.error:.2%}",
+        f"temperature {temperature:.3f}, calibration error {after.error:.2%}",
     )
     for axes, bins, title in zip(figure.subplots(1, 2), (before, after), titles, strict=True):
         filled = [index for index in range(BINS) if bins.counts[index]]
@@ -193,7 +193,8 @@ def reliability_figure(before: Reliability, after: Reliability, temperature: flo
         axes.set_title(title, fontsize=10)
         axes.xaxis.set_major_formatter(PercentFormatter(1))
         axes.yaxis.set_major_formatter(PercentFormatter(1))
-        axes.legend(loc="upper left", fontsize=8)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8)
     return figure
 
 

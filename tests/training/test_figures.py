@@ -38,11 +38,16 @@ def test_the_augmentation_is_shown_sixteen_times(training_data: TrainingData) ->
 
 def test_curves_show_every_epoch() -> None:
     history = [Epoch(number, 1 / number, 1 - 0.1 / number) for number in range(1, 6)]
-    left, right = figures.curves_figure(history).axes
+    figure = figures.curves_figure(history)
+    left, right = figure.axes
     assert left.lines[0].get_ydata().tolist() == [epoch.loss for epoch in history]  # type: ignore[union-attr]
-    assert right.get_title() == "best 98.00% after epoch 5"
+    errors = right.lines[0].get_ydata().tolist()  # type: ignore[union-attr]
+    assert errors == pytest.approx([1 - epoch.accuracy for epoch in history])
+    assert right.get_title() == "lowest 2.00% after epoch 5"
     assert left.get_xlabel() == "epoch"
     assert left.get_ylabel() == "mean cross-entropy [nats]"
+    assert right.get_ylabel() == "error rate"
+    assert "error rate on the validation images" in figure.get_suptitle()
 
 
 def test_confusion_and_mistakes_count_the_mistakes(reference: Reference, test_data: Split) -> None:
@@ -77,9 +82,12 @@ def test_each_panel_of_robustness_has_its_own_levels() -> None:
 
 def test_reliability_names_both_errors(reference: Reference) -> None:
     before, after = (reliability(reference.logits, reference.labels, t) for t in (3.0, 1.0))
-    left, right = titles(figures.reliability_figure(before, after, 1.0, "m"))
-    assert left == f"without temperature, error {before.error:.2%}"
-    assert right == f"temperature 1.000, error {after.error:.2%}"
+    figure = figures.reliability_figure(before, after, 1.0, "m")
+    left, right = titles(figure)
+    assert left == f"without temperature, calibration error {before.error:.2%}"
+    assert right == f"temperature 1.000, calibration error {after.error:.2%}"
+    assert not any(axes.get_legend() for axes in figure.axes), "a legend in the axes covers bars"
+    assert len(figure.legends) == 1
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
