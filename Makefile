@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BUILD := build
 
-.PHONY: help demo check test lint bench release-model pictures format-table clean
+.PHONY: help demo check test lint bench release-model model-cards pictures format-table site clean
 
 help:
 	@echo "make demo           train, export, verify and predict, from nothing"
@@ -15,9 +15,11 @@ help:
 	@echo "make test           every check: ruff, mypy, import-linter, pytest (fast and slow)"
 	@echo "make lint           the checks that run no code"
 	@echo "make bench          measure the budgets and print each ratio against its bar"
-	@echo "make release-model  train and export the built-in model again"
+	@echo "make release-model  train and export the built-in models again, and write their cards"
+	@echo "make model-cards    measure the built-in models, and write their cards and the README's tables of figures"
 	@echo "make pictures       draw the pictures of examples/ and docs/ again"
 	@echo "make format-table   write the README's table of formats again"
+	@echo "make site           build docs/ as a site, into build/site"
 	@echo "make clean          remove the environment and what was built"
 
 $(READY): pyproject.toml $(CONSTRAINTS)
@@ -56,9 +58,17 @@ release-model: $(READY)
 	$(BIN)/mnist-edge export release/mnist-mlp.safetensors --format onnx --quantize --output $(BUILD)/release
 	$(BIN)/mnist-edge export release/mnist-cnn.safetensors --format onnx --quantize --output $(BUILD)/release
 	cp $(BUILD)/release/*-int8.onnx mnist_edge/models/
+	$(MAKE) model-cards
+
+model-cards: $(READY)
+	$(BIN)/python docs/measure_release.py
+	$(BIN)/python docs/model_cards.py --write
 
 format-table: $(READY)
 	$(BIN)/python docs/format_table.py --write
+
+site: $(READY)
+	$(BIN)/mkdocs build --site-dir $(BUILD)/site
 
 pictures: $(READY)
 	$(BIN)/python examples/draw_digits.py

@@ -168,8 +168,11 @@ def draw_row(axes: Axes, top: float, row: Row, expected: Sequence[str]) -> None:
     _text(axes, WIDTH - LEFT, middle, verdict, 13, color, ha="right", weight="bold")
 
 
-def _text(axes: Axes, x: float, y: float, text: str, size: float, color: str = INK, **style: str) -> None:
-    axes.text(x, y, text, fontsize=size, color=color, va="center_baseline" if "\n" not in text else "center", **style)
+def _text(
+    axes: Axes, x: float, y: float, text: str, size: float, color: str = INK, ha: str = "left", weight: str = "normal"
+) -> None:
+    va = "center" if "\n" in text else "center_baseline"
+    axes.text(x, y, text, fontsize=size, color=color, ha=ha, va=va, weight=weight)
 
 
 if __name__ == "__main__":

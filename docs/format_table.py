@@ -5,20 +5,18 @@ It is printed, or with `--write` written into README.md; `make format-table` doe
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+
+from readme_blocks import markdown_table, write_blocks
 
 from mnist_edge.formats.base import FormatSpec
 from mnist_edge.formats.registry import FORMATS
 
-README = Path(__file__).parent.parent / "README.md"
-BEGIN, END = "<!-- formats -->", "<!-- /formats -->"
 HEADER = ("format", "artifact", "precisions", "runs on", "install to export", "install to run")
 
 
 def table() -> str:
     """Return the formats as a Markdown table, a row each, without a line break at its end."""
-    rows = [HEADER, ("---",) * len(HEADER), *map(row, FORMATS.values())]
-    return "\n".join(f"|{'|'.join(_cells(cells))}|" for cells in rows)
+    return markdown_table(HEADER, map(row, FORMATS.values()))
 
 
 def row(spec: FormatSpec) -> tuple[str, ...]:
@@ -38,19 +36,8 @@ def install(extra: str | None, tools: Sequence[str]) -> str:
     return " and ".join([f"`mnist-edge[{extra}]`" if extra else "`mnist-edge`", *tools])
 
 
-def with_table(page: str) -> str:
-    """Return a page with the table between its two markers."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}"
-
-
-def _cells(cells: Sequence[str]) -> list[str]:
-    return [cell if cell == "---" else f" {cell} " for cell in cells]
-
-
 if __name__ == "__main__":
     if "--write" in sys.argv[1:]:
-        README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
+        write_blocks([("formats", table())])
     else:
         print(table())

@@ -1,4 +1,4 @@
-"""Train a small digit classifier, export it with proof, and read digits on a device.
+"""Train a small digit classifier, export it where its answers agree with the trained model's, and read digits.
 
     from mnist_edge import Recognizer
 

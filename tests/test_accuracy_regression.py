@@ -1,5 +1,6 @@
 """Floors for a freshly trained model and for the built-in ones, on the 10,000 test images."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from mnist_edge.parity.verify import verify_path
 from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
 from mnist_edge.training.checkpoint import load_checkpoint
 from mnist_edge.training.datasets.splits import Split, TrainingData
-from tests.conftest import DATA, RELEASES
+from tests.conftest import DATA, RELEASES, ROOT
+
+MEASURED = ROOT / "release" / "measured.json"
 
 FLOORS = {"mlp": 0.992, "cnn": 0.996}
 """Accuracy on the 10,000 test images of the released checkpoints."""
@@ -37,6 +40,12 @@ def test_the_built_in_models_are_the_released_checkpoints(
     assert report.agreement >= 0.998
     assert report.accuracy is not None
     assert report.accuracy >= reference.accuracy - 0.0005
+    assert report.statistics is not None
+    measured = json.loads(MEASURED.read_text(encoding="utf-8"))[name]
+    assert measured["trained"]["correct"] == round(reference.accuracy * len(reference.images))
+    # Another processor may round an activation of a dynamically quantized file to the next step.
+    assert measured["files"]["int8"]["correct"] == pytest.approx(report.statistics.accuracy.hits, abs=3)
+    assert measured["files"]["int8"]["changed"] == pytest.approx(len(report.statistics.changed), abs=3)
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """The project's pages: links lead somewhere, and what is said twice is said the same."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from mnist_edge import __version__
 from tests.conftest import ROOT
 
-PAGES = sorted(page for folder in (".", "docs", "data", "exports") for page in (ROOT / folder).glob("*.md"))
+PAGES = sorted(page for folder in (".", "docs", "data", "exports", "release") for page in (ROOT / folder).glob("*.md"))
 
 
 def links_of(page: str) -> list[str]:
@@ -32,6 +33,17 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert target.exists(), link
         if anchor:
             assert anchor in anchors_of(target.read_text(encoding="utf-8")), link
+
+
+def test_the_pictures_of_the_readme_are_shown_on_an_index_too() -> None:
+    """There, a page has no files beside it: addresses are whole, of files that the main branch has."""
+    homepage = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Homepage"]
+    raw = homepage.replace("//github.com/", "//raw.githubusercontent.com/") + "/main/"
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert pictures
+    for address in pictures:
+        assert address.startswith(raw)
+        assert (ROOT / address.removeprefix(raw)).is_file(), address
 
 
 def test_the_version_is_the_same_everywhere() -> None:

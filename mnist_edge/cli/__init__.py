@@ -93,4 +93,4 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @version.option
 def main() -> None:
-    """Train a small digit classifier, export it with proof, and read digits on a device."""
+    """Train a small digit classifier, export it where its answers agree with the trained model's, and read digits."""
