@@ -37,7 +37,7 @@ def command(models: tuple[Path, ...], corruptions: bool, figure: Path | None, da
     if figure and not corruptions:
         raise click.UsageError("--figure goes with --corruptions; other pictures are drawn by `mnist-edge plot`.")
     options.check_outputs(figure)
-    opened = [open_model(path) for path in models]
+    opened = [open_model(path, largest_batches=corruptions) for path in models]
     tasks = {model.task.name for model in opened}
     if len(tasks) > 1:
         raise UserError(f"the models are for different data sets ({', '.join(sorted(tasks))}): evaluate them apart")

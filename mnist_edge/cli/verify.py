@@ -25,9 +25,6 @@ REPORT_FILE = click.Path(dir_okay=False, path_type=Path)
     help="The checkpoint that they were exported from.",
 )
 @click.option("--layers", is_flag=True, help="Also compare layer by layer, and name the first that diverges.")
-@click.option(
-    "--all-images", is_flag=True, help="Give all images, not 500, at each batch size and in shuffled batches."
-)
 @click.option("--html", type=REPORT_FILE, help="Write the report as one HTML page, with the changed digits.")
 @click.option("--junit", "junit_file", type=REPORT_FILE, help="Write the outcome of each check as JUnit XML.")
 @options.data_dir
@@ -36,7 +33,6 @@ def command(
     artifacts: tuple[Path, ...],
     checkpoint: Path,
     layers: bool,
-    all_images: bool,
     html: Path | None,
     junit_file: Path | None,
     data_dir: Path,
@@ -55,7 +51,7 @@ def command(
     _keep_apart(html, junit_file, *artifacts, checkpoint)
     options.check_outputs(html, junit_file)
     reference = load_reference(checkpoint, data_dir)
-    reports = [verify_path(path, reference, all_images=all_images, layers=layers) for path in artifacts]
+    reports = [verify_path(path, reference, layers=layers) for path in artifacts]
     with transaction() as changes:
         if html:
             from mnist_edge.exporting.report.environment import Environment

@@ -187,7 +187,7 @@ def _export_one(
     reference.remember_program(spec, requests[taken], bundles[taken])
     target = _target(reference, spec, precision, output)
     written = bundles[taken].with_checksum().write(target, changes)
-    report = verify(ArtifactFile(target, spec, written), reference, settings.goals, all_images=True)
+    report = verify(ArtifactFile(target, spec, written), reference, settings.goals)
     if not report:
         reference.programs.clear()  # what a broken exporter gave is no reference for anything else
         raise ParityError(f"{target} was not written, it differs from the trained model: {'; '.join(report.problems)}")

@@ -79,7 +79,7 @@ class FormatSpec:
         return next((scheme for scheme in self.schemes if scheme.name == name), None)
 
     def batches(self, scheme: Scheme) -> tuple[int, ...]:
-        """Return the batch sizes at which artifacts are compared; the last one is that of deployment."""
+        """Return the batch sizes at which artifacts are compared; the first one is that of deployment."""
         return scheme.tolerance.batches if self.batch is None else (self.batch,)
 
     @property

@@ -67,8 +67,13 @@ def check_finite(images: Images) -> None:
         raise UserError(f"image {int(finite.argmin())} holds NaN or infinity: expected finite numbers")
 
 
-def open_model(path: Path) -> OpenModel:
+def open_model(path: Path, *, largest_batches: bool = False) -> OpenModel:
     """Open a checkpoint (`.safetensors`) or an exported artifact.
+
+    Args:
+        path: of it.
+        largest_batches: whether to give an artifact as many images at once as it was proved for, which is quicker,
+            and not as many as it is deployed with.
 
     Raises:
         UserError: it can't be read, is neither, or was altered since its export.
@@ -78,7 +83,8 @@ def open_model(path: Path) -> OpenModel:
     artifact = read_artifact(path)
     runner = open_artifact(artifact)
     scheme = artifact.spec.scheme(runner.contract.scheme)
-    return deployed(path, runner, artifact.spec.batches(scheme)[-1] if scheme else 1)
+    batches = artifact.spec.batches(scheme) if scheme else (1,)
+    return deployed(path, runner, batches[-1 if largest_batches else 0])
 
 
 def open_checkpoint(path: Path, checkpoint: Checkpoint) -> OpenModel:

@@ -34,7 +34,7 @@ ODD_BATCH = 7
 """A batch size that every artifact without a fixed one must take, whatever it is compared at."""
 
 
-def verify_path(path: Path, reference: Reference, *, all_images: bool = False, layers: bool = False) -> ParityReport:
+def verify_path(path: Path, reference: Reference, *, layers: bool = False) -> ParityReport:
     """Judge the artifact at a path as `verify` does, and against the manifest in its folder, where that lists it.
 
     One that can't be read, or is not an artifact, fails for that reason.
@@ -43,7 +43,7 @@ def verify_path(path: Path, reference: Reference, *, all_images: bool = False, l
         with locked(path.parent, shared=True):  # an export beside this changes both, one after the other
             artifact = read_artifact(path)
             manifest = _check_manifest(artifact)
-        report = verify(artifact, reference, all_images=all_images, layers=layers)
+        report = verify(artifact, reference, layers=layers)
     except UserError as error:
         check = Check("readable", "file", "cannot be used", (str(error),))
         return ParityReport(path, 0, "", len(reference.images), reference.accuracy, (check,))
@@ -55,19 +55,17 @@ def verify(
     reference: Reference,
     goals: Goals = NO_GOALS,
     *,
-    all_images: bool = False,
     layers: bool = False,
 ) -> ParityReport:
     """Judge an artifact by its checksum, contract, structure, weights, test vectors, and its answers.
 
-    All images are compared at the batch size at which the artifact is deployed. At the others, and in shuffled
-    batches, it is a sample of them, or with `all_images` all of them.
+    All images of the reference are compared at each batch size and in shuffled batches, so that two judgements of
+    the same artifact, such as those of `export` and `verify`, give the same figures.
 
     Args:
         artifact: as it was read.
         reference: the trained model's answers.
         goals: what is asked for beyond the tolerance of the artifact's scheme.
-        all_images: whether to give all images in every way.
         layers: whether to compare layer by layer too.
 
     Raises:
@@ -85,7 +83,7 @@ def verify(
             if scheme is None or scheme.precision != runner.contract.precision:
                 report = _not_run(artifact, reference, checks, "its scheme is not known")
             else:
-                report = _verify_answers(artifact, runner, scheme, reference, goals, checks, all_images)
+                report = _verify_answers(artifact, runner, scheme, reference, goals, checks)
     except ArtifactError as error:
         report = _not_run(artifact, reference, [*checks, Check("loads", "file", "cannot be run", (str(error),))], "")
     return _with_layers(report, artifact, reference) if layers else report
@@ -172,8 +170,8 @@ class _Answers:
     Attributes:
         comparisons: with the trained model's.
         checks: the verdict on each.
-        logits: at the batch size of deployment, or None where it could not be run.
-        alone: of the sample's images, each given alone, or None where that was not compared.
+        logits: at the batch size at which they differ most, or None where it could not be run.
+        alone: of the images, each given alone, or None where that was not compared.
     """
 
     comparisons: tuple[Comparison, ...]
@@ -189,12 +187,10 @@ def _verify_answers(
     reference: Reference,
     goals: Goals,
     checks: list[Check],
-    all_images: bool,
 ) -> ParityReport:
-    sample = reference if all_images else reference.sample()
     tolerance = goals.tighten(scheme.tolerance)
     batches = artifact.spec.batches(scheme)
-    answers = _compare_answers(runner, batches, tolerance, reference, sample)
+    answers = _compare_answers(runner, batches, tolerance, reference)
     report = ParityReport(
         path=artifact.path,
         size=artifact.bundle.size,
@@ -209,16 +205,14 @@ def _verify_answers(
         return report
     return replace(
         report,
-        checks=(*report.checks, *_check_other_inputs(artifact, runner, scheme, reference, sample, answers.alone)),
+        checks=(*report.checks, *_check_other_inputs(artifact, runner, scheme, reference, answers.alone)),
         statistics=statistics(reference.logits, answers.logits, reference.labels, reference.checkpoint.temperature),
         differences=absolute_differences(reference.logits, answers.logits),
     )
 
 
-def _compare_answers(
-    runner: Runner, batches: tuple[int, ...], tolerance: Tolerance, reference: Reference, sample: Reference
-) -> _Answers:
-    """Compare the answers at each batch size: on all images at the last, on the sample at the others."""
+def _compare_answers(runner: Runner, batches: tuple[int, ...], tolerance: Tolerance, reference: Reference) -> _Answers:
+    """Compare the answers at each batch size."""
     comparisons: list[Comparison] = []
     checks: list[Check] = []
     logits = alone = None
@@ -226,13 +220,14 @@ def _compare_answers(
         if runner.contract.batch is None:
             runner.predict_in_batches(reference.images[:ODD_BATCH], ODD_BATCH)
         for batch in batches:
-            judged = reference if batch == batches[-1] else sample
-            logits = runner.predict_in_batches(judged.images, batch)
-            if batch == 1 and judged is sample:
-                alone = logits
-            sampled = len(judged.images) < len(reference.images)
-            comparisons.append(compare(logits, judged.logits, judged.labels, batch, sampled=sampled))
-            checks.append(_check_comparison(comparisons[-1], tolerance, judged.accuracy))
+            found = runner.predict_in_batches(reference.images, batch)
+            if batch == 1:
+                alone = found
+            comparison = compare(found, reference.logits, reference.labels, batch)
+            if all(comparison.max_abs_diff > other.max_abs_diff for other in comparisons):
+                logits = found
+            comparisons.append(comparison)
+            checks.append(_check_comparison(comparison, tolerance, reference.accuracy))
     except ArtifactError as error:
         checks.append(Check("batch_sizes", "other batch sizes", "cannot be run", (str(error),)))
         logits = None
@@ -243,7 +238,7 @@ def _check_comparison(comparison: Comparison, tolerance: Tolerance, reference_ac
     return Check(
         code=f"batch_{comparison.batch}",
         title=f"batch {comparison.batch:,}",
-        found=f"|Δlogit| ≤ {comparison.max_abs_diff:.3g}, {comparison.agreement:.2%} of {comparison.images:,} same",
+        found=f"|Δlogit| ≤ {comparison.max_abs_diff:.3g}, {comparison.agreement:.2%} same",
         problems=tuple(violations(comparison, tolerance, reference_accuracy)),
         figures={
             "max_abs_diff": comparison.max_abs_diff,
@@ -259,7 +254,6 @@ def _check_other_inputs(
     runner: Runner,
     scheme: Scheme,
     reference: Reference,
-    sample: Reference,
     alone: Logits | None,
 ) -> list[Check]:
     """Check shuffled batches, synthetic inputs, and NaN and infinity, by the tolerance of the scheme itself."""
@@ -269,11 +263,11 @@ def _check_other_inputs(
     fixed = runner.contract.batch
     try:
         return [
-            check_batch_invariance(runner.predict, scheme.tolerance, sample.images, alone)
+            check_batch_invariance(runner.predict, scheme.tolerance, reference.images, alone)
             if fixed is None
             else not_available("batch_invariance", "shuffled batches", f"it takes batches of {fixed} only"),
             check_synthetic_inputs(first.predict, trained, scheme.tolerance, runner.contract.task.input),
-            check_nonfinite_inputs(first.predict, scheme.tolerance, sample.images[0]),
+            check_nonfinite_inputs(first.predict, scheme.tolerance, reference.images[0]),
         ]
     except ArtifactError as error:
         return [Check("other_inputs", "other inputs", "cannot be run", (str(error),))]
