@@ -28,8 +28,12 @@ if TYPE_CHECKING:
 @click.option("--files-from", metavar="FILE", help="Read the names in FILE, a line each; - is standard input.")
 @click.option("-0", "--null", is_flag=True, help="Names in --files-from end with a NUL, as `find -print0` writes them.")
 @click.option(
+    "-m",
     "--model",
-    help="An exported file, or a built-in model: mlp or cnn.  [default: the latest in ./exports, else mlp]",
+    default="mlp",
+    show_default=True,
+    metavar="MODEL",
+    help="A built-in model, mlp or cnn, or the path of an exported file.",
 )
 @click.option(
     "--min-confidence",
@@ -62,7 +66,7 @@ def command(
     recursive: bool,
     files_from: str | None,
     null: bool,
-    model: str | None,
+    model: str,
     min_confidence: float | None,
     format_name: str,
     top_k: int | None,
@@ -80,6 +84,8 @@ def command(
     """
     if (sheet or show_input) and jobs > 1:
         raise click.UsageError("--visualize and --show-input go with --jobs 1.")
+    if top_k is not None and format_name == "digits":
+        raise click.UsageError("--top-k goes with another --format than digits, which has room for one.")
     missed: set[Status] = set()
 
     def report(folder: str, reason: str) -> None:
@@ -143,14 +149,14 @@ def _is_same_file(sheet: Path, picture: str) -> bool:
         return False
 
 
-def _open(model: str | None, min_confidence: float | None, quiet: bool) -> "Recognizer":
+def _open(model: str, min_confidence: float | None, quiet: bool) -> "Recognizer":
     """Open the model and name it on stderr."""
     gc.disable()  # all that the imports create stays: looking for garbage in it takes a twentieth of a cold start
-    from mnist_edge.runtime.builtin_models import BUILTIN_MODELS, default_model
+    from mnist_edge.runtime.builtin_models import BUILTIN_MODELS, model_path
     from mnist_edge.runtime.recognizer import Recognizer
 
     gc.enable()
-    chosen = BUILTIN_MODELS.get(model, Path(model)) if model else default_model()
+    chosen = model_path(model)
     recognizer = Recognizer(chosen, min_confidence=min_confidence)
     if not quiet:
         name = f"built-in {chosen.name}" if chosen in BUILTIN_MODELS.values() else str(chosen)

@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 def command(files: tuple[Path, ...], as_json: bool) -> None:
     """Run the test vectors that each exported FILE carries, on this processor with the runtime installed here.
 
-    Without a FILE, the model that `predict` would take and the built-in ones are checked. A file that gives other
-    numbers here than it must fails: the exit code is 1.
+    A folder stands for what its manifest.json lists. Without a FILE, the built-in models are checked. A file that
+    gives other numbers here than it must fails: the exit code is 1.
     """
-    from mnist_edge.runtime.builtin_models import BUILTIN_MODELS, default_model
+    from mnist_edge.cli.artifacts import expand
+    from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
 
+    paths = expand(files) or list(BUILTIN_MODELS.values())
     machine, verdicts, failed = _machine(), [], False
     if not as_json:
         _print_machine(machine)
-    for path in files or dict.fromkeys([default_model(), *BUILTIN_MODELS.values()]):
+    for path in paths:
         check, problem = _checked(path)
         verdicts.append({"file": str(path), "passed": False, "problem": problem} if check is None else check.to_json())
         failed |= bool(problem)

@@ -155,7 +155,7 @@ def test_a_command_whose_extra_is_missing_says_which() -> None:
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mnist_edge.runtime.builtin_models.default_model", lambda: 1 / 0)
+    monkeypatch.setattr("mnist_edge.runtime.builtin_models.model_path", lambda _: 1 / 0)
     assert isinstance(run("predict", TWO).exception, ZeroDivisionError)
 
 

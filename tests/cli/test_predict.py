@@ -60,9 +60,9 @@ def test_the_table_has_name_digit_confidence_and_bar() -> None:
     assert result.stderr == "model: built-in mnist-mlp-int8.onnx\n"
 
 
-def test_an_export_of_ones_own_is_preferred(exports: Path, folder: Path) -> None:
+def test_it_is_the_built_in_model_unless_another_is_named(exports: Path, folder: Path) -> None:
     (folder / "exports").symlink_to(exports)
-    assert predict(TWO).stderr == "model: exports/mnist-mlp-int8.onnx\n"
+    assert predict(TWO).stderr == "model: built-in mnist-mlp-int8.onnx\n"
     assert predict(TWO, "--model", "exports/mnist-mlp.onnx").stderr == "model: exports/mnist-mlp.onnx\n"
 
 
@@ -79,6 +79,7 @@ def test_a_file_that_is_not_a_model_is_one_line(tmp_path: Path) -> None:
         (tmp_path / "missing.onnx", "No such file"),
         (picture, "cannot use"),
         (Path(TWO), "cannot tell the format"),
+        ("mpl", "expected a built-in one (mlp, cnn) or an exported file; did you mean mlp?"),
     ):
         result = predict(TWO, "--model", model)
         assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (1, "", 1)
