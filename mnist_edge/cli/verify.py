@@ -18,6 +18,7 @@ REPORT_FILE = click.Path(dir_okay=False, path_type=Path)
 @click.command()
 @click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="ARTIFACT...")
 @click.option(
+    "-c",
     "--checkpoint",
     type=click.Path(path_type=Path),
     default=options.CHECKPOINT,
@@ -40,18 +41,27 @@ def command(
 ) -> None:
     """Check each ARTIFACT against the checkpoint it came from, on all test images.
 
+    A folder stands for what its manifest.json lists.
+
     One that was altered, or that answers differently from the trained model, fails: the exit code is 1 and stderr
     says why.
     """
     from mnist_edge.atomic import transaction
-    from mnist_edge.exporting.report.junit import junit
-    from mnist_edge.parity.reference import load_reference
-    from mnist_edge.parity.verify import verify_path
+    from mnist_edge.cli.artifacts import expand
+    from mnist_edge.cli.progress import steps
 
-    _keep_apart(html, junit_file, *artifacts, checkpoint)
+    paths = expand(artifacts)
+    _keep_apart(html, junit_file, *paths, checkpoint)
     options.check_outputs(html, junit_file)
-    reference = load_reference(checkpoint, data_dir)
-    reports = [verify_path(path, reference, layers=layers) for path in artifacts]
+    with steps() as on_step:
+        on_step("answers with the trained model")
+        from mnist_edge.exporting.report.junit import junit
+        from mnist_edge.parity.reference import load_reference
+        from mnist_edge.parity.steps import of_file
+        from mnist_edge.parity.verify import verify_path
+
+        reference = load_reference(checkpoint, data_dir)
+        reports = [verify_path(path, reference, layers=layers, on_step=of_file(path.name, on_step)) for path in paths]
     with transaction() as changes:
         if html:
             from mnist_edge.exporting.report.environment import Environment
@@ -80,14 +90,14 @@ def _keep_apart(html: Path | None, junit_file: Path | None, *given: Path) -> Non
 
 
 def _print(reports: "list[ParityReport]") -> None:
-    from mnist_edge.cli.tables import changed_table, layer_table, print_table, report_table
+    from mnist_edge.cli.layout import fits, print_tables
+    from mnist_edge.cli.tables import changed_table, layer_table, report_table, verdict_table
 
-    print_table(report_table(reports))
-    if any(report.statistics and report.statistics.changed for report in reports):
-        print_table(changed_table(reports))
-    for report in reports:
-        if report.layers is not None:
-            print_table(layer_table(report.path, report.layers))
+    together = report_table(reports)
+    details = [together] if fits(together) else [report_table([report]) for report in reports]
+    changed = [changed_table(report) for report in reports if report.statistics and report.statistics.changed]
+    layers = [layer_table(report.path, report.layers) for report in reports if report.layers is not None]
+    print_tables([*details, *changed, *layers, verdict_table("verified", reports)])
 
 
 def _report_problems(reports: "list[ParityReport]") -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.errors import ArtifactError, ChecksumError, UserError
 from mnist_edge.formats.base import Runner
-from mnist_edge.formats.registry import read_artifact
+from mnist_edge.parity.evaluate import read_model
 from mnist_edge.reading import read_bytes
 from mnist_edge.training.checkpoint import CHECKPOINT_SUFFIX, load_checkpoint
 
@@ -23,7 +23,7 @@ def describe(path: Path) -> Groups:
     """
     if path.suffix == CHECKPOINT_SUFFIX:
         return _describe_checkpoint(path)
-    artifact = read_artifact(path)
+    artifact = read_model(path)
     spec, bundle = artifact.spec, artifact.bundle
     try:
         with artifact.open() as runner:

@@ -33,6 +33,7 @@ class ParityReport:
         differences: |Δlogit| at that batch size, `[N, classes]`, or None.
         layers: the error of each layer, or None where it was not asked for or is not available.
         layers_unavailable_reason: why there is no layerwise comparison; empty if there is one or none was requested.
+        seconds: how long it took to judge it.
     """
 
     path: Path
@@ -47,6 +48,7 @@ class ParityReport:
     differences: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
     layers: LayerwiseReport | None = None
     layers_unavailable_reason: str = ""
+    seconds: float = field(default=0.0, compare=False)
 
     def __bool__(self) -> bool:
         """Say whether it passed."""

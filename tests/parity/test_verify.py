@@ -93,7 +93,7 @@ MESSAGES = {
     "labels in another order": "labels is",
     "inverted polarity in the contract": "polarity is 'black-on-white', expected 'white-on-black'",
     "another range in the contract": "range is",
-    "another checkpoint": "checkpoint is",
+    "another checkpoint": "the file says sha256:000000000000",
     "another temperature": r"temperature is 3\.0, expected ",
     "a precision that does not exist": "precision is 'int2'",
     "a precision with a wider tolerance": "weights are fp32, its contract says int8",
@@ -149,9 +149,15 @@ def test_the_wrong_reference_is_found(exported: list[Artifact], reference: Refer
     weights = {name: tensor * 1.01 for name, tensor in reference.checkpoint.weights.items()}
     checkpoint = dataclasses.replace(reference.checkpoint, weights=weights, file_digest=None)
     other = dataclasses.replace(reference, checkpoint=checkpoint)
-    report = verify_path(exported[0].path, other)
-    assert "checkpoint is" in problems_of(report, "contract")
-    assert not report.check("weights")
+    for artifact in exported:
+        report = verify_path(artifact.path, other, layers=True)
+        made, given = reference.checkpoint.digest[:12], checkpoint.digest[:12]
+        assert report.problems == (
+            f"made from another checkpoint: the file says sha256:{made} (mnist-mlp), given is sha256:{given} "
+            "(mnist-mlp); name the right one with --checkpoint",
+        )
+        assert [check.code for check in report.checks] == ["manifest", "checksum", "checkpoint"]
+        assert report.layers_unavailable_reason == ""
 
 
 def test_files_that_are_not_artifacts(tmp_path: Path, reference: Reference) -> None:
@@ -209,7 +215,7 @@ def test_what_was_exported_passes_with_figures_from_all_images(
 
 
 def test_what_is_examined(exported: list[Artifact], reports: dict[str, ParityReport]) -> None:
-    content = ["manifest", "checksum", "contract", "structure", "weights", "test vectors", "program"]
+    content = ["manifest", "checksum", "checkpoint", "contract", "structure", "weights", "test vectors", "program"]
     others = ["shuffled batches", "synthetic inputs", "NaN and infinity"]
     for artifact in exported:
         report = reports[artifact.path.name]

@@ -285,7 +285,8 @@ def test_an_array_of_images_is_a_batch(test_data: Split) -> None:
         answers = recognizer.predict(batch)
         assert isinstance(answers, list)
         assert [answer.digit for answer in answers] == [answer.digit for answer in expected] == [7, 2, 1]
-    assert [recognizer.predict(images), recognizer.predict(images[:0])] == [expected, []]
+    none: object = recognizer.predict(images[:0])
+    assert none == []
 
 
 @pytest.mark.parametrize(("array", "message"), NOT_PICTURES)
