@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mnist_edge.cli import options
-from mnist_edge.cli.output import say_json
+from mnist_edge.cli.output import note, say_json
 from mnist_edge.errors import UserError
 from mnist_edge.text import caption
 
@@ -43,6 +43,9 @@ def command(models: tuple[Path, ...], corruptions: bool, figure: Path | None, da
     tasks = {model.task.name for model in opened}
     if len(tasks) > 1:
         raise UserError(f"the models are for different data sets ({', '.join(sorted(tasks))}): evaluate them apart")
+    for model in opened:
+        if model.caveats:
+            note(f"{model.path}: {model.caveats}")
     test = load_test_data(tasks.pop(), data_dir)
     if corruptions:
         with steps() as on_step:

@@ -104,7 +104,7 @@ def command(
         known = list(names) if format_name == "table" else None  # the width of its first column depends on all names
         answers = _answers(recognizer, names if known is None else iter(known), jobs, sheet, show_input)
         labels = recognizer.runner.contract.task.labels
-        layout = Layout(min(top_k or 0, len(labels)), longest(known or []), labels)
+        layout = Layout(min(top_k or 0, len(labels)), longest(known or []), labels, _columns())
         total = None if known is None else len(known)
         code = print_answers(answers, missed, total, format_name, layout)
     if code:
@@ -129,6 +129,15 @@ def _names(
             yield from listed(None if files_from == STDIN else files_from, null)
 
     return every()
+
+
+def _columns() -> int | None:
+    """Return how wide the terminal is that stdout is, or None where it is none."""
+    if not sys.stdout.isatty():
+        return None
+    import shutil
+
+    return shutil.get_terminal_size().columns
 
 
 def _only_one(names: "Iterator[FileSource]", sheet: Path) -> "FileSource":

@@ -55,6 +55,7 @@ FORMATS: dict[str, FormatSpec] = {
             runs_on="onnxruntime: Linux, Windows, macOS, Raspberry Pi (64-bit), phones",
             run_packages=("onnxruntime",),
             export_packages=("onnx", "onnxscript"),
+            foreign=True,
             options={"opset": 18},
         ),
         FormatSpec(

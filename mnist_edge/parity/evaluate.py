@@ -9,10 +9,12 @@ from mnist_edge.artifact.contract import Task
 from mnist_edge.errors import ArtifactError, UnknownFormatError, UserError
 from mnist_edge.formats.base import ArtifactFile, Runner, predict_in_batches
 from mnist_edge.formats.registry import open_artifact, read_artifact
+from mnist_edge.parity.foreign import open_foreign
 from mnist_edge.parity.reference import EAGER_BATCH, eager_predictor
 from mnist_edge.parity.steps import OnStep, nothing
 from mnist_edge.training.checkpoint import CHECKPOINT_SUFFIX, Checkpoint, load_checkpoint
 from mnist_edge.training.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from mnist_edge.training.datasets.registry import DATASETS, DEFAULT_DATASET
 from mnist_edge.training.datasets.splits import Split
 from mnist_edge.training.metrics import Evaluation, evaluate_logits
 from mnist_edge.types import Images, Logits, Predict
@@ -30,12 +32,14 @@ class OpenModel:
         predict: any number of images → logits, as it is deployed.
         temperature: by which its logits are to be divided before the softmax.
         task: what it tells apart.
+        caveats: what is not known of it, in a line; empty for a model of ours.
     """
 
     path: Path
     predict: Predict
     temperature: float
     task: Task
+    caveats: str = ""
 
     def predict_logits(self, images: Images) -> Logits:
         """Return the logits, float32 `[N, classes]`, of images, float32 `[N, channels, height, width]`.
@@ -69,7 +73,7 @@ def check_finite(images: Images) -> None:
 
 
 def open_model(path: Path, *, largest_batches: bool = False) -> OpenModel:
-    """Open a checkpoint (`.safetensors`) or an exported artifact.
+    """Open a checkpoint (`.safetensors`), an exported artifact, or a file that somebody else made for our images.
 
     Args:
         path: of it.
@@ -82,6 +86,9 @@ def open_model(path: Path, *, largest_batches: bool = False) -> OpenModel:
     if path.suffix == CHECKPOINT_SUFFIX:
         return open_checkpoint(path, load_checkpoint(path))
     artifact = read_model(path)
+    task = DATASETS[DEFAULT_DATASET].task
+    if foreign := open_foreign(artifact, task):
+        return OpenModel(path, foreign.predict, 1.0, task, foreign.caveats)
     runner = open_artifact(artifact)
     scheme = artifact.spec.scheme(runner.contract.scheme)
     batches = artifact.spec.batches(scheme) if scheme else (1,)
