@@ -57,8 +57,13 @@ def _known_precisions() -> list[str]:
 @click.option(
     "-p", "--precision", "precisions", type=Precisions(), default="fp32", show_default=True, help="One, or several."
 )
-@click.option("-q", "--quantize", is_flag=True, help="Add int8 to the precisions.")
-@click.option("--quant-scheme", help="Quantize in this scheme instead of the best: see the table that is printed.")
+@click.option("--quantize", is_flag=True, help="Add int8 to the precisions.")
+@click.option(
+    "--quant-scheme",
+    type=click.Choice(list(dict.fromkeys(s.name for spec in FORMATS.values() for s in spec.schemes if s.quantized))),
+    metavar="SCHEME",
+    help="Quantize in this scheme instead of the best: see the table that is printed.",
+)
 @click.option(
     "--max-logit-error",
     type=options.Finite(min=0),
@@ -104,7 +109,7 @@ def command(
     data_dir: Path,
     as_json: bool,
 ) -> None:
-    """Export CHECKPOINT (what `train` wrote, unless another is named).
+    """Export CHECKPOINT, which is checkpoints/mnist-mlp.safetensors unless another is named.
 
     Every artifact is compared with the trained model on all test images before it gets its name. If one differs, none
     is written and what was there stays. Goals come on top of the tolerance of each precision; to miss one is to

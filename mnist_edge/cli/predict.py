@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("pictures", nargs=-1, metavar="PICTURE...")
-@click.option("--recursive", is_flag=True, help="Also read the pictures in subfolders.")
+@click.option("-r", "--recursive", is_flag=True, help="Also read the pictures in subfolders.")
 @click.option("--files-from", metavar="FILE", help="Read the names in FILE, a line each; - is standard input.")
 @click.option("-0", "--null", is_flag=True, help="Names in --files-from end with a NUL, as `find -print0` writes them.")
 @click.option(
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     help="An answer with less is `uncertain`.  [default: calibrated with the model]",
 )
 @click.option(
+    "-f",
     "--format",
     "format_name",
     type=click.Choice(list(FORMATTERS)),
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How answers are printed.",
 )
-@click.option("--top-k", type=click.IntRange(min=1), metavar="N", help="Print the N most probable digits.")
+@click.option("-k", "--top-k", type=click.IntRange(min=1), metavar="N", help="Print the N most probable digits.")
 @click.option(
     "--visualize",
     "sheet",
@@ -59,7 +60,10 @@ if TYPE_CHECKING:
 )
 @click.option("--show-input", is_flag=True, help="Show on stderr the pixels that the model was given.")
 @click.option("--selfcheck", is_flag=True, help="First check that the model gives the right numbers here; else stop.")
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Number of processes.")
+@click.option(
+    "-j", "--jobs", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Number of processes."
+)
+@click.option("-q", "--quiet", is_flag=True, help="Do not name the model on stderr; it always names what went wrong.")
 @version.option
 def command(
     pictures: tuple[str, ...],
@@ -74,6 +78,7 @@ def command(
     show_input: bool,
     selfcheck: bool,
     jobs: int,
+    quiet: bool,
 ) -> None:
     """Read the digit in each PICTURE: a file, a folder, a 'pattern*', or - for a picture on standard input.
 
@@ -98,7 +103,7 @@ def command(
     if sheet:
         names = iter([_only_one(names, sheet)])
     with long_calls_interrupted():
-        recognizer = _open(model, min_confidence, quiet=format_name == "digits")
+        recognizer = _open(model, min_confidence, quiet=quiet or format_name == "digits")
         if selfcheck:
             _check(recognizer)
         known = list(names) if format_name == "table" else None  # the width of its first column depends on all names
