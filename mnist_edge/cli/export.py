@@ -151,7 +151,7 @@ def command(
 
     compared = [artifact for artifact in artifacts if len(artifact.candidates) > 1]
     candidates = [candidate_table(artifact, len(reference.validation)) for artifact in compared]
-    print_tables([*candidates, verdict_table(f"exported to {output}", [artifact.report for artifact in artifacts])])
+    print_tables([*candidates, verdict_table([artifact.report for artifact in artifacts], f"exported to {output}:")])
     for artifact in compared:
         for candidate in artifact.candidates:
             if candidate.refusal:

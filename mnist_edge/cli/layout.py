@@ -99,7 +99,7 @@ def print_tables(tables: Sequence[TextTable]) -> None:
                 console.print(Text("\n".join(table.listing(width))), soft_wrap=True)
             else:
                 console.print(table.to_rich(gap))
-    say_rendered(captured.get())
+    say_rendered("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
 
 def _width() -> int:

@@ -16,11 +16,11 @@ MAX_CHANGED = 10
 """Changed answers of an artifact that a table shows."""
 
 
-def verdict_table(first: str, reports: Sequence[ParityReport]) -> TextTable:
+def verdict_table(reports: Sequence[ParityReport], line_above: str = "") -> TextTable:
     """Return a row for each artifact: its size, the figures that its proof rests on, and the verdict."""
     names = short_names([report.path for report in reports])
     headings = "largest\n|Δlogit|", "top-1\nagreement", "\naccuracy", "trained\nmodel"
-    table = TextTable(f"\n{printable(first)}", "\nbytes", *headings, "\nparity")
+    table = TextTable("\nfile", "\nbytes", *headings, "\nparity", line_above=line_above)
     for report in reports:
         size = f"{report.size:,}" if report.size else "–"
         figures = readable_verdict(report).values()

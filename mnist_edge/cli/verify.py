@@ -97,7 +97,7 @@ def _print(reports: "list[ParityReport]") -> None:
     details = [together] if fits(together) else [report_table([report]) for report in reports]
     changed = [changed_table(report) for report in reports if report.statistics and report.statistics.changed]
     layers = [layer_table(report.path, report.layers) for report in reports if report.layers is not None]
-    print_tables([*details, *changed, *layers, verdict_table("verified", reports)])
+    print_tables([*details, *changed, *layers, verdict_table(reports)])
 
 
 def _report_problems(reports: "list[ParityReport]") -> None:
