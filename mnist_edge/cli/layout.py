@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from io import StringIO
 from shutil import get_terminal_size
 
 from rich import box
@@ -60,7 +61,7 @@ class TextTable:
 
     def gap(self, width: int) -> int | None:
         """Return how many blanks fit between columns of a terminal so wide, or None where it does not fit."""
-        console = Console(width=UNBOUNDED_WIDTH, height=1)
+        console = Console(file=StringIO(), width=UNBOUNDED_WIDTH, height=1)
         return next((gap for gap in _GAPS if console.measure(self.to_rich(gap)).maximum <= width), None)
 
     def listing(self, width: int) -> list[str]:
@@ -87,7 +88,11 @@ def fits(table: TextTable) -> bool:
 def print_tables(tables: Sequence[TextTable]) -> None:
     """Print tables to stdout, with an empty line between them."""
     width = _width()
-    console = Console(width=width, height=1, color_system="auto" if styled(sys.stdout) else None)
+    colored = styled(sys.stdout)
+    # What the encoding of stdout lacks is replaced at the end; rich would draw the lines of a table differently.
+    console = Console(
+        file=StringIO(), force_terminal=colored, color_system="auto" if colored else None, width=width, height=1
+    )
     with console.capture() as captured:
         for number, table in enumerate(tables):
             if number:

@@ -24,7 +24,7 @@ __all__ = [
     "styled",
 ]
 
-STAND_INS = dict(zip("Δ≤→–∞█▀▄·…", ("d", "<=", "->", "-", "inf", "#", "'", ",", ".", "..."), strict=True))
+STAND_INS = dict(zip("Δ≤→–─∞█▀▄·…", ("d", "<=", "->", "-", "-", "inf", "#", "'", ",", ".", "..."), strict=True))
 """ASCII for characters of our own text, where the encoding of a stream lacks them."""
 
 

@@ -89,14 +89,14 @@ def test_manifests(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     entry = {"file": exported.name, "format": "onnx", "sha256": sha256(exported.read_bytes())}
     for entries, code in (([entry], 0), ([entry, {**entry, "file": TEXT}], 1), ([{TEXT: TEXT}], 1)):
         (exported.parent / "manifest.json").write_bytes(manifest_bytes(entries))
-        assert run("selfcheck").exit_code == code
+        assert run("selfcheck", exported.parent).exit_code == code
 
 
 @pytest.mark.parametrize("form", ["table", "json", "jsonl", "csv", "digits"])
 def test_predict(form: str, files: Files) -> None:
     result = run(
         "predict", "--model", files.labels, files.picture, files.unreadable, files.missing, "--format", form,
-        "--top-k", "3",
+        *([] if form == "digits" else ["--top-k", "3"]),
     )  # fmt: skip
     assert result.exit_code == 1
     rows = result.stdout.splitlines()
@@ -242,6 +242,6 @@ def test_measurements_on_consoles_of_other_encodings(encoding: str, files: Files
 def test_an_export_on_a_console_of_another_encoding(files: Files, tmp_path: Path) -> None:
     exported = run("export", files.checkpoint, "--output", tmp_path, encoding="cp1252")
     assert exported.exit_code == 0
-    assert "largest |dlogit|" in exported.stdout
+    assert "|dlogit|" in exported.stdout
     (artifact,) = tmp_path.glob("*.onnx")
     assert run("verify", artifact, "--checkpoint", files.checkpoint, "--layers", encoding="cp1252").exit_code == 0
