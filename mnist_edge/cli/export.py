@@ -1,16 +1,22 @@
 """`mnist-edge export`: checkpoint in, artifacts with proof out."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from mnist_edge.artifact.contract import CONTRACT_KEY
 from mnist_edge.artifact.manifest import MANIFEST
-from mnist_edge.cli import options
+from mnist_edge.cli import options, outputs, torch_setup
 from mnist_edge.cli.output import note, say_json
 from mnist_edge.errors import UserError
 from mnist_edge.formats.base import FormatSpec, install_command
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.formats.scheme import Precision
+
+if TYPE_CHECKING:
+    from mnist_edge.exporting.pipeline import ExportSettings
+    from mnist_edge.parity.reference import Reference
 
 ALL = "all"
 """Stands for every format that can be exported on this machine."""
@@ -77,12 +83,14 @@ def _known_precisions() -> list[str]:
 @click.option("--max-bytes", type=click.IntRange(min=1), help="Goal: the largest size of a quantized artifact.")
 @click.option("--opset", type=click.IntRange(min=1), help="ONNX opset of the files.  [default: 18]")
 @click.option(
+    "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("exports"),
     show_default=True,
     help="Folder to write to.",
 )
+@outputs.force
 @options.data_dir
 @options.as_json
 def command(
@@ -97,6 +105,7 @@ def command(
     max_bytes: int | None,
     opset: int | None,
     output: Path,
+    force: bool,
     data_dir: Path,
     as_json: bool,
 ) -> None:
@@ -111,6 +120,10 @@ def command(
         precisions = tuple(dict.fromkeys((*precisions, Precision.INT8)))
     if precisions == (Precision.FP32,) and (quant_scheme is not None or max_bytes is not None):
         raise click.UsageError("--quant-scheme and --max-bytes go with --quantize or a --precision below fp32.")
+    from mnist_edge.atomic import check_writable
+
+    check_writable(output / MANIFEST)
+    torch_setup.wait_passively()
     from mnist_edge.cli.tables import artifact_table, candidate_table, print_table
     from mnist_edge.exporting.pipeline import ExportSettings, export_artifacts
     from mnist_edge.parity.reference import load_reference
@@ -128,8 +141,9 @@ def command(
         ),
         scheme=quant_scheme,
     )
-    options.check_outputs(output / MANIFEST)
     reference = load_reference(checkpoint, data_dir)
+    if not force:
+        _check_replaced(reference, settings, output)
     artifacts = export_artifacts(reference, settings, output)
     if as_json:
         say_json([artifact.to_json() for artifact in artifacts])
@@ -138,6 +152,24 @@ def command(
         if len(artifact.candidates) > 1:
             print_table(candidate_table(artifact, len(reference.validation)))
     print_table(artifact_table(artifacts))
+
+
+def _check_replaced(reference: "Reference", settings: "ExportSettings", output: Path) -> None:
+    """Refuse to replace what no export has written; a damaged artifact, or an empty file, may be."""
+    from mnist_edge.artifact.bundle import read_bundle
+    from mnist_edge.exporting.pipeline import artifact_name
+
+    trained = reference.checkpoint
+    for spec in settings.formats:
+        for precision in spec.precisions:
+            target = output / artifact_name(trained.task, trained.architecture, spec, precision)
+            if precision not in settings.precisions or not target.exists() or target.is_dir() != spec.folder:
+                continue  # what is of another kind is refused whatever it holds
+            found = b"".join(read_bundle(target, folder=spec.folder, sidecar=not spec.embeds_metadata).files.values())
+            if found and CONTRACT_KEY.encode() not in found:
+                raise UserError(
+                    f"{target} is not an artifact of mnist-edge: name another --output, or replace it with --force"
+                )
 
 
 def _chosen(names: tuple[str, ...]) -> list[FormatSpec]:

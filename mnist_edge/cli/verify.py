@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mnist_edge.cli import options
+from mnist_edge.cli import options, outputs, torch_setup
 from mnist_edge.cli.output import note, say_json
 
 if TYPE_CHECKING:
     from mnist_edge.parity.parity_report import ParityReport
-
-REPORT_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
@@ -28,8 +26,18 @@ REPORT_FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--all-images", is_flag=True, help="Give all images, not 500, at each batch size and in shuffled batches."
 )
-@click.option("--html", type=REPORT_FILE, help="Write the report as one HTML page, with the changed digits.")
-@click.option("--junit", "junit_file", type=REPORT_FILE, help="Write the outcome of each check as JUnit XML.")
+@click.option(
+    "--html",
+    type=outputs.OutputPath(outputs.HTML),
+    help="Write the report as one HTML page, with the changed digits.",
+)
+@click.option(
+    "--junit",
+    "junit_file",
+    type=outputs.OutputPath(outputs.JUNIT),
+    help="Write the outcome of each check as JUnit XML.",
+)
+@outputs.force
 @options.data_dir
 @options.as_json
 def command(
@@ -39,6 +47,7 @@ def command(
     all_images: bool,
     html: Path | None,
     junit_file: Path | None,
+    force: bool,
     data_dir: Path,
     as_json: bool,
 ) -> None:
@@ -47,13 +56,14 @@ def command(
     One that was altered, or that answers differently from the trained model, fails: the exit code is 1 and stderr
     says why.
     """
+    _keep_apart(html, junit_file, *artifacts, checkpoint)
+    outputs.check_outputs((html, outputs.HTML), (junit_file, outputs.JUNIT), force=force)
+    torch_setup.wait_passively()
     from mnist_edge.atomic import transaction
     from mnist_edge.exporting.report.junit import junit
     from mnist_edge.parity.reference import load_reference
     from mnist_edge.parity.verify import verify_path
 
-    _keep_apart(html, junit_file, *artifacts, checkpoint)
-    options.check_outputs(html, junit_file)
     reference = load_reference(checkpoint, data_dir)
     reports = [verify_path(path, reference, all_images=all_images, layers=layers) for path in artifacts]
     with transaction() as changes:
