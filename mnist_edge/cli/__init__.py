@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mnist_edge.cli import edge, version
+from mnist_edge.cli import edge, interrupts, version
 
 COMMANDS = {
     "train": "Train the digit classifier and write a checkpoint.",
@@ -84,7 +84,8 @@ class LazyGroup(click.Group):
         edge.open_missing_streams()
         edge.end_on_sigterm()
         try:
-            super().main()
+            with interrupts.long_calls_interrupted(interrupts.LONG_GRACE_SECONDS):
+                super().main()
         except (SystemExit, OSError) as ended:  # an error of the system by now is one of stderr
             code = edge.exit_code(ended)
         if sys.argv[1:2] == ["predict"]:

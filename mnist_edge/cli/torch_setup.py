@@ -11,7 +11,7 @@ threads = click.option(
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Threads of torch. A network this small gains little from more than one.",
+    help="Threads of torch; the bytes of a CNN depend on how many.",
 )
 
 

@@ -99,11 +99,13 @@ def command(
     torch_setup.wait_passively()
     torch_setup.round_reproducibly()
     from mnist_edge.atomic import transaction
-    from mnist_edge.cli.progress import TrainingProgress
-    from mnist_edge.training.checkpoint import make_checkpoint
+    from mnist_edge.cli.training_progress import Progress, TrainingProgress
     from mnist_edge.training.files import history_path, resume_path
-    from mnist_edge.training.history import history_table, tensorboard_log
-    from mnist_edge.training.train_state import TrainingConfig
+
+    with Progress("starting", quiet=quiet):
+        from mnist_edge.training.checkpoint import make_checkpoint
+        from mnist_edge.training.history import history_table, tensorboard_log
+        from mnist_edge.training.train_state import TrainingConfig
 
     with torch_setup.torch_threads(threads):
         data = load_training_data(DEFAULT_DATASET, data_dir)

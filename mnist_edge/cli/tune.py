@@ -81,10 +81,13 @@ def command(
     outputs.check_outputs((figure, outputs.FIGURE), force=force)
     torch_setup.wait_passively()
     torch_setup.round_reproducibly()
+    from mnist_edge.cli.training_progress import Progress
     from mnist_edge.training.datasets.registry import DATASETS, DEFAULT_DATASET, load_training_data
-    from mnist_edge.training.figures import importance_figure, save_figure
-    from mnist_edge.training.recipe import recipe_for
-    from mnist_edge.training.tune import Search, best_recipe, check_importance, ended, importance, open_study
+
+    with Progress("starting", quiet=quiet):
+        from mnist_edge.training.figures import importance_figure, save_figure
+        from mnist_edge.training.recipe import recipe_for
+        from mnist_edge.training.tune import Search, best_recipe, check_importance, ended, importance, open_study
 
     base = recipe_for(recipe, architecture)
     search = Search(DATASETS[DEFAULT_DATASET].task, architecture, base, epochs, seed)
@@ -106,7 +109,7 @@ def command(
 
 def _search(study: "Study", search: "Search", data: "TrainingData", trials: int, *, quiet: bool) -> None:
     """Run trials and print a line for each. Ctrl-C stops with the trials that have ended kept."""
-    from mnist_edge.cli.progress import Progress
+    from mnist_edge.cli.training_progress import Progress
     from mnist_edge.training.tune import ended, tune
 
     before = len(ended(study))

@@ -209,6 +209,40 @@ def test_a_signal_ends_a_command_and_removes_what_is_temporary(
     assert list(tmp_path.iterdir()) == []
 
 
+DEAF = """
+import time
+import mnist_edge.cli.formats
+from mnist_edge.cli import interrupts
+
+def wait():
+    try:
+        print("ready", flush=True)
+        time.sleep(60)
+    except BaseException:
+        time.sleep(60)
+
+interrupts.LONG_GRACE_SECONDS = 0.1
+mnist_edge.cli.formats.command.callback = lambda **_: wait()
+mnist_edge.cli.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "message"), [(signal.SIGTERM, 143, ""), (signal.SIGINT, 130, "Error: interrupted\n")]
+)
+def test_a_signal_ends_a_command_also_where_a_library_drops_the_exception(
+    name: signal.Signals, code: int, message: str
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", DEAF, "formats"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(name)
+        _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (code, message)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("words", [LIGHT["predict"], HEAVY["evaluate"]], ids=["predict", "evaluate"])
 def test_ctrl_c_at_any_moment_is_one_line(words: tuple[str, ...]) -> None:

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist_edge.cli import COMMANDS, main, output
-from mnist_edge.cli.progress import TrainingProgress
 from mnist_edge.cli.tables import TextTable, print_table
+from mnist_edge.cli.training_progress import TrainingProgress
 from mnist_edge.runtime.builtin_models import DEFAULT_MODEL
 from mnist_edge.text import caption
 from mnist_edge.training.loop import StepResult

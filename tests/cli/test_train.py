@@ -256,6 +256,15 @@ def test_tensorboard_is_given_each_epoch_also_of_a_resumed_training(
         assert [event.value for event in events.Scalars(tag)] == pytest.approx([float(row[column]) for row in table])
 
 
+@pytest.mark.usefixtures("few_images")
+def test_a_log_without_tensorboard_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    result = run(*SHORT, "-o", tmp_path / "a.safetensors", "--log-dir", tmp_path / "log")
+    assert result.exit_code == 1
+    assert result.stderr.endswith("is not installed: pip install 'mnist-edge[tensorboard]'\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_resuming_what_was_not_interrupted_is_one_line(tmp_path: Path) -> None:
     result = run("--resume", "--output", tmp_path / "c.safetensors")
     assert result.exit_code == 1
