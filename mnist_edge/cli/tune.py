@@ -114,7 +114,7 @@ def _search(study: "Study", search: "Search", data: "TrainingData", trials: int,
 
     before = len(ended(study))
     first = len(study.get_trials(deepcopy=False))
-    with Progress("trials", quiet=quiet) as progress:
+    with Progress("epochs of the trials", quiet=quiet) as progress:
 
         def on_epoch(trial: "Trial", epoch: int) -> None:
             progress.update((trial.number - first) * search.epochs + epoch, trials * search.epochs)
