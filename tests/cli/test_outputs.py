@@ -15,6 +15,7 @@ from PIL import Image
 from mnist_edge.cli import main
 from mnist_edge.cli.outputs import CHECKPOINT, FIGURE, HISTORY, HTML, JUNIT, SHEET, OutputKind
 from mnist_edge.exporting.pipeline import Artifact
+from mnist_edge.exporting.report.environment import Environment
 from mnist_edge.exporting.report.html import html_report
 from mnist_edge.exporting.report.junit import junit
 from mnist_edge.parity.parity_report import ParityReport
@@ -150,7 +151,7 @@ def test_what_mnist_edge_wrote_is_known_again(run: Run, reference: Reference, re
     for suffix in SHEET.marks:
         done = run(["predict", str(TWO), "--visualize"], f"sheet{suffix}")
         assert done.exit_code == 0, done.output
-    Path("page.html").write_bytes(html_report(report, reference))
+    Path("page.html").write_bytes(html_report(report, reference, Environment.here()))
     Path("page.xml").write_bytes(junit(report))
     Path("a.csv").write_bytes(history_table(trained.history, trained.recipe, 55_000))
     ours: dict[Path, OutputKind] = {
