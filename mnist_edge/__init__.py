@@ -59,4 +59,4 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of the modul
 
     def __dir__() -> list[str]:
         """List the public names."""
-        return __all__
+        return sorted(__all__)

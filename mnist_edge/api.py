@@ -65,7 +65,6 @@ def verify(
     checkpoint: PathLike | Reference,
     *,
     data_dir: PathLike = "data",
-    all_images: bool = False,
     layers: bool = False,
 ) -> ParityReport:
     """Judge an exported artifact against the checkpoint that it came from.
@@ -77,7 +76,6 @@ def verify(
         artifact: what `export` wrote.
         checkpoint: what `mnist-edge train` wrote, or a `Reference` that `load_reference` made of it.
         data_dir: the folder that holds the data set.
-        all_images: whether to give all test images at each batch size, not a sample at all but one.
         layers: whether to compare layer by layer too.
 
     Returns:
@@ -86,7 +84,7 @@ def verify(
     Raises:
         UserError: the checkpoint or the data can't be read, or a package that the format needs is not installed.
     """
-    return verify_path(Path(artifact), _reference(checkpoint, data_dir), all_images=all_images, layers=layers)
+    return verify_path(Path(artifact), _reference(checkpoint, data_dir), layers=layers)
 
 
 def _reference(checkpoint: PathLike | Reference, data_dir: PathLike) -> Reference:

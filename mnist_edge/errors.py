@@ -13,6 +13,10 @@ class UserError(MnistEdgeError):
     """
 
 
+class UnknownFormatError(UserError):
+    """No format has the suffix of a file's name."""
+
+
 class ArtifactError(MnistEdgeError):
     """An exported artifact can't be opened or run."""
 

@@ -28,6 +28,26 @@ def shorten(text: str, limit: int = MAX_LINE) -> str:
     return text[: kept // 2] + mark + text[kept // 2 - kept :]
 
 
+def wrap(text: str, width: int, indent: str = "") -> list[str]:
+    """Return a text in lines of at most `width` characters, all but the first indented.
+
+    Lines end between words. A word that is longer than a line, such as a path, goes on after a `/`, `-`, `_` or `.`.
+    """
+    lines, line = [], ""
+    for part in (part for word in re.findall(r"\s*\S+", text) for part in _parts(word, width - len(indent))):
+        if len(line) + len(part) > width and line.strip():
+            lines.append(line)
+            line = indent + part.lstrip()
+        else:
+            line += part
+    return [*lines, line]
+
+
+def _parts(word: str, width: int) -> list[str]:
+    """Return a word with the blanks before it, or the parts of one that is longer than a line."""
+    return [word] if len(word.lstrip()) <= width else re.findall(r"[^/\\._-]*[/\\._-]+|[^/\\._-]+", word)
+
+
 def caption(text: str, limit: int = 60) -> str:
     """Return a text, cut to `limit` characters, for a figure of matplotlib, in which nothing of it is a formula."""
     return shorten(printable(text), limit).replace("$", r"\$")

@@ -36,6 +36,18 @@ def read_manifest(folder: Path) -> list[dict[str, Any]]:
         raise UserError(f"cannot understand {path} ({one_line(error)}): remove it and export again") from error
 
 
+def listed_artifacts(folder: Path) -> list[Path]:
+    """Return each artifact that the folder's manifest lists, the latest last, whether it is there or not.
+
+    Raises:
+        UserError: there is no manifest, it lists nothing, or it can't be read or understood.
+    """
+    names = dict.fromkeys(entry["file"] for entry in read_manifest(folder))
+    if not names:
+        raise UserError(f"{folder} has no {MANIFEST} that lists what was exported into it: name the files themselves")
+    return [folder / name for name in names]
+
+
 def _checked(entry: object) -> dict[str, Any]:
     if not isinstance(entry, dict):
         raise ValueError("an entry is not an object")

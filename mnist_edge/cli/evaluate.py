@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 import click
 
 from mnist_edge.cli import options, outputs, torch_setup
-from mnist_edge.cli.output import say_json
+from mnist_edge.cli.output import note, say_json
 from mnist_edge.errors import UserError
 from mnist_edge.text import caption
 
 if TYPE_CHECKING:
-    from mnist_edge.parity.evaluate import OpenModel
-    from mnist_edge.training.datasets.splits import Split
+    from mnist_edge.parity.evaluate import OpenModel, Robustness
+    from mnist_edge.training.metrics import Evaluation
 
 
 @click.command()
@@ -38,43 +38,57 @@ def command(
         raise click.UsageError("--figure goes with --corruptions; other pictures are drawn by `mnist-edge plot`.")
     outputs.check_outputs((figure, outputs.FIGURE), force=force)
     torch_setup.wait_passively()
-    from mnist_edge.parity.evaluate import open_model
+    from mnist_edge.cli.progress import steps
+    from mnist_edge.parity.evaluate import evaluate, evaluate_corrupted, open_model
+    from mnist_edge.parity.steps import of_file
     from mnist_edge.training.datasets.registry import load_test_data
 
-    opened = [open_model(path) for path in models]
+    opened = [open_model(path, largest_batches=corruptions) for path in models]
     tasks = {model.task.name for model in opened}
     if len(tasks) > 1:
         raise UserError(f"the models are for different data sets ({', '.join(sorted(tasks))}): evaluate them apart")
+    for model in opened:
+        if model.caveats:
+            note(f"{model.path}: {model.caveats}")
     test = load_test_data(tasks.pop(), data_dir)
     if corruptions:
-        _corrupted(opened, test, figure, as_json)
-    else:
-        _clean(opened, test, as_json)
+        with steps() as on_step:
+            measured = {
+                str(model.path): evaluate_corrupted(model, test, of_file(model.path.name, on_step)) for model in opened
+            }
+        _print_corrupted(measured, figure, as_json)
+        return
+    with steps() as on_step:
+        evaluations = {}
+        for model in opened:
+            on_step(f"{model.path.name}: answers")
+            evaluations[model.path] = evaluate(model, test)
+    _print_clean(opened, evaluations, as_json)
 
 
-def _clean(opened: "list[OpenModel]", test: "Split", as_json: bool) -> None:
-    from mnist_edge.cli.tables import class_table, evaluation_table, print_table
-    from mnist_edge.parity.evaluate import evaluate
+def _print_clean(opened: "list[OpenModel]", evaluations: "dict[Path, Evaluation]", as_json: bool) -> None:
+    from mnist_edge.cli.layout import print_tables
+    from mnist_edge.cli.tables import class_table, evaluation_table
 
-    evaluations = {model.path: evaluate(model, test) for model in opened}
     if as_json:
         say_json([{"model": str(path), **measured.to_json()} for path, measured in evaluations.items()])
         return
-    print_table(evaluation_table(evaluations, opened[0].task.labels))
-    for model in opened:
-        print_table(class_table(model.path, evaluations[model.path], model.task.labels))
+    classes = [class_table(model.path, evaluations[model.path], model.task.labels) for model in opened]
+    print_tables([*classes, evaluation_table(evaluations)])
 
 
-def _corrupted(opened: "list[OpenModel]", test: "Split", figure: Path | None, as_json: bool) -> None:
-    from mnist_edge.cli.tables import corruption_table, print_table
-    from mnist_edge.parity.evaluate import evaluate_corrupted
-    from mnist_edge.training.figures import robustness_figure, save_figure
+def _print_corrupted(measured: "dict[str, Robustness]", figure: Path | None, as_json: bool) -> None:
+    from mnist_edge.cli.layout import fits, print_tables
+    from mnist_edge.cli.tables import corruption_table
 
-    measured = {str(model.path): evaluate_corrupted(model, test) for model in opened}
     if figure:
+        from mnist_edge.training.figures import robustness_figure, save_figure
+
         save_figure(robustness_figure({caption(path): result for path, result in measured.items()}), figure)
     if as_json:
         say_json([{"model": path, "accuracy": result} for path, result in measured.items()])
         return
-    for path, result in measured.items():
-        print_table(corruption_table(path, result))
+    tables = [corruption_table(path, result) for path, result in measured.items()]
+    if not all(map(fits, tables)):
+        tables = [corruption_table(path, result, levels=False) for path, result in measured.items()]
+    print_tables(tables)

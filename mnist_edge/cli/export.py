@@ -51,6 +51,7 @@ def _known_precisions() -> list[str]:
 @click.command()
 @click.argument("checkpoint", type=click.Path(dir_okay=False, path_type=Path), default=options.CHECKPOINT)
 @click.option(
+    "-f",
     "--format",
     "names",
     multiple=True,
@@ -59,9 +60,16 @@ def _known_precisions() -> list[str]:
     show_default=True,
     help="May be given more than once; see `mnist-edge formats`.",
 )
-@click.option("--precision", "precisions", type=Precisions(), default="fp32", show_default=True, help="One or more.")
+@click.option(
+    "-p", "--precision", "precisions", type=Precisions(), default="fp32", show_default=True, help="One, or several."
+)
 @click.option("--quantize", is_flag=True, help="Add int8 to the precisions.")
-@click.option("--quant-scheme", help="Quantize in this scheme instead of the best: see the table that is printed.")
+@click.option(
+    "--quant-scheme",
+    type=click.Choice(list(dict.fromkeys(s.name for spec in FORMATS.values() for s in spec.schemes if s.quantized))),
+    metavar="SCHEME",
+    help="Quantize in this scheme instead of the best: see the table that is printed.",
+)
 @click.option(
     "--max-logit-error",
     type=options.Finite(min=0),
@@ -109,7 +117,7 @@ def command(
     data_dir: Path,
     as_json: bool,
 ) -> None:
-    """Export CHECKPOINT (what `train` wrote, unless another is named).
+    """Export CHECKPOINT, which is checkpoints/mnist-mlp.safetensors unless another is named.
 
     Every artifact is compared with the trained model on all test images before it gets its name. If one differs, none
     is written and what was there stays. Goals come on top of the tolerance of each precision; to miss one is to
@@ -124,34 +132,43 @@ def command(
 
     check_writable(output / MANIFEST)
     torch_setup.wait_passively()
-    from mnist_edge.cli.tables import artifact_table, candidate_table, print_table
+    from mnist_edge.cli.progress import steps
     from mnist_edge.exporting.pipeline import ExportSettings, export_artifacts
-    from mnist_edge.parity.reference import load_reference
     from mnist_edge.parity.tolerance import Goals
 
-    settings = ExportSettings(
-        formats=_chosen(names),
-        precisions=precisions,
-        options={} if opset is None else {"opset": opset},
-        goals=Goals(
-            max_abs_diff=max_logit_error,
-            min_agreement=None if min_agreement is None else min_agreement / 100,
-            max_accuracy_drop=None if max_accuracy_drop is None else max_accuracy_drop / 100,
-            max_bytes=max_bytes,
-        ),
-        scheme=quant_scheme,
+    goals = Goals(
+        max_abs_diff=max_logit_error,
+        min_agreement=None if min_agreement is None else min_agreement / 100,
+        max_accuracy_drop=None if max_accuracy_drop is None else max_accuracy_drop / 100,
+        max_bytes=max_bytes,
     )
-    reference = load_reference(checkpoint, data_dir)
-    if not force:
-        _check_replaced(reference, settings, output)
-    artifacts = export_artifacts(reference, settings, output)
+    options_of_formats = {} if opset is None else {"opset": opset}
+    chosen = _chosen(names)
+    try:
+        settings = ExportSettings(chosen, precisions, options_of_formats, goals, quant_scheme)
+    except UserError as error:  # options that do not go together
+        raise click.UsageError(f"{error}.") from error
+    with steps() as on_step:
+        on_step("answers with the trained model")
+        from mnist_edge.parity.reference import load_reference
+
+        reference = load_reference(checkpoint, data_dir)
+        if not force:
+            _check_replaced(reference, settings, output)
+        artifacts = export_artifacts(reference, settings, output, on_step)
     if as_json:
         say_json([artifact.to_json() for artifact in artifacts])
         return
-    for artifact in artifacts:
-        if len(artifact.candidates) > 1:
-            print_table(candidate_table(artifact, len(reference.validation)))
-    print_table(artifact_table(artifacts))
+    from mnist_edge.cli.layout import print_tables
+    from mnist_edge.cli.tables import candidate_table, verdict_table
+
+    compared = [artifact for artifact in artifacts if len(artifact.candidates) > 1]
+    candidates = [candidate_table(artifact, len(reference.validation)) for artifact in compared]
+    print_tables([*candidates, verdict_table([artifact.report for artifact in artifacts], f"exported to {output}:")])
+    for artifact in compared:
+        for candidate in artifact.candidates:
+            if candidate.refusal:
+                note(f"{artifact.path.name}: {candidate.scheme} was refused: {candidate.refusal}")
 
 
 def _check_replaced(reference: "Reference", settings: "ExportSettings", output: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from mnist_edge.cli import options
-from mnist_edge.cli.output import say, say_json
+from mnist_edge.cli.output import say_json, say_wrapped
 from mnist_edge.formats.base import FormatSpec, install_command
 from mnist_edge.formats.registry import FORMATS
 
@@ -19,12 +19,12 @@ def command(as_json: bool) -> None:
         say_json(rows)
         return
     for row in rows:
-        say(f"{row['name']} ({row['suffix']}): {', '.join(row['precisions'])}")
-        say(f"  runs on  {row['runs_on']}")
+        say_wrapped(f"{row['name']} ({row['suffix']}): {', '.join(row['precisions'])}")
+        say_wrapped(f"  runs on  {row['runs_on']}")
         for action in ("export", "run"):
             state = row[action]
             ready = "ready" if state["installed"] else f"missing {', '.join(state['missing'])}: {state['install']}"
-            say(f"  {action:<7}  needs {', '.join(state['needs'])}; {ready}")
+            say_wrapped(f"  {action:<7}  needs {', '.join(state['needs'])}; {ready}")
 
 
 def describe(spec: FormatSpec) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import click
 
 from mnist_edge.cli.output import printable, styled
 from mnist_edge.runtime.prediction import Prediction, Status
+from mnist_edge.text import wrap
 
 STDIN = "-"
 """The name of a picture that came on standard input."""
@@ -35,11 +36,13 @@ class Layout:
         top: how many labels of each answer to print; 0 prints no ranking.
         name_width: columns of the longest name, 0 where it is not known.
         labels: of the model's task.
+        width: columns of the terminal, None where there is none.
     """
 
     top: int
     name_width: int
     labels: tuple[str, ...]
+    width: int | None = None
 
 
 Formatter = Callable[[Iterable[Prediction], Layout], Iterator[str]]
@@ -56,24 +59,42 @@ def _name(answer: Prediction) -> str:
 
 
 def table(answers: Iterable[Prediction], layout: Layout) -> Iterator[str]:
-    """Yield a header and a row for each answer."""
-    name_width = min(max(layout.name_width, len("picture")), MAX_NAME_WIDTH)
+    """Yield a header and a row for each answer.
+
+    Where a terminal is too narrow, the bars are left out, and a name that does not fit then stands above its figures.
+    """
     label_width = max(MIN_LABEL_WIDTH, *(len(printable(label)) for label in layout.labels))
     heading = "digit" if all(label.isdecimal() for label in layout.labels) else "label"
+    figures_width = label_width + len("  confidence")
+    width = layout.width or sys.maxsize
+    longest_name = min(max(layout.name_width, len("picture")), MAX_NAME_WIDTH)
+    name_width = longest_name if longest_name + 2 + figures_width <= width else len("picture")
+    bars = name_width + 2 + figures_width + 2 + BAR_WIDTH <= width
     colored = styled(sys.stdout)
     yield f"{'picture':<{name_width}}  {heading:>{label_width}}  confidence"
     for answer in answers:
-        name = f"{_name(answer):<{name_width}}"
-        figures = _figures(answer, layout.top, label_width)
-        yield f"{name}  " + (click.style(figures, fg=COLORS[answer.status]) if colored else figures)
+        figures = _figures(answer, layout.top, label_width, bars)
+        name, lines = _beside(_name(answer), figures, name_width, layout.width)
+        for line in lines:
+            yield name + (click.style(line, fg=COLORS[answer.status]) if colored else line)
+            name = ""
 
 
-def _figures(answer: Prediction, top: int, label_width: int) -> str:
+def _beside(name: str, figures: str, name_width: int, width: int | None) -> tuple[str, list[str]]:
+    """Return what stands before the first line of figures, and their lines; a name without room stands above them."""
+    if width is None or max(len(name), name_width) + 2 + len(figures) <= width:
+        return f"{name:<{name_width}}  ", [figures]
+    above = "".join(f"{line}\n" for line in wrap(name, width, indent="  "))
+    return above, wrap(f"{'':<{name_width}}  {figures}", width, indent="  ")
+
+
+def _figures(answer: Prediction, top: int, label_width: int, bars: bool) -> str:
     """Return what a row says about its picture."""
     if answer.label is None or answer.confidence is None:
         return f"{'–':>{label_width}}  {'':>10}  {answer.status.replace('_', ' ')}"
-    bar = "█" * round(answer.confidence * BAR_WIDTH)
-    cells = [f"{printable(answer.label):>{label_width}}", f"{answer.confidence:>10.1%}", f"{bar:<{BAR_WIDTH}}"]
+    cells = [f"{printable(answer.label):>{label_width}}", f"{answer.confidence:>10.1%}"]
+    if bars:
+        cells.append(f"{'█' * round(answer.confidence * BAR_WIDTH):<{BAR_WIDTH}}")
     if answer.status is not Status.OK:
         cells.append(answer.status.value)
     if top > 1:

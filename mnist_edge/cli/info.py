@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from mnist_edge.cli import options
-from mnist_edge.cli.output import say, say_json
+from mnist_edge.cli.output import say, say_json, say_wrapped
 
 
 @click.command()
@@ -24,7 +24,7 @@ def command(file: Path, as_json: bool) -> None:
         say(title)
         for name, value in fields.items():
             for line in _lines(name, value):
-                say(f"  {line}")
+                say_wrapped(f"  {line}")
 
 
 def _lines(name: str, value: Any) -> list[str]:  # noqa: ANN401

@@ -9,7 +9,7 @@ from typing import TextIO
 import click
 from click.exceptions import NoArgsIsHelpError
 
-from mnist_edge.text import printable, shorten
+from mnist_edge.text import printable, shorten, wrap
 
 __all__ = [
     "encodable",
@@ -19,6 +19,7 @@ __all__ = [
     "say",
     "say_json",
     "say_rendered",
+    "say_wrapped",
     "shorten",
     "styled",
 ]
@@ -51,6 +52,19 @@ def _encodes(text: str, encoding: str) -> bool:
 def say(text: object = "") -> None:
     """Print a line to stdout."""
     click.echo(encodable(printable(str(text)), sys.stdout))
+
+
+def say_wrapped(text: str) -> None:
+    """Print a line to stdout, and on a terminal that is narrower go on below, indented by two more columns."""
+    shown = encodable(printable(text), sys.stdout)
+    if not sys.stdout.isatty():
+        click.echo(shown)
+        return
+    from shutil import get_terminal_size
+
+    indent = " " * (len(shown) - len(shown.lstrip()) + 2)
+    for line in wrap(shown, get_terminal_size().columns, indent):
+        click.echo(line)
 
 
 def note(text: object) -> None:

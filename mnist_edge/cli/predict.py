@@ -24,12 +24,16 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("pictures", nargs=-1, metavar="PICTURE...")
-@click.option("--recursive", is_flag=True, help="Also read the pictures in subfolders.")
+@click.option("-r", "--recursive", is_flag=True, help="Also read the pictures in subfolders.")
 @click.option("--files-from", metavar="FILE", help="Read the names in FILE, a line each; - is standard input.")
 @click.option("-0", "--null", is_flag=True, help="Names in --files-from end with a NUL, as `find -print0` writes them.")
 @click.option(
+    "-m",
     "--model",
-    help="An exported file, or a built-in model: mlp or cnn.  [default: the latest in ./exports, else mlp]",
+    default="mlp",
+    show_default=True,
+    metavar="MODEL",
+    help="A built-in model, mlp or cnn, or the path of an exported file.",
 )
 @click.option(
     "--min-confidence",
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
     help="An answer with less is `uncertain`.  [default: calibrated with the model]",
 )
 @click.option(
+    "-f",
     "--format",
     "format_name",
     type=click.Choice(list(FORMATTERS)),
@@ -45,7 +50,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How answers are printed.",
 )
-@click.option("--top-k", type=click.IntRange(min=1), metavar="N", help="Print the N most probable digits.")
+@click.option("-k", "--top-k", type=click.IntRange(min=1), metavar="N", help="Print the N most probable digits.")
 @click.option(
     "--visualize",
     "sheet",
@@ -56,14 +61,17 @@ if TYPE_CHECKING:
 @outputs.force
 @click.option("--show-input", is_flag=True, help="Show on stderr the pixels that the model was given.")
 @click.option("--selfcheck", is_flag=True, help="First check that the model gives the right numbers here; else stop.")
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Number of processes.")
+@click.option(
+    "-j", "--jobs", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Number of processes."
+)
+@click.option("-q", "--quiet", is_flag=True, help="Do not name the model on stderr; it always names what went wrong.")
 @version.option
 def command(
     pictures: tuple[str, ...],
     recursive: bool,
     files_from: str | None,
     null: bool,
-    model: str | None,
+    model: str,
     min_confidence: float | None,
     format_name: str,
     top_k: int | None,
@@ -72,6 +80,7 @@ def command(
     show_input: bool,
     selfcheck: bool,
     jobs: int,
+    quiet: bool,
 ) -> None:
     """Read the digit in each PICTURE: a file, a folder, a 'pattern*', or - for a picture on standard input.
 
@@ -82,6 +91,8 @@ def command(
     """
     if (sheet or show_input) and jobs > 1:
         raise click.UsageError("--visualize and --show-input go with --jobs 1.")
+    if top_k is not None and format_name == "digits":
+        raise click.UsageError("--top-k goes with another --format than digits, which has room for one.")
     missed: set[Status] = set()
 
     def report(folder: str, reason: str) -> None:
@@ -95,13 +106,13 @@ def command(
         names = iter([_only_one(names, sheet)])
         outputs.check_outputs((sheet, outputs.SHEET), force=force)
     with long_calls_interrupted():
-        recognizer = _open(model, min_confidence, quiet=format_name == "digits")
+        recognizer = _open(model, min_confidence, quiet=quiet or format_name == "digits")
         if selfcheck:
             _check(recognizer)
         known = list(names) if format_name == "table" else None  # the width of its first column depends on all names
         answers = _answers(recognizer, names if known is None else iter(known), jobs, sheet, show_input)
         labels = recognizer.runner.contract.task.labels
-        layout = Layout(min(top_k or 0, len(labels)), longest(known or []), labels)
+        layout = Layout(min(top_k or 0, len(labels)), longest(known or []), labels, _columns())
         total = None if known is None else len(known)
         code = print_answers(answers, missed, total, format_name, layout)
     if code:
@@ -128,6 +139,15 @@ def _names(
     return every()
 
 
+def _columns() -> int | None:
+    """Return how wide the terminal is that stdout is, or None where it is none."""
+    if not sys.stdout.isatty():
+        return None
+    import shutil
+
+    return shutil.get_terminal_size().columns
+
+
 def _only_one(names: "Iterator[FileSource]", sheet: Path) -> "FileSource":
     """Return the one picture that is to be drawn, which the sheet must not replace."""
     pictures = list(names)
@@ -146,14 +166,14 @@ def _is_same_file(sheet: Path, picture: str) -> bool:
         return False
 
 
-def _open(model: str | None, min_confidence: float | None, quiet: bool) -> "Recognizer":
+def _open(model: str, min_confidence: float | None, quiet: bool) -> "Recognizer":
     """Open the model and name it on stderr."""
     gc.disable()  # all that the imports create stays: looking for garbage in it takes a twentieth of a cold start
-    from mnist_edge.runtime.builtin_models import BUILTIN_MODELS, default_model
+    from mnist_edge.runtime.builtin_models import BUILTIN_MODELS, model_path
     from mnist_edge.runtime.recognizer import Recognizer
 
     gc.enable()
-    chosen = BUILTIN_MODELS.get(model, Path(model)) if model else default_model()
+    chosen = model_path(model)
     recognizer = Recognizer(chosen, min_confidence=min_confidence)
     if not quiet:
         name = f"built-in {chosen.name}" if chosen in BUILTIN_MODELS.values() else str(chosen)

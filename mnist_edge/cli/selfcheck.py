@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mnist_edge.cli import options
-from mnist_edge.cli.output import note, say, say_json
+from mnist_edge.cli.output import note, say, say_json, say_wrapped
 
 if TYPE_CHECKING:
     from mnist_edge.runtime.selfcheck import SelfCheck
@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 def command(files: tuple[Path, ...], as_json: bool) -> None:
     """Run the test vectors that each exported FILE carries, on this processor with the runtime installed here.
 
-    Without a FILE, the model that `predict` would take and the built-in ones are checked. A file that gives other
-    numbers here than it must fails: the exit code is 1.
+    A folder stands for what its manifest.json lists. Without a FILE, the built-in models are checked. A file that
+    gives other numbers here than it must fails: the exit code is 1.
     """
-    from mnist_edge.runtime.builtin_models import BUILTIN_MODELS, default_model
+    from mnist_edge.cli.artifacts import expand
+    from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
 
+    paths = expand(files) or list(BUILTIN_MODELS.values())
     machine, verdicts, failed = _machine(), [], False
     if not as_json:
         _print_machine(machine)
-    for path in files or dict.fromkeys([default_model(), *BUILTIN_MODELS.values()]):
+    for path in paths:
         check, problem = _checked(path)
         verdicts.append({"file": str(path), "passed": False, "problem": problem} if check is None else check.to_json())
         failed |= bool(problem)
@@ -82,20 +84,20 @@ def _print_machine(machine: dict[str, object]) -> None:
     if isinstance(features, dict):
         known = ", ".join(f"{name} {'yes' if has else 'no'}" for name, has in features.items())
     packages = ", ".join(f"{name} {version}" for name, version in versions.items())
-    say(f"{machine['system']} on {machine['architecture']}: {known}")
-    say(packages)
+    say_wrapped(f"{machine['system']} on {machine['architecture']}: {known}")
+    say_wrapped(packages)
     say()
 
 
 def _print_verdict(path: Path, check: "SelfCheck | None") -> None:
-    say(f"{path}: {'passed' if check else 'FAILED'}")
+    say_wrapped(f"{path}: {'passed' if check else 'FAILED'}")
     if check is None:
         return
-    say(
+    say_wrapped(
         f"  must give:     largest |Δlogit| {check.max_abs_diff:.2g}, allowed {check.bound:g}; "
         f"top-1 agreement {check.agreement} of {check.images}"
     )
-    say(
+    say_wrapped(
         f"  trained model: largest |Δlogit| {check.trained_max_abs_diff:.2g}; "
         f"top-1 agreement {check.trained_agreement} of {check.images}"
     )

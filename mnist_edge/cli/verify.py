@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="ARTIFACT...")
 @click.option(
+    "-c",
     "--checkpoint",
     type=click.Path(path_type=Path),
     default=options.CHECKPOINT,
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     help="The checkpoint that they were exported from.",
 )
 @click.option("--layers", is_flag=True, help="Also compare layer by layer, and name the first that diverges.")
-@click.option(
-    "--all-images", is_flag=True, help="Give all images, not 500, at each batch size and in shuffled batches."
-)
 @click.option(
     "--html",
     type=outputs.OutputPath(outputs.HTML),
@@ -44,7 +42,6 @@ def command(
     artifacts: tuple[Path, ...],
     checkpoint: Path,
     layers: bool,
-    all_images: bool,
     html: Path | None,
     junit_file: Path | None,
     force: bool,
@@ -53,19 +50,28 @@ def command(
 ) -> None:
     """Check each ARTIFACT against the checkpoint it came from, on all test images.
 
+    A folder stands for what its manifest.json lists.
+
     One that was altered, or that answers differently from the trained model, fails: the exit code is 1 and stderr
     says why.
     """
-    _keep_apart(html, junit_file, *artifacts, checkpoint)
+    from mnist_edge.atomic import transaction
+    from mnist_edge.cli.artifacts import expand
+    from mnist_edge.cli.progress import steps
+
+    paths = expand(artifacts)
+    _keep_apart(html, junit_file, *paths, checkpoint)
     outputs.check_outputs((html, outputs.HTML), (junit_file, outputs.JUNIT), force=force)
     torch_setup.wait_passively()
-    from mnist_edge.atomic import transaction
-    from mnist_edge.exporting.report.junit import junit
-    from mnist_edge.parity.reference import load_reference
-    from mnist_edge.parity.verify import verify_path
+    with steps() as on_step:
+        on_step("answers with the trained model")
+        from mnist_edge.exporting.report.junit import junit
+        from mnist_edge.parity.reference import load_reference
+        from mnist_edge.parity.steps import of_file
+        from mnist_edge.parity.verify import verify_path
 
-    reference = load_reference(checkpoint, data_dir)
-    reports = [verify_path(path, reference, all_images=all_images, layers=layers) for path in artifacts]
+        reference = load_reference(checkpoint, data_dir)
+        reports = [verify_path(path, reference, layers=layers, on_step=of_file(path.name, on_step)) for path in paths]
     with transaction() as changes:
         if html:
             from mnist_edge.exporting.report.environment import Environment
@@ -94,14 +100,14 @@ def _keep_apart(html: Path | None, junit_file: Path | None, *given: Path) -> Non
 
 
 def _print(reports: "list[ParityReport]") -> None:
-    from mnist_edge.cli.tables import changed_table, layer_table, print_table, report_table
+    from mnist_edge.cli.layout import fits, print_tables
+    from mnist_edge.cli.tables import changed_table, layer_table, report_table, verdict_table
 
-    print_table(report_table(reports))
-    if any(report.statistics and report.statistics.changed for report in reports):
-        print_table(changed_table(reports))
-    for report in reports:
-        if report.layers is not None:
-            print_table(layer_table(report.path, report.layers))
+    together = report_table(reports)
+    details = [together] if fits(together) else [report_table([report]) for report in reports]
+    changed = [changed_table(report) for report in reports if report.statistics and report.statistics.changed]
+    layers = [layer_table(report.path, report.layers) for report in reports if report.layers is not None]
+    print_tables([*details, *changed, *layers, verdict_table(reports)])
 
 
 def _report_problems(reports: "list[ParityReport]") -> None:

@@ -6,8 +6,9 @@ from typing import Any
 
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.errors import ArtifactError, ChecksumError, UserError
-from mnist_edge.formats.base import Runner
-from mnist_edge.formats.registry import read_artifact
+from mnist_edge.formats.base import ArtifactFile, Runner
+from mnist_edge.formats.build import Outline
+from mnist_edge.parity.evaluate import read_model
 from mnist_edge.reading import read_bytes
 from mnist_edge.training.checkpoint import CHECKPOINT_SUFFIX, load_checkpoint
 
@@ -23,9 +24,13 @@ def describe(path: Path) -> Groups:
     """
     if path.suffix == CHECKPOINT_SUFFIX:
         return _describe_checkpoint(path)
-    artifact = read_artifact(path)
+    artifact = read_model(path)
     spec, bundle = artifact.spec, artifact.bundle
     try:
+        if reader := spec.foreign_reader():
+            found = reader.outline(bundle)
+            if found is not None:
+                return _describe_foreign(artifact, found)
         with artifact.open() as runner:
             structure = None
             if spec.readable_weights or spec.intermediates:
@@ -37,6 +42,23 @@ def describe(path: Path) -> Groups:
             }
     except ArtifactError as error:
         raise UserError(f"cannot load {path}: {error}; expected a file made by `mnist-edge export`") from error
+
+
+def _describe_foreign(artifact: ArtifactFile, found: Outline) -> Groups:
+    """Return what is seen in a file without a contract, which is not run for that, and what it does not say."""
+    file = {**_file(artifact.path, artifact.bundle), "format": artifact.spec.name, "checksum": "none"}
+    return {
+        "file": file,
+        "provenance": {"producer": found.producer or "not said", "opsets": dict(found.opsets)},
+        "inputs": {tensor.name: (tensor.dtype, tensor.shape) for tensor in found.inputs},
+        "outputs": {tensor.name: (tensor.dtype, tensor.shape) for tensor in found.outputs},
+        "structure": {"operators": dict(found.operators), "parameters": found.parameters},
+        "missing": {
+            "contract": "not made by `mnist-edge export`: labels, range, polarity and normalization are not known",
+            "test_vectors": "none: `verify` and `selfcheck` can't judge it",
+            "runs_here": found.refusal or "`mnist-edge evaluate` can measure it, if its input fits",
+        },
+    }
 
 
 def _describe_contract(runner: Runner) -> Groups:

@@ -19,6 +19,7 @@ from mnist_edge.formats.scheme import Precision, Scheme
 from mnist_edge.locks import locked
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.reference import Reference
+from mnist_edge.parity.steps import OnStep, nothing, of_file
 from mnist_edge.parity.tolerance import NO_GOALS, Goals
 from mnist_edge.parity.verify import verify
 from mnist_edge.reading import read_bytes
@@ -110,7 +111,9 @@ class Artifact:
         }
 
 
-def export_artifacts(reference: Reference, settings: ExportSettings, output: Path) -> list[Artifact]:
+def export_artifacts(
+    reference: Reference, settings: ExportSettings, output: Path, on_step: OnStep = nothing
+) -> list[Artifact]:
     """Export the reference's checkpoint in each format and precision into the folder `output`, all or nothing.
 
     Each artifact is written under a temporary name, judged in its own runtime on all images of the reference, and gets
@@ -129,7 +132,9 @@ def export_artifacts(reference: Reference, settings: ExportSettings, output: Pat
     ]
     _check_output(reference, planned, output)
     with ExitStack() as until_renamed, transaction() as changes:
-        artifacts = [_export_one(reference, settings, spec, precision, output, changes) for spec, precision in planned]
+        artifacts = [
+            _export_one(reference, settings, spec, precision, output, changes, on_step) for spec, precision in planned
+        ]
         until_renamed.enter_context(locked(output))
         earlier = [entry for entry in read_manifest(output) if (output / entry["file"]).exists()]
         new = [artifact.to_json() for artifact in artifacts]
@@ -176,18 +181,23 @@ def _export_one(
     precision: Precision,
     output: Path,
     changes: Transaction,
+    on_step: OnStep,
 ) -> Artifact:
+    target = _target(reference, spec, precision, output)
+    on_step = of_file(target.name, on_step)
+    on_step("exports")
     schemes = settings.schemes_of(spec, precision)
     requests = [_request(reference, spec, scheme, settings.options) for scheme in schemes]
     bundles = spec.exporter().export(reference.checkpoint.build(), requests)
     candidates = (
-        select_scheme(spec, schemes, bundles, reference, settings.goals.max_bytes) if _searched(schemes) else ()
+        select_scheme(spec, schemes, bundles, reference, settings.goals.max_bytes, on_step)
+        if _searched(schemes)
+        else ()
     )
     taken = next((index for index, candidate in enumerate(candidates) if candidate.chosen), 0)
     reference.remember_program(spec, requests[taken], bundles[taken])
-    target = _target(reference, spec, precision, output)
     written = bundles[taken].with_checksum().write(target, changes)
-    report = verify(ArtifactFile(target, spec, written), reference, settings.goals, all_images=True)
+    report = verify(ArtifactFile(target, spec, written), reference, settings.goals, on_step=on_step)
     if not report:
         reference.programs.clear()  # what a broken exporter gave is no reference for anything else
         raise ParityError(f"{target} was not written, it differs from the trained model: {'; '.join(report.problems)}")

@@ -11,6 +11,7 @@ from mnist_edge.formats.base import FormatSpec, predict_in_batches
 from mnist_edge.formats.scheme import Scheme
 from mnist_edge.parity.comparison import compare
 from mnist_edge.parity.reference import EAGER_BATCH, Reference, eager_predictor
+from mnist_edge.parity.steps import OnStep, nothing
 from mnist_edge.types import Images, Labels, Logits
 
 
@@ -56,6 +57,7 @@ def select_scheme(
     bundles: Sequence[Bundle],
     reference: Reference,
     max_bytes: int | None,
+    on_step: OnStep = nothing,
 ) -> tuple[Candidate, ...]:
     """Measure each scheme's artifact and mark the one to take: best agreement, then smallest |Δlogit|, then size.
 
@@ -63,10 +65,10 @@ def select_scheme(
         UserError: none can be taken.
     """
     validation = _validation(spec, reference)
-    measured = [
-        _evaluate_scheme(spec, scheme, bundle, validation, max_bytes)
-        for scheme, bundle in zip(schemes, bundles, strict=True)
-    ]
+    measured = []
+    for scheme, bundle in zip(schemes, bundles, strict=True):
+        on_step(f"tries {scheme.name}")
+        measured.append(_evaluate_scheme(spec, scheme, bundle, validation, max_bytes))
     eligible = [candidate for candidate in measured if not candidate.refusal]
     if not eligible:
         reasons = "; ".join(f"{candidate.scheme}: {candidate.refusal}" for candidate in measured)

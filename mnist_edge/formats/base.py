@@ -19,7 +19,7 @@ from mnist_edge.formats.scheme import Precision, Scheme
 from mnist_edge.types import Images, Logits, Predict
 
 if TYPE_CHECKING:  # only the build machine has it, and a device should not pay for it
-    from mnist_edge.formats.build import Exporter, Inspector
+    from mnist_edge.formats.build import Exporter, ForeignReader, Inspector
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class FormatSpec:
         embeds_metadata: whether contract and test vectors travel inside; else in a sidecar.
         readable_weights: whether its inspector reads the stored weights.
         intermediates: whether its inspector shows the values between layers.
+        foreign: whether its module `foreign` reads files that others made.
     """
 
     name: str
@@ -64,6 +65,7 @@ class FormatSpec:
     embeds_metadata: bool = True
     readable_weights: bool = True
     intermediates: bool = True
+    foreign: bool = False
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
@@ -79,7 +81,7 @@ class FormatSpec:
         return next((scheme for scheme in self.schemes if scheme.name == name), None)
 
     def batches(self, scheme: Scheme) -> tuple[int, ...]:
-        """Return the batch sizes at which artifacts are compared; the last one is that of deployment."""
+        """Return the batch sizes at which artifacts are compared; the first one is that of deployment."""
         return scheme.tolerance.batches if self.batch is None else (self.batch,)
 
     @property
@@ -120,6 +122,13 @@ class FormatSpec:
         """Import the inspector; raises as `exporter` does."""
         self._require(self.missing_to_export(), "look into", self.export_extra)
         return cast("Inspector", import_module(f"{self.module}.inspector"))
+
+    def foreign_reader(self) -> "ForeignReader | None":
+        """Import what reads files that others made; None where the format has nothing for that. Raises as `open`."""
+        if not self.foreign:
+            return None
+        self._require(self.missing_to_run(), "run", self.run_extra)
+        return cast("ForeignReader", import_module(f"{self.module}.foreign"))
 
     def open(self, bundle: Bundle) -> "Runner":
         """Open an artifact in the format's runtime.

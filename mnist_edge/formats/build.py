@@ -11,7 +11,7 @@ from mnist_edge.artifact.contract import Contract
 from mnist_edge.artifact.test_vectors import TestVectors
 from mnist_edge.formats.base import Runner
 from mnist_edge.formats.scheme import Scheme
-from mnist_edge.types import AnyArray, BoolMask, Images, Logits
+from mnist_edge.types import AnyArray, BoolMask, Images, Logits, Predict
 
 if TYPE_CHECKING:
     from torch import nn
@@ -175,4 +175,54 @@ class Inspector(Protocol):
         Raises:
             ArtifactError: it can't be run, or its layers can't be told apart.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class ForeignTensor:
+    """An input or output of a file that somebody else made.
+
+    Attributes:
+        name: in the graph.
+        dtype: element type.
+        shape: sides; a text is a side of any size.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What can be read in a file that somebody else made, without running it.
+
+    Attributes:
+        producer: what wrote it, as it says itself; empty where it says nothing.
+        opsets: version of each set of operators that it needs.
+        inputs: what it takes.
+        outputs: what it gives.
+        operators: how often each occurs.
+        parameters: how many numbers are stored.
+        refusal: why it is not run here; empty where it can be.
+    """
+
+    producer: str
+    opsets: Mapping[str, int]
+    inputs: tuple[ForeignTensor, ...]
+    outputs: tuple[ForeignTensor, ...]
+    operators: Mapping[str, int]
+    parameters: int
+    refusal: str
+
+
+class ForeignReader(Protocol):
+    """The module `foreign` of a format; it runs on the build machine."""
+
+    def outline(self, bundle: Bundle) -> Outline | None:
+        """Return what a file is, or None where it carries a contract of ours; raises `ArtifactError`."""
+        ...
+
+    def open_foreign(self, bundle: Bundle, found: Outline) -> Predict:
+        """Open a file with this outline to run it, on float32 of the shape of its input; raises `ArtifactError`."""
         ...

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mnist_edge.artifact.bundle import read_bundle
-from mnist_edge.errors import ArtifactError, UserError
+from mnist_edge.errors import ArtifactError, UnknownFormatError, UserError
 from mnist_edge.formats.base import ArtifactFile, FormatSpec, Runner
 from mnist_edge.formats.scheme import FLOAT32, FLOAT_BOUND, INT8_TOLERANCE, Precision, Scheme, Tolerance
 
@@ -55,6 +55,7 @@ FORMATS: dict[str, FormatSpec] = {
             runs_on="onnxruntime: Linux, Windows, macOS, Raspberry Pi (64-bit), phones",
             run_packages=("onnxruntime",),
             export_packages=("onnx", "onnxscript"),
+            foreign=True,
             options={"opset": 18},
         ),
         FormatSpec(
@@ -85,12 +86,14 @@ def format_of(path: Path) -> FormatSpec:
     """Return the format of an exported artifact by its suffix, the longest that fits.
 
     Raises:
-        UserError: no format has that suffix.
+        UnknownFormatError: no format has that suffix.
     """
     fitting = [spec for spec in FORMATS.values() if path.name.endswith(spec.suffix)]
     if not fitting:
         known = ", ".join(f"{spec.suffix} ({spec.name})" for spec in FORMATS.values())
-        raise UserError(f"cannot tell the format of {path} by its suffix {path.suffix!r}: expected one of {known}")
+        raise UnknownFormatError(
+            f"cannot tell the format of {path} by its suffix {path.suffix!r}: expected one of {known}"
+        )
     return max(fitting, key=lambda spec: len(spec.suffix))
 
 

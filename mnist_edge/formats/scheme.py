@@ -17,7 +17,7 @@ class Tolerance:
     """What an exported artifact may differ by from the trained model.
 
     Attributes:
-        batches: the batch sizes at which it is compared; the last one is that of deployment.
+        batches: the batch sizes at which it is compared; the first one is that of deployment.
         max_abs_diff: the largest |Δlogit| allowed, or None where only answers count.
         min_agreement: the least share of images whose top-1 answer is the same, in [0, 1].
         max_accuracy_drop: by how much the accuracy may be lower, in [0, 1].

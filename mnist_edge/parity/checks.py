@@ -1,7 +1,8 @@
 """Findings on an artifact, each as an object, and the checks beyond its answers to the test images."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ class Check:
         decides: False for what is only measured.
         available: False for what can't be checked for this artifact.
         figures: what was measured, by name; infinite where a logit is not finite.
+        seconds: how long it took.
     """
 
     code: str
@@ -39,6 +41,7 @@ class Check:
     decides: bool = True
     available: bool = True
     figures: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = field(default=0.0, compare=False)
 
     def __bool__(self) -> bool:
         """Say whether it passed."""
@@ -61,6 +64,12 @@ class Check:
             "problems": list(self.problems),
             "figures": json_numbers(self.figures),
         }
+
+
+def timed(check: Callable[[], Check]) -> Check:
+    """Return what a check finds, with the time it took."""
+    start = perf_counter()
+    return replace(check(), seconds=perf_counter() - start)
 
 
 def as_expected(code: str, title: str, problems: tuple[str, ...]) -> Check:

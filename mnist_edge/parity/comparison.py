@@ -21,7 +21,6 @@ class Comparison:
         agreement: share of images with the same top-1 answer, in [0, 1].
         accuracy: share of images answered correctly, in [0, 1].
         images: on how many images.
-        sampled: whether they are only a sample of the test images.
     """
 
     batch: int
@@ -30,19 +29,18 @@ class Comparison:
     agreement: float
     accuracy: float
     images: int
-    sampled: bool = False
 
     @property
     def where(self) -> str:
         """What was compared, in words."""
-        return f"at batch {self.batch}" + (f" on {self.images:,} of the images" if self.sampled else "")
+        return f"at batch {self.batch}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as JSON types; an infinite difference is null."""
         return json_numbers(asdict(self))
 
 
-def compare(logits: Logits, trained: Logits, labels: Labels, batch: int, *, sampled: bool = False) -> Comparison:
+def compare(logits: Logits, trained: Logits, labels: Labels, batch: int) -> Comparison:
     """Return the figures of `logits`, `[N, classes]`, against those of the trained model and the labels, `[N]`."""
     differences = absolute_differences(trained, logits)
     answers = logits.argmax(axis=1)
@@ -53,5 +51,4 @@ def compare(logits: Logits, trained: Logits, labels: Labels, batch: int, *, samp
         agreement=float(np.mean(answers == trained.argmax(axis=1))),
         accuracy=float(np.mean(answers == labels)),
         images=len(logits),
-        sampled=sampled,
     )

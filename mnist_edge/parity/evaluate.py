@@ -6,12 +6,15 @@ from pathlib import Path
 import numpy as np
 
 from mnist_edge.artifact.contract import Task
-from mnist_edge.errors import ArtifactError, UserError
-from mnist_edge.formats.base import Runner, predict_in_batches
+from mnist_edge.errors import ArtifactError, UnknownFormatError, UserError
+from mnist_edge.formats.base import ArtifactFile, Runner, predict_in_batches
 from mnist_edge.formats.registry import open_artifact, read_artifact
+from mnist_edge.parity.foreign import open_foreign
 from mnist_edge.parity.reference import EAGER_BATCH, eager_predictor
+from mnist_edge.parity.steps import OnStep, nothing
 from mnist_edge.training.checkpoint import CHECKPOINT_SUFFIX, Checkpoint, load_checkpoint
 from mnist_edge.training.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from mnist_edge.training.datasets.registry import DATASETS, DEFAULT_DATASET
 from mnist_edge.training.datasets.splits import Split
 from mnist_edge.training.metrics import Evaluation, evaluate_logits
 from mnist_edge.types import Images, Logits, Predict
@@ -29,12 +32,14 @@ class OpenModel:
         predict: any number of images → logits, as it is deployed.
         temperature: by which its logits are to be divided before the softmax.
         task: what it tells apart.
+        caveats: what is not known of it, in a line; empty for a model of ours.
     """
 
     path: Path
     predict: Predict
     temperature: float
     task: Task
+    caveats: str = ""
 
     def predict_logits(self, images: Images) -> Logits:
         """Return the logits, float32 `[N, classes]`, of images, float32 `[N, channels, height, width]`.
@@ -67,18 +72,39 @@ def check_finite(images: Images) -> None:
         raise UserError(f"image {int(finite.argmin())} holds NaN or infinity: expected finite numbers")
 
 
-def open_model(path: Path) -> OpenModel:
-    """Open a checkpoint (`.safetensors`) or an exported artifact.
+def open_model(path: Path, *, largest_batches: bool = False) -> OpenModel:
+    """Open a checkpoint (`.safetensors`), an exported artifact, or a file that somebody else made for our images.
+
+    Args:
+        path: of it.
+        largest_batches: whether to give an artifact as many images at once as it was proved for, which is quicker,
+            and not as many as it is deployed with.
 
     Raises:
         UserError: it can't be read, is neither, or was altered since its export.
     """
     if path.suffix == CHECKPOINT_SUFFIX:
         return open_checkpoint(path, load_checkpoint(path))
-    artifact = read_artifact(path)
+    artifact = read_model(path)
+    task = DATASETS[DEFAULT_DATASET].task
+    if foreign := open_foreign(artifact, task):
+        return OpenModel(path, foreign.predict, 1.0, task, foreign.caveats)
     runner = open_artifact(artifact)
     scheme = artifact.spec.scheme(runner.contract.scheme)
-    return deployed(path, runner, artifact.spec.batches(scheme)[-1] if scheme else 1)
+    batches = artifact.spec.batches(scheme) if scheme else (1,)
+    return deployed(path, runner, batches[-1 if largest_batches else 0])
+
+
+def read_model(path: Path) -> ArtifactFile:
+    """Read an exported artifact where a checkpoint could have been named too.
+
+    Raises:
+        UserError: it can't be read, or has neither the suffix of a format nor that of a checkpoint.
+    """
+    try:
+        return read_artifact(path)
+    except UnknownFormatError as error:
+        raise UserError(f"{error}, {CHECKPOINT_SUFFIX} (checkpoint)") from error
 
 
 def open_checkpoint(path: Path, checkpoint: Checkpoint) -> OpenModel:
@@ -105,17 +131,22 @@ def evaluate(model: OpenModel, test: Split) -> Evaluation:
     return evaluate_logits(logits, test.labels.numpy(), model.temperature)
 
 
-def evaluate_corrupted(model: OpenModel, test: Split) -> Robustness:
+def evaluate_corrupted(model: OpenModel, test: Split, on_step: OnStep = nothing) -> Robustness:
     """Measure a model's accuracy on corrupted images, the same ones for every model.
+
+    Args:
+        model: to measure.
+        test: the images before they are corrupted.
+        on_step: is called with what is done next.
 
     Raises:
         UserError: it can't be run.
     """
     labels = test.labels.numpy()
-    return {
-        kind: [
-            float((model.predict_logits(corrupt(test.images, kind, severity).numpy()).argmax(axis=1) == labels).mean())
-            for severity in SEVERITIES
-        ]
-        for kind in CORRUPTIONS
-    }
+
+    def accuracy(kind: str, severity: int) -> float:
+        on_step(f"answers with {kind} of severity {severity}")
+        images = corrupt(test.images, kind, severity).numpy()
+        return float((model.predict_logits(images).argmax(axis=1) == labels).mean())
+
+    return {kind: [accuracy(kind, severity) for severity in SEVERITIES] for kind in CORRUPTIONS}

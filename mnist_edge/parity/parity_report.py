@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_edge.artifact.fields import json_numbers
 from mnist_edge.formats.scheme import Tolerance
 from mnist_edge.parity.checks import Check
 from mnist_edge.parity.comparison import Comparison
 from mnist_edge.parity.layerwise import LayerwiseReport
 from mnist_edge.parity.statistics import Statistics
+from mnist_edge.parity.tolerance import RequiredTolerance, required_tolerance
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,11 @@ class ParityReport:
         checks: everything that was checked; it passed if all of them did.
         tolerance: by which it was judged, or None where it could not be run.
         comparisons: the figures at each batch size.
-        statistics: of its answers to all images, or None where it could not be run.
-        differences: |Δlogit| of all images, `[N, classes]`, or None.
+        statistics: of its answers at the batch size at which they differ most, or None where it could not be run.
+        differences: |Δlogit| at that batch size, `[N, classes]`, or None.
         layers: the error of each layer, or None where it was not asked for or is not available.
         layers_unavailable_reason: why there is no layerwise comparison; empty if there is one or none was requested.
+        seconds: how long it took to judge it.
     """
 
     path: Path
@@ -45,6 +48,7 @@ class ParityReport:
     differences: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
     layers: LayerwiseReport | None = None
     layers_unavailable_reason: str = ""
+    seconds: float = field(default=0.0, compare=False)
 
     def __bool__(self) -> bool:
         """Say whether it passed."""
@@ -57,7 +61,7 @@ class ParityReport:
 
     @property
     def max_abs_diff(self) -> float | None:
-        """Largest |Δlogit| over the batch sizes, or None where nothing was compared."""
+        """Largest |Δlogit| over the batch sizes, or None where nothing was compared: the figure that is printed."""
         return max((comparison.max_abs_diff for comparison in self.comparisons), default=None)
 
     @property
@@ -70,6 +74,11 @@ class ParityReport:
         """Least accuracy over the batch sizes, or None where nothing was compared."""
         return min((comparison.accuracy for comparison in self.comparisons), default=None)
 
+    @property
+    def required(self) -> RequiredTolerance | None:
+        """The tightest tolerance that would have passed, or None where nothing was compared."""
+        return required_tolerance(self.comparisons, self.reference_accuracy) if self.comparisons else None
+
     def check(self, code: str) -> Check | None:
         """Return the check with that code, or None where it was not made."""
         return next((check for check in self.checks if check.code == code), None)
@@ -81,6 +90,7 @@ class ParityReport:
             "images": self.images,
             "tolerance": asdict(self.tolerance) if self.tolerance else None,
             "reference_accuracy": self.reference_accuracy,
+            **json_numbers({"max_abs_diff": self.max_abs_diff, "agreement": self.agreement, "accuracy": self.accuracy}),
             "comparisons": [comparison.to_json() for comparison in self.comparisons],
             "problems": list(self.problems),
         }
@@ -92,6 +102,7 @@ class ParityReport:
             "bytes": self.size,
             "sha256": self.sha256,
             **self.summary(),
+            "required_tolerance": json_numbers(asdict(self.required)) if self.required else None,
             "statistics": self.statistics.to_json() if self.statistics else None,
             "checks": [check.to_json() for check in self.checks],
             "layers": self.layers.to_json() if self.layers is not None else None,

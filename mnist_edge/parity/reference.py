@@ -27,7 +27,7 @@ EAGER_BATCH = 1_000
 """Images that the trained model is given at once."""
 
 MAX_SAMPLE = 500
-"""Most images that are given in more ways than one: half of them with the smallest margin, half evenly spread."""
+"""Images of a sample, unless another number is asked for: half of them with the smallest margin, half evenly spread."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from scipy.stats import binomtest
 
 from mnist_edge.artifact.fields import json_numbers
 from mnist_edge.parity.logits import absolute_differences, top2_margin
-from mnist_edge.parity.tolerance import round_up
 from mnist_edge.training.metrics import wilson_interval
 from mnist_edge.types import Labels, Logits
 
@@ -79,21 +78,6 @@ class ChangedAnswer:
 
 
 @dataclass(frozen=True)
-class RequiredTolerance:
-    """The tightest tolerance that these logits keep.
-
-    Attributes:
-        max_abs_diff: bound on |Δlogit|, rounded up to three digits; infinite where a logit is not finite.
-        min_agreement: share of answers that are the same, in [0, 1].
-        max_accuracy_drop: loss of accuracy, in [0, 1].
-    """
-
-    max_abs_diff: float
-    min_agreement: float
-    max_accuracy_drop: float
-
-
-@dataclass(frozen=True)
 class Statistics:
     """What is left of the trained model's logits in those of an exported file.
 
@@ -109,7 +93,6 @@ class Statistics:
         accuracy: images that the exported file answers correctly.
         mcnemar: the test on the answers that became right or wrong.
         changed: each answer that changed, the trained model's most confident first.
-        required: the tightest tolerance that would have passed.
     """
 
     max_abs_diff: float
@@ -123,7 +106,6 @@ class Statistics:
     accuracy: Proportion
     mcnemar: McNemar
     changed: tuple[ChangedAnswer, ...]
-    required: RequiredTolerance
 
     def to_json(self) -> dict[str, Any]:
         """Return the statistics as JSON types; what is infinite is null."""
@@ -142,7 +124,6 @@ class Statistics:
             "accuracy": self.accuracy.to_json(),
             "mcnemar": dataclasses.asdict(self.mcnemar),
             "changed": [json_numbers(dataclasses.asdict(answer)) for answer in self.changed],
-            "required_tolerance": json_numbers(dataclasses.asdict(self.required)),
         }
 
 
@@ -162,9 +143,8 @@ def statistics(trained: Logits, exported: Logits, labels: Labels, temperature: f
     agreement, accuracy, reference_accuracy = (
         _proportion(hits) for hits in (answers == reference_answers, right, reference_right)
     )
-    largest = float(errors.max())
     return Statistics(
-        max_abs_diff=largest,
+        max_abs_diff=float(errors.max()),
         p99_9_abs_diff=float(np.quantile(errors, 0.999, method="inverted_cdf")),
         mean_abs_diff=float(errors.mean()),
         sqnr=sqnr(trained, errors),
@@ -175,11 +155,6 @@ def statistics(trained: Logits, exported: Logits, labels: Labels, temperature: f
         accuracy=accuracy,
         mcnemar=mcnemar(reference_right, right),
         changed=changed_answers(trained, exported, labels),
-        required=RequiredTolerance(
-            max_abs_diff=float(f"{round_up(largest):.3g}") if 0 < largest < math.inf else largest,
-            min_agreement=agreement.value,
-            max_accuracy_drop=max(0, reference_accuracy.hits - accuracy.hits) / len(labels),
-        ),
     )
 
 

@@ -1,7 +1,7 @@
 """What an artifact may differ by: goals on top of the tolerance of its scheme, and the figures that violate them."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mnist_edge.formats.scheme import Tolerance
@@ -46,6 +46,30 @@ NO_GOALS = Goals()
 """Nothing beyond the tolerance."""
 
 
+@dataclass(frozen=True)
+class RequiredTolerance:
+    """The tightest tolerance that an artifact keeps at every batch size.
+
+    Attributes:
+        max_abs_diff: bound on |Δlogit|, rounded up to three digits; infinite where a logit is not finite.
+        min_agreement: share of answers that are the same, in [0, 1].
+        max_accuracy_drop: loss of accuracy, in [0, 1].
+    """
+
+    max_abs_diff: float
+    min_agreement: float
+    max_accuracy_drop: float
+
+
+def required_tolerance(comparisons: Sequence[Comparison], reference_accuracy: float) -> RequiredTolerance:
+    """Return the tightest tolerance under which none of these comparisons, at least one, has `violations`."""
+    return RequiredTolerance(
+        max_abs_diff=round_up(max(comparison.max_abs_diff for comparison in comparisons)),
+        min_agreement=min(comparison.agreement for comparison in comparisons),
+        max_accuracy_drop=max(0.0, *(reference_accuracy - comparison.accuracy for comparison in comparisons)),
+    )
+
+
 def violations(comparison: Comparison, tolerance: Tolerance, reference_accuracy: float) -> Iterator[str]:
     """Yield a line for each figure outside the tolerance, with the smallest tolerance that would have passed.
 
@@ -79,6 +103,9 @@ def excess_of(max_abs_diff: float, tolerance: Tolerance, where: str) -> str | No
 
 
 def round_up(value: float) -> float:
-    """Return the least number of three significant digits that is not below a positive finite `value`."""
+    """Return the least number of three significant digits that is not below a `value` of at least 0, or infinity."""
+    if value == 0 or math.isinf(value):
+        return value
     step = 10.0 ** (math.floor(math.log10(value)) - 2)
-    return math.ceil(value / step) * step
+    rounded = float(f"{math.ceil(value / step) * step:.3g}")
+    return rounded if rounded >= value else float(f"{rounded + step:.3g}")

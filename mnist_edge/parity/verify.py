@@ -1,40 +1,31 @@
 """The judgement of an artifact against the checkpoint that it came from."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from time import perf_counter
 
+from mnist_edge.artifact.contract import Contract
 from mnist_edge.artifact.manifest import MANIFEST, read_manifest
 from mnist_edge.errors import ArtifactError, ChecksumError, UserError
 from mnist_edge.formats.base import ArtifactFile, Runner
 from mnist_edge.formats.build import Inspection
 from mnist_edge.formats.registry import read_artifact
-from mnist_edge.formats.scheme import Scheme, Tolerance
+from mnist_edge.formats.scheme import Scheme
 from mnist_edge.locks import locked
-from mnist_edge.parity.checks import (
-    Check,
-    as_expected,
-    check_batch_invariance,
-    check_nonfinite_inputs,
-    check_synthetic_inputs,
-    not_available,
-)
-from mnist_edge.parity.comparison import Comparison, compare
-from mnist_edge.parity.evaluate import deployed
+from mnist_edge.parity.answers import check_other_inputs, compare_answers
+from mnist_edge.parity.checks import Check, as_expected, not_available, timed
 from mnist_edge.parity.layerwise import compare_layers
 from mnist_edge.parity.logits import absolute_differences
 from mnist_edge.parity.parity_report import ParityReport
-from mnist_edge.parity.reference import Reference, eager_predictor
+from mnist_edge.parity.reference import Reference
 from mnist_edge.parity.statistics import statistics
+from mnist_edge.parity.steps import OnStep, nothing
 from mnist_edge.parity.test_vectors import test_vector_problems
-from mnist_edge.parity.tolerance import NO_GOALS, Goals, violations
+from mnist_edge.parity.tolerance import NO_GOALS, Goals
 from mnist_edge.parity.weights import weight_problems
-from mnist_edge.types import Logits
-
-ODD_BATCH = 7
-"""A batch size that every artifact without a fixed one must take, whatever it is compared at."""
 
 
-def verify_path(path: Path, reference: Reference, *, all_images: bool = False, layers: bool = False) -> ParityReport:
+def verify_path(path: Path, reference: Reference, *, layers: bool = False, on_step: OnStep = nothing) -> ParityReport:
     """Judge the artifact at a path as `verify` does, and against the manifest in its folder, where that lists it.
 
     One that can't be read, or is not an artifact, fails for that reason.
@@ -42,8 +33,9 @@ def verify_path(path: Path, reference: Reference, *, all_images: bool = False, l
     try:
         with locked(path.parent, shared=True):  # an export beside this changes both, one after the other
             artifact = read_artifact(path)
-            manifest = _check_manifest(artifact)
-        report = verify(artifact, reference, all_images=all_images, layers=layers)
+            start = perf_counter()
+            manifest = [replace(check, seconds=perf_counter() - start) for check in _check_manifest(artifact)]
+        report = verify(artifact, reference, layers=layers, on_step=on_step)
     except UserError as error:
         check = Check("readable", "file", "cannot be used", (str(error),))
         return ParityReport(path, 0, "", len(reference.images), reference.accuracy, (check,))
@@ -55,40 +47,51 @@ def verify(
     reference: Reference,
     goals: Goals = NO_GOALS,
     *,
-    all_images: bool = False,
     layers: bool = False,
+    on_step: OnStep = nothing,
 ) -> ParityReport:
     """Judge an artifact by its checksum, contract, structure, weights, test vectors, and its answers.
 
-    All images are compared at the batch size at which the artifact is deployed. At the others, and in shuffled
-    batches, it is a sample of them, or with `all_images` all of them.
+    All images of the reference are compared at each batch size and in shuffled batches, so that two judgements of
+    the same artifact, such as those of `export` and `verify`, give the same figures.
 
     Args:
         artifact: as it was read.
         reference: the trained model's answers.
         goals: what is asked for beyond the tolerance of the artifact's scheme.
-        all_images: whether to give all images in every way.
         layers: whether to compare layer by layer too.
+        on_step: is called with what is done next.
 
     Raises:
         UserError: a package that the format needs is not installed.
     """
+    start = perf_counter()
     if artifact.spec.max_images is not None:
         reference = reference.sample(artifact.spec.max_images)
-    checks = [_check_checksum(artifact)]
+    report = _judge(artifact, reference, goals, on_step)
+    if layers and all(check for check in report.checks if check.code == "checkpoint"):
+        on_step("compares layer by layer")
+        report = _with_layers(report, artifact, reference)
+    return replace(report, seconds=perf_counter() - start)
+
+
+def _judge(artifact: ArtifactFile, reference: Reference, goals: Goals, on_step: OnStep) -> ParityReport:
+    on_step("checks what it is")
+    checks = [timed(lambda: _check_checksum(artifact))]
     try:
         runner = artifact.open()
         with runner:
+            checks.append(timed(lambda: _check_checkpoint(runner.contract, reference)))
+            if not checks[-1]:
+                return _not_run(artifact, reference, checks, "")
             inspection = artifact.spec.inspector().inspect(artifact.bundle, runner) if _inspectable(artifact) else None
             checks += _check_content(artifact, runner, inspection, reference)
             scheme = artifact.spec.scheme(runner.contract.scheme)
             if scheme is None or scheme.precision != runner.contract.precision:
-                report = _not_run(artifact, reference, checks, "its scheme is not known")
-            else:
-                report = _verify_answers(artifact, runner, scheme, reference, goals, checks, all_images)
+                return _not_run(artifact, reference, checks, "its scheme is not known")
+            return _verify_answers(artifact, runner, scheme, reference, goals, checks, on_step)
     except ArtifactError as error:
-        report = _not_run(artifact, reference, [*checks, Check("loads", "file", "cannot be run", (str(error),))], "")
-    return _with_layers(report, artifact, reference) if layers else report
+        return _not_run(artifact, reference, [*checks, Check("loads", "file", "cannot be run", (str(error),))], "")
 
 
 def _inspectable(artifact: ArtifactFile) -> bool:
@@ -101,6 +104,18 @@ def _check_checksum(artifact: ArtifactFile) -> Check:
     except ChecksumError as error:
         return as_expected("checksum", "checksum", (str(error),))
     return as_expected("checksum", "checksum", ())
+
+
+def _check_checkpoint(contract: Contract, reference: Reference) -> Check:
+    """Check that an artifact comes from the reference's checkpoint; all else that differs follows where it does not."""
+    checkpoint = reference.checkpoint
+    made = f"sha256:{contract.checkpoint[:12]} ({contract.task.name}-{contract.architecture})"
+    given = f"sha256:{checkpoint.digest[:12]} ({checkpoint.task.name}-{checkpoint.architecture})"
+    problem = (
+        f"made from another checkpoint: the file says {made}, given is {given}; name the right one with --checkpoint"
+    )
+    same = contract.checkpoint == checkpoint.digest
+    return as_expected("checkpoint", "checkpoint", () if same else (problem,))
 
 
 def _check_manifest(artifact: ArtifactFile) -> list[Check]:
@@ -125,16 +140,22 @@ def _check_content(
         return [as_expected("contract", "contract", (problem,))]
     options = {name: contract.options.get(name, value) for name, value in spec.options.items()}
     expected = replace(reference.contract(spec, scheme, options), producer=contract.producer)
-    differences = tuple(f"its contract differs: {line}" for line in expected.differences(contract))
-    structure = (*runner.mismatches, *(inspection.problems if inspection else ()))
-    vectors = test_vector_problems(runner.test_vectors, reference.test_vectors, scheme)
+    found = inspection.problems if inspection else ()
     return [
-        as_expected("contract", "contract", differences),
-        as_expected("structure", "structure", structure),
-        _check_weights(artifact, inspection, reference),
-        as_expected("test_vectors", "test vectors", vectors),
-        as_expected("program", "program", _program_problems(artifact, scheme, options, reference)),
+        timed(lambda: as_expected("contract", "contract", _contract_problems(contract, expected))),
+        timed(lambda: as_expected("structure", "structure", (*runner.mismatches, *found))),
+        timed(lambda: _check_weights(artifact, inspection, reference)),
+        timed(lambda: as_expected("test_vectors", "test vectors", _vector_problems(runner, scheme, reference))),
+        timed(lambda: as_expected("program", "program", _program_problems(artifact, scheme, options, reference))),
     ]
+
+
+def _contract_problems(contract: Contract, expected: Contract) -> tuple[str, ...]:
+    return tuple(f"its contract differs: {line}" for line in expected.differences(contract))
+
+
+def _vector_problems(runner: Runner, scheme: Scheme, reference: Reference) -> tuple[str, ...]:
+    return tuple(test_vector_problems(runner.test_vectors, reference.test_vectors, scheme))
 
 
 def _program_problems(
@@ -165,23 +186,6 @@ def _check_weights(artifact: ArtifactFile, inspection: Inspection | None, refere
     return as_expected("weights", "weights", problems)
 
 
-@dataclass(frozen=True)
-class _Answers:
-    """An artifact's answers at each batch size.
-
-    Attributes:
-        comparisons: with the trained model's.
-        checks: the verdict on each.
-        logits: at the batch size of deployment, or None where it could not be run.
-        alone: of the sample's images, each given alone, or None where that was not compared.
-    """
-
-    comparisons: tuple[Comparison, ...]
-    checks: tuple[Check, ...]
-    logits: Logits | None
-    alone: Logits | None
-
-
 def _verify_answers(
     artifact: ArtifactFile,
     runner: Runner,
@@ -189,12 +193,11 @@ def _verify_answers(
     reference: Reference,
     goals: Goals,
     checks: list[Check],
-    all_images: bool,
+    on_step: OnStep,
 ) -> ParityReport:
-    sample = reference if all_images else reference.sample()
     tolerance = goals.tighten(scheme.tolerance)
     batches = artifact.spec.batches(scheme)
-    answers = _compare_answers(runner, batches, tolerance, reference, sample)
+    answers = compare_answers(runner, batches, tolerance, reference, on_step)
     report = ParityReport(
         path=artifact.path,
         size=artifact.bundle.size,
@@ -209,74 +212,10 @@ def _verify_answers(
         return report
     return replace(
         report,
-        checks=(*report.checks, *_check_other_inputs(artifact, runner, scheme, reference, sample, answers.alone)),
+        checks=(*report.checks, *check_other_inputs(artifact, runner, scheme, reference, answers.alone, on_step)),
         statistics=statistics(reference.logits, answers.logits, reference.labels, reference.checkpoint.temperature),
         differences=absolute_differences(reference.logits, answers.logits),
     )
-
-
-def _compare_answers(
-    runner: Runner, batches: tuple[int, ...], tolerance: Tolerance, reference: Reference, sample: Reference
-) -> _Answers:
-    """Compare the answers at each batch size: on all images at the last, on the sample at the others."""
-    comparisons: list[Comparison] = []
-    checks: list[Check] = []
-    logits = alone = None
-    try:
-        if runner.contract.batch is None:
-            runner.predict_in_batches(reference.images[:ODD_BATCH], ODD_BATCH)
-        for batch in batches:
-            judged = reference if batch == batches[-1] else sample
-            logits = runner.predict_in_batches(judged.images, batch)
-            if batch == 1 and judged is sample:
-                alone = logits
-            sampled = len(judged.images) < len(reference.images)
-            comparisons.append(compare(logits, judged.logits, judged.labels, batch, sampled=sampled))
-            checks.append(_check_comparison(comparisons[-1], tolerance, judged.accuracy))
-    except ArtifactError as error:
-        checks.append(Check("batch_sizes", "other batch sizes", "cannot be run", (str(error),)))
-        logits = None
-    return _Answers(tuple(comparisons), tuple(checks), logits, alone)
-
-
-def _check_comparison(comparison: Comparison, tolerance: Tolerance, reference_accuracy: float) -> Check:
-    return Check(
-        code=f"batch_{comparison.batch}",
-        title=f"batch {comparison.batch:,}",
-        found=f"|Δlogit| ≤ {comparison.max_abs_diff:.3g}, {comparison.agreement:.2%} of {comparison.images:,} same",
-        problems=tuple(violations(comparison, tolerance, reference_accuracy)),
-        figures={
-            "max_abs_diff": comparison.max_abs_diff,
-            "agreement": comparison.agreement,
-            "accuracy": comparison.accuracy,
-            "images": comparison.images,
-        },
-    )
-
-
-def _check_other_inputs(
-    artifact: ArtifactFile,
-    runner: Runner,
-    scheme: Scheme,
-    reference: Reference,
-    sample: Reference,
-    alone: Logits | None,
-) -> list[Check]:
-    """Check shuffled batches, synthetic inputs, and NaN and infinity, by the tolerance of the scheme itself."""
-    batches = artifact.spec.batches(scheme)
-    first = deployed(artifact.path, runner, batches[0])
-    trained = eager_predictor(reference.checkpoint)
-    fixed = runner.contract.batch
-    try:
-        return [
-            check_batch_invariance(runner.predict, scheme.tolerance, sample.images, alone)
-            if fixed is None
-            else not_available("batch_invariance", "shuffled batches", f"it takes batches of {fixed} only"),
-            check_synthetic_inputs(first.predict, trained, scheme.tolerance, runner.contract.task.input),
-            check_nonfinite_inputs(first.predict, scheme.tolerance, sample.images[0]),
-        ]
-    except ArtifactError as error:
-        return [Check("other_inputs", "other inputs", "cannot be run", (str(error),))]
 
 
 def _not_run(artifact: ArtifactFile, reference: Reference, checks: list[Check], reason: str) -> ParityReport:

@@ -1,12 +1,9 @@
-"""The models that come with the package, and which model `predict` uses when none is named."""
+"""The models that come with the package, and the file that the name of a model stands for."""
 
+import os
 from pathlib import Path
 
-from mnist_edge.artifact.checksum import sha256
-from mnist_edge.artifact.manifest import MANIFEST, read_manifest
 from mnist_edge.errors import UserError
-from mnist_edge.locks import locked
-from mnist_edge.reading import read_bytes
 
 _MODELS = Path(__file__).parent.parent / "models"
 
@@ -16,27 +13,23 @@ BUILTIN_MODELS = {"mlp": _MODELS / "mnist-mlp-int8.onnx", "cnn": _MODELS / "mnis
 DEFAULT_MODEL = BUILTIN_MODELS["mlp"]
 """The one that is used unless another is named."""
 
-EXPORTS = Path("exports")
-"""Where exports go, seen from the current folder."""
 
-
-def default_model(exports: Path = EXPORTS) -> Path:
-    """Return the ONNX file that was exported last into `exports`, or the built-in model where there is none.
-
-    An export into the folder at the same time is waited for, so that the file is the one that the manifest lists.
+def model_path(model: str | os.PathLike[str]) -> Path:
+    """Return the file of a built-in model by its name, or the path of an exported artifact as it is.
 
     Raises:
-        UserError: the folder's manifest can't be understood, or the file is not the one that was exported.
+        UserError: it is neither; the message has the names of the built-in models, and the nearest one.
     """
-    with locked(exports, shared=True):
-        entries = [entry for entry in read_manifest(exports) if entry["format"] == "onnx"]
-        present: list[Path] = [exports / entry["file"] for entry in entries if (exports / entry["file"]).exists()]
-        if not present:
-            return DEFAULT_MODEL
-        file = present[-1]
-        if sha256(read_bytes(file)) not in [entry["sha256"] for entry in entries if entry["file"] == file.name]:
-            raise UserError(
-                f"{file} is not the file that {exports / MANIFEST} lists (its SHA-256 is another): "
-                "export again, or name a model"
-            )
-    return file
+    name = os.fspath(model)
+    if name in BUILTIN_MODELS:
+        return BUILTIN_MODELS[name]
+    path = Path(name)
+    if path.name != name or path.suffix or path.exists():
+        return path
+    import difflib  # a device that names its model right should not pay for it
+
+    nearest = difflib.get_close_matches(name, BUILTIN_MODELS, n=1)
+    meant = f"; did you mean {nearest[0]}?" if nearest else ""
+    raise UserError(
+        f"there is no model {name!r}: expected a built-in one ({', '.join(BUILTIN_MODELS)}) or an exported file{meant}"
+    )

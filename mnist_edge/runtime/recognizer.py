@@ -19,10 +19,10 @@ from mnist_edge.formats.registry import FORMATS, open_artifact, read_artifact
 from mnist_edge.preprocessing.guard import TOO_MUCH_MEMORY
 from mnist_edge.preprocessing.registry import PREPROCESSINGS, Preprocessing, load_preprocessing
 from mnist_edge.preprocessing.result import PreprocessingResult, Stage
-from mnist_edge.runtime.builtin_models import BUILTIN_MODELS, DEFAULT_MODEL
+from mnist_edge.runtime.builtin_models import DEFAULT_MODEL, model_path
 from mnist_edge.runtime.pictures import Source, open_picture, path_of
 from mnist_edge.runtime.prediction import Prediction, Status, digits_of, score
-from mnist_edge.types import Images, Predict
+from mnist_edge.types import AnyArray, Images, Predict
 
 __all__ = ["Inspection", "Prediction", "Recognizer", "Source", "Status"]
 
@@ -81,7 +81,7 @@ class Recognizer:
             UserError: the artifact can't be used; the message says why.
             ValueError: `min_confidence` is outside [0, 1].
         """
-        self._open(read_artifact(BUILTIN_MODELS.get(os.fspath(model), Path(model))), min_confidence)
+        self._open(read_artifact(model_path(model)), min_confidence)
 
     def _open(self, artifact: ArtifactFile, min_confidence: float | None) -> None:
         if min_confidence is not None and not 0 <= min_confidence <= 1:
@@ -105,6 +105,11 @@ class Recognizer:
         recognizer._open(ArtifactFile(path, FORMATS[format], bundle), min_confidence)
         return recognizer
 
+    def __repr__(self) -> str:
+        """Name the model."""
+        limit = "" if self.min_confidence is None else f", min_confidence={self.min_confidence!r}"
+        return f"{type(self).__name__}({os.fspath(self.artifact.path)!r}{limit})"
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the artifact's bytes, from which its runner can be opened again."""
         artifact = self.artifact
@@ -115,9 +120,10 @@ class Recognizer:
     @overload
     def predict(self, pictures: list[AnySource] | tuple[AnySource, ...]) -> list[Prediction]: ...
     def predict(self, pictures: Source | list[AnySource] | tuple[AnySource, ...]) -> Prediction | list[Prediction]:
-        """Return the answer to a picture, or a list with the answer to each of a list or tuple of pictures, in order.
+        """Return the answer to a picture, or a list with the answer to each of several pictures, in order.
 
-        A picture that can't be read costs only its own answer, whose status says so.
+        Several pictures are a list, a tuple, or an array of gray images of the model's size, `[N, height, width]` or
+        `[N, 1, height, width]`. A picture that can't be read costs only its own answer, whose status says so.
 
         Raises:
             TypeError: something is not a picture in any form.
@@ -125,7 +131,17 @@ class Recognizer:
         """
         if isinstance(pictures, (list, tuple)):
             return [self._answer(picture) for picture in pictures]
+        if isinstance(pictures, np.ndarray) and pictures.ndim > 2 and (images := self._as_batch(pictures)) is not None:
+            return [self._answer(image) for image in images]
         return self._answer(pictures)
+
+    def _as_batch(self, array: AnyArray) -> AnyArray | None:
+        """Return an array of gray images as `[N, height, width]`, or None where it is another."""
+        channels, height, width = self.runner.contract.task.input.shape
+        if array.ndim == 4 and array.shape[1] == channels == 1:
+            array = array[:, 0]
+        colors = width in (3, 4)  # the last side of one picture, then
+        return array if array.shape[1:] == (height, width) and not colors else None
 
     def stream(self, pictures: Iterable[Source]) -> Iterator[Prediction]:
         """Yield the answer to each picture as soon as it is known, in order; raises as `predict` does."""

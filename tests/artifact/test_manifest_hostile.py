@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from mnist_edge.artifact.manifest import MANIFEST, manifest_bytes, read_manifest
+from mnist_edge.artifact.manifest import MANIFEST, listed_artifacts, manifest_bytes, read_manifest
 from mnist_edge.errors import UserError
-from mnist_edge.runtime.builtin_models import DEFAULT_MODEL, default_model
+from mnist_edge.runtime.builtin_models import DEFAULT_MODEL
 
 
 def test_a_pipe_a_device_and_a_file_without_end_are_refused(tmp_path: Path) -> None:
@@ -27,22 +27,11 @@ def test_a_pipe_a_device_and_a_file_without_end_are_refused(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["../a.onnx", "/etc/passwd", "..", "b/a.onnx"])
-def test_no_file_outside_the_folder_becomes_the_default(name: str, tmp_path: Path) -> None:
+def test_no_file_outside_the_folder_is_listed(name: str, tmp_path: Path) -> None:
     folder = tmp_path / "exports"
     (folder / "b").mkdir(parents=True)
     for place in (tmp_path, folder / "b"):
         (place / "a.onnx").write_bytes(DEFAULT_MODEL.read_bytes())
     (folder / MANIFEST).write_bytes(manifest_bytes([{"file": name, "format": "onnx", "sha256": "0" * 64}]))
     with pytest.raises(UserError, match="is not the name of a file in the folder"):
-        default_model(folder)
-
-
-@pytest.mark.parametrize("kind", ["pipe", "device"])
-def test_an_artifact_that_is_not_a_file_is_refused(kind: str, tmp_path: Path) -> None:
-    if kind == "pipe":
-        os.mkfifo(tmp_path / "a.onnx")
-    else:
-        (tmp_path / "a.onnx").symlink_to("/dev/zero")
-    (tmp_path / MANIFEST).write_bytes(manifest_bytes([{"file": "a.onnx", "format": "onnx", "sha256": "0" * 64}]))
-    with pytest.raises(UserError, match="it is a pipe, a device or a socket"):
-        default_model(tmp_path)
+        listed_artifacts(folder)

@@ -67,6 +67,10 @@ def test_a_usage_error_is_exit_code_2() -> None:
         ["export", "--format", "tflite"],
         ["export", "--max-bytes", "1000"],
         ["export", "--quant-scheme", "dynamic-u8"],
+        ["export", "--quantize", "--quant-scheme", "int2"],
+        ["export", "--quantize", "--quant-scheme", "dynamic-u8", "--format", "torchscript"],
+        ["export", "--format", "torchscript", "--opset", "17"],
+        ["export", "--format", "torchscript", "--precision", "fp16"],
         ["fly"],
         ["plot", "augmentation", "--recipe", "mine"],
         ["tune", "--arch", "rnn"],
@@ -130,10 +134,9 @@ def test_evaluate_puts_everything_in_one_table(exported: list[Artifact]) -> None
     models = [RELEASED, *(artifact.path for artifact in exported)]
     result = run("evaluate", *models, "--data-dir", DATA)
     assert result.exit_code == 0, result.output
-    table = result.stdout.split("answers for each label")[0]
-    for model in models:
-        assert str(model) in table
-    assert sum(" of 10,000" in line for line in table.splitlines()) == len(models)
+    rows = [line.split() for line in result.stdout.splitlines() if " of 10,000" in line]
+    assert [row[0] for row in rows] == [model.name for model in models]
+    assert all(f"{model}: answers for each label" in result.stdout for model in models)
     assert result.stdout.count("recall") == 1 + len(models)
 
 
@@ -175,7 +178,7 @@ def test_a_command_whose_extra_is_missing_says_which() -> None:
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mnist_edge.runtime.builtin_models.default_model", lambda: 1 / 0)
+    monkeypatch.setattr("mnist_edge.runtime.builtin_models.model_path", lambda _: 1 / 0)
     assert isinstance(run("predict", TWO).exception, ZeroDivisionError)
 
 

@@ -10,7 +10,9 @@ from click.testing import CliRunner, Result
 from mnist_edge.cli import main
 from mnist_edge.exporting.pipeline import Artifact
 from mnist_edge.formats.registry import FORMATS
+from mnist_edge.training.checkpoint import Checkpoint
 from tests.conftest import RELEASED
+from tests.formats.onnx.foreign_models import flat_mlp
 
 
 def run(*arguments: str | Path) -> Result:
@@ -52,6 +54,31 @@ def test_info_of_what_is_neither_is_one_line(tmp_path: Path, exports: Path) -> N
         result = run(path)
         assert result.exit_code == 1
         assert len(result.stderr.splitlines()) == 1
+
+
+def test_info_of_what_is_not_ours_names_every_suffix(tmp_path: Path) -> None:
+    (tmp_path / "passwd").write_bytes(b"root")
+    message = run(tmp_path / "passwd").stderr
+    for suffix in (".onnx (onnx)", ".pt (torchscript)", ".pt2 (torch-export)", ".safetensors (checkpoint)"):
+        assert suffix in message
+
+
+def test_info_of_a_file_of_somebody_else_says_what_can_be_said(released: Checkpoint, tmp_path: Path) -> None:
+    path = tmp_path / "foreign.onnx"
+    path.write_bytes(flat_mlp(released, last="Hardmax"))
+    result = run(path)
+    assert result.exit_code == 0, result.output
+    for line in (
+        "  producer: another\\x1b[31m tool 9",
+        "  opsets",
+        "    ai.onnx: 17",
+        "  pixels: float32 [batch, 784]",
+        "    Gemm: 3",
+        "  parameters: 109386",
+    ):
+        assert line in result.stdout.splitlines()
+    assert "not made by `mnist-edge export`: labels, range, polarity and normalization are not known" in result.stdout
+    assert "runs_here: it has the operator 'Hardmax'" in result.stdout
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")

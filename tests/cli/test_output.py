@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist_edge.cli import COMMANDS, main, output
-from mnist_edge.cli.tables import TextTable, print_table
+from mnist_edge.cli.layout import TextTable, print_tables
 from mnist_edge.cli.training_progress import TrainingProgress
 from mnist_edge.runtime.builtin_models import DEFAULT_MODEL
 from mnist_edge.text import caption
@@ -100,8 +100,8 @@ def test_lines_come_out_in_any_encoding(encoding: str, monkeypatch: pytest.Monke
     output.say()
     output.say_json(["Δ", "\udcff\x9b"])
     table = TextTable("→ a", "b – c", line_above="[/b] Δ")
-    table.add_texts("█\x9b", "∞")
-    print_table(table)
+    table.add("█\x9b", "∞")
+    print_tables([table])
     output.note("–\x07" + "x" * 5000)
 
     logits = "Δ" if encoding == "utf-8" else "d"
@@ -124,10 +124,10 @@ def test_json_has_no_numbers_that_json_lacks() -> None:
 
 def test_markup_and_emoji_codes_in_a_cell_are_text(capsys: pytest.CaptureFixture[str]) -> None:
     table = TextTable("[/b]", "[red]", line_above="[/i] :smile:" + "x" * 200)
-    table.add_texts("[/b].onnx", "[link=file:///]x :boom:")
-    table.add_texts("x" * 5000, "")
-    print_table(table)
-    title, _, heading, _, row, long, *_ = capsys.readouterr().out.splitlines()
+    table.add("[/b].onnx", "[link=file:///]x :boom:")
+    table.add("x" * 5000, "")
+    print_tables([table])
+    title, heading, _, row, long = capsys.readouterr().out.splitlines()
     assert title == "[/i] :smile:" + "x" * 200
     assert heading.split() == ["[/b]", "[red]"]
     assert row.split() == ["[/b].onnx", "[link=file:///]x", ":boom:"]
@@ -143,7 +143,7 @@ def shown_on_a_terminal(patch: pytest.MonkeyPatch, **environment: str) -> bytes:
     terminal = Stream("utf-8", terminal=True)
     patch.setattr(sys, "stdout", terminal)
     patch.setattr(sys, "stderr", terminal)
-    print_table(TextTable("heading", line_above="above"))
+    print_tables([TextTable("heading", line_above="above")])
     with TrainingProgress(1) as progress:
         progress.on_step(StepResult(1, 215, 430, 0.5))
         progress.on_epoch(Epoch(1, 0.5, 0.9))

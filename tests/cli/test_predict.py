@@ -60,10 +60,11 @@ def test_the_table_has_name_digit_confidence_and_bar() -> None:
     assert result.stderr == "model: built-in mnist-mlp-int8.onnx\n"
 
 
-def test_an_export_of_ones_own_is_preferred(exports: Path, folder: Path) -> None:
+def test_it_is_the_built_in_model_unless_another_is_named(exports: Path, folder: Path) -> None:
     (folder / "exports").symlink_to(exports)
-    assert predict(TWO).stderr == "model: exports/mnist-mlp-int8.onnx\n"
-    assert predict(TWO, "--model", "exports/mnist-mlp.onnx").stderr == "model: exports/mnist-mlp.onnx\n"
+    assert predict(TWO).stderr == "model: built-in mnist-mlp-int8.onnx\n"
+    assert predict(TWO, "--quiet").stderr == ""
+    assert predict(TWO, "-m", "exports/mnist-mlp.onnx").stderr == "model: exports/mnist-mlp.onnx\n"
 
 
 def test_a_built_in_model_by_name() -> None:
@@ -79,6 +80,7 @@ def test_a_file_that_is_not_a_model_is_one_line(tmp_path: Path) -> None:
         (tmp_path / "missing.onnx", "No such file"),
         (picture, "cannot use"),
         (Path(TWO), "cannot tell the format"),
+        ("mpl", "expected a built-in one (mlp, cnn) or an exported file; did you mean mlp?"),
     ):
         result = predict(TWO, "--model", model)
         assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (1, "", 1)
@@ -220,6 +222,7 @@ def test_answers_come_while_names_are_still_to_come(name: str, jobs: str) -> Non
         ["--visualize", "out.png", TWO, TWO],
         ["--visualize", "out.png", "--jobs", "2", TWO],
         ["--show-input", "--jobs", "2", TWO],
+        ["--top-k", "2", "--format", "digits", TWO],
     ],
 )
 def test_a_wrong_command_line_is_exit_code_2(arguments: list[str]) -> None:

@@ -9,6 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mnist_edge.cli import main
+from mnist_edge.exporting.pipeline import Artifact
+from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
 from tests.conftest import ROOT
 from tests.damage import edits
 from tests.damage.edits import tampered
@@ -18,18 +20,26 @@ def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-def test_selfcheck_without_a_file_checks_what_predict_would_take(
-    exports: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "exports").symlink_to(exports)
-    monkeypatch.chdir(tmp_path)
+def passed(result: Result) -> list[str]:
+    """Return the files that passed."""
+    return [line.removesuffix(": passed") for line in result.stdout.splitlines() if line.endswith(": passed")]
+
+
+def test_selfcheck_without_a_file_checks_the_built_in_models() -> None:
     result = run("selfcheck")
     assert result.exit_code == 0
-    files = [line.split(":")[0] for line in result.stdout.splitlines() if line.endswith(": passed")]
-    assert [Path(file).name for file in files] == ["mnist-mlp-int8.onnx", "mnist-mlp-int8.onnx", "mnist-cnn-int8.onnx"]
-    assert files[0] == "exports/mnist-mlp-int8.onnx"
-    assert result.stdout.count("top-1 agreement 25 of 25") >= 3
+    assert passed(result) == [str(path) for path in BUILTIN_MODELS.values()]
+    assert result.stdout.count("top-1 agreement 25 of 25") >= 2
     assert "onnxruntime" in result.stdout
+
+
+def test_selfcheck_of_a_folder_checks_what_its_manifest_lists(exported: list[Artifact], tmp_path: Path) -> None:
+    result = run("selfcheck", exported[0].path.parent)
+    assert result.exit_code == 0, result.output
+    assert passed(result) == [str(artifact.path) for artifact in exported]
+    result = run("selfcheck", tmp_path)
+    assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (1, "", 1)
+    assert "has no manifest.json" in result.stderr
 
 
 def test_selfcheck_of_a_damaged_file_is_exit_code_1(exports: Path, tmp_path: Path) -> None:

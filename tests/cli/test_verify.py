@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mnist_edge.cli import main
-from tests.conftest import DATA, RELEASED
+from tests.conftest import DATA, RELEASED, RELEASES
 from tests.damage import edits
 
 
@@ -29,7 +29,10 @@ def test_the_table_has_the_statistics_the_checks_and_the_verdict(exports: Path) 
     assert result.exit_code == 0, result.output
     assert result.stderr == ""
     rows = {line[:32].strip(): line for line in result.stdout.splitlines()}
-    assert rows["parity"].split() == ["parity", "passed", "passed"]
+    assert [line.split()[::6] for line in result.stdout.splitlines()[-2:]] == [
+        ["mnist-mlp.onnx", "passed"],
+        ["mnist-mlp-int8.onnx", "passed"],
+    ]
     for name in ("largest |Δlogit|", "99.9th percentile of |Δlogit|", "SQNR", "McNemar's exact test", "batch 1,000"):
         assert name in rows
     assert "measured" in rows["shuffled batches"]
@@ -49,6 +52,10 @@ def test_the_reports_are_written_though_the_file_fails(without_relu: Path, expor
     assert bad["layers"]["culprit"].startswith("first diverges at relu before fc2")
     assert bad["statistics"]["mcnemar"]["lost"] > 5_000
     assert all(line.startswith(f"{without_relu}: ") for line in result.stderr.splitlines())
+    suites = list(ElementTree.parse(junit).iter("testsuite"))
+    for suite in suites:
+        times = [float(case.get("time", "")) for case in suite.iter("testcase")]
+        assert 0 < sum(times) <= float(suite.get("time", "")) + 0.01 < 120
     failures = [
         case.get("name") for case in ElementTree.parse(junit).iter("testcase") if case.find("failure") is not None
     ]
@@ -98,6 +105,33 @@ def test_a_report_is_not_written_over_what_is_judged(exports: Path, tmp_path: Pa
         assert verify(path, *options).exit_code == 2
     assert path.read_bytes() == before
     assert [found.name for found in tmp_path.iterdir()] == ["a.html"]
+
+
+def test_a_folder_stands_for_what_its_manifest_lists(exports: Path, tmp_path: Path) -> None:
+    for name in ("manifest.json", "mnist-mlp.onnx"):
+        shutil.copy(exports / name, tmp_path)
+    result = verify(tmp_path, "--json")
+    assert result.exit_code == 1
+    passed = {Path(report["file"]).name: report["passed"] for report in json.loads(result.stdout)}
+    assert passed.pop("mnist-mlp.onnx")
+    assert len(passed) == 5
+    assert not any(passed.values())
+    assert result.stderr.count("No such file") == 5
+    (tmp_path / "manifest.json").unlink()
+    result = verify(tmp_path)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "has no manifest.json" in result.stderr
+
+
+def test_another_checkpoint_is_one_diagnosis(exports: Path) -> None:
+    result = CliRunner().invoke(
+        main,
+        ["verify", str(exports / "mnist-mlp.onnx"), "-c", str(RELEASES["cnn"]), "--data-dir", str(DATA), "--layers"],
+    )
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert "made from another checkpoint: the file says sha256:" in line
+    assert line.endswith("; name the right one with --checkpoint")
 
 
 def test_a_missing_file_is_a_failed_verdict_beside_the_others(exports: Path, tmp_path: Path) -> None:

@@ -58,7 +58,8 @@ def test_damage_is_found(name: str, exports: Path, reference: Reference, tmp_pat
     path = tmp_path / damage.file
     path.write_bytes(data)
 
-    report = verify_path(path, reference)
+    # A sample has the hardest images, of which an int8 file may answer fewer alike than its tolerance asks.
+    report = verify_path(path, reference if "int8" in damage.file else reference.sample())
     assert not report
     failed = {check.code for check in report.checks if not check}
     assert damage.codes <= failed, report.problems

@@ -23,7 +23,7 @@ from mnist_edge.exporting.pipeline import ExportSettings, export_artifacts
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.locks import locked
 from mnist_edge.parity.reference import Reference
-from mnist_edge.runtime.builtin_models import BUILTIN_MODELS, DEFAULT_MODEL, default_model
+from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
 from mnist_edge.runtime.recognizer import Recognizer
 from tests.conftest import DATA, RELEASED, ROOT
 from tests.formats.folder_format import FOLDER
@@ -111,7 +111,6 @@ def test_reading_pictures_beside_exports_gives_right_answers(tmp_path: Path, mon
 
     with repeated(export) as writer:
         while writer.is_alive():
-            assert Recognizer(default_model(tmp_path)).predict(TWO).digit == 2
             assert Recognizer(tmp_path / "mnist-mlp.onnx").predict(TWO).digit == 2
 
 
@@ -131,17 +130,6 @@ def test_a_folder_that_is_replaced_is_read_as_the_old_or_the_new_one(tmp_path: P
     with repeated(export) as writer:
         while writer.is_alive():
             assert read_bundle(tmp_path / "model", folder=True, sidecar=False) in versions
-
-
-def test_a_file_that_is_not_the_listed_one_is_not_taken(tmp_path: Path) -> None:
-    entry = {"file": "a.onnx", "format": "onnx", "sha256": sha256(DEFAULT_MODEL.read_bytes())}
-    (tmp_path / MANIFEST).write_bytes(manifest_bytes([entry]))
-    assert default_model(tmp_path) == DEFAULT_MODEL
-    (tmp_path / "a.onnx").write_bytes(DEFAULT_MODEL.read_bytes())
-    assert default_model(tmp_path) == tmp_path / "a.onnx"
-    (tmp_path / "a.onnx").write_bytes(BUILTIN_MODELS["cnn"].read_bytes())
-    with pytest.raises(UserError, match=r"a\.onnx is not the file that .*manifest\.json lists .*: export again"):
-        default_model(tmp_path)
 
 
 @pytest.mark.parametrize("obstacle", ["folder in the way", "manifest is a folder", "damaged manifest", "file"])

@@ -21,14 +21,6 @@ def test_compare_counts(reference: Reference) -> None:
     assert result.accuracy == np.mean(logits.argmax(axis=1) == reference.labels)
 
 
-def test_where_says_whether_it_was_a_sample(reference: Reference) -> None:
-    part = reference.sample()
-    whole = compare(reference.logits, reference.logits, reference.labels, 1_000)
-    assert whole.where == "at batch 1000"
-    sampled = compare(part.logits, part.logits, part.labels, 7, sampled=True)
-    assert sampled.where == f"at batch 7 on {len(part.images)} of the images"
-
-
 def test_a_difference_that_is_infinite_is_null_in_json(reference: Reference) -> None:
     logits = reference.logits.copy()
     logits[3, 3] = np.nan

@@ -4,17 +4,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_edge.formats.scheme import FLOAT32, INT8_TOLERANCE
+from mnist_edge.formats.scheme import FLOAT32, INT8_TOLERANCE, Tolerance
 from mnist_edge.parity.comparison import Comparison
-from mnist_edge.parity.tolerance import NO_GOALS, Goals, excess_of, round_up, violations
+from mnist_edge.parity.tolerance import NO_GOALS, Goals, excess_of, required_tolerance, round_up, violations
 
 FP32_TOLERANCE = FLOAT32.tolerance
 
 
 @given(st.floats(1e-12, 1e12))
 def test_the_tolerance_that_would_have_passed_would_have_passed(difference: float) -> None:
-    suggested = float(f"{round_up(difference):.3g}")
+    suggested = round_up(difference)
+    assert suggested == float(f"{suggested:.3g}")
     assert difference <= suggested <= difference * 1.011
+    assert round_up(0.0) == 0
+
+
+def test_the_required_tolerance_holds_at_every_batch_size() -> None:
+    comparisons = [
+        Comparison(batch=1, max_abs_diff=1.334e-5, mean_abs_diff=0.0, agreement=1.0, accuracy=0.98, images=100),
+        Comparison(batch=1_000, max_abs_diff=0.0, mean_abs_diff=0.0, agreement=0.99, accuracy=0.97, images=100),
+    ]
+    required = required_tolerance(comparisons, 0.975)
+    assert (required.max_abs_diff, required.min_agreement) == (1.34e-5, 0.99)
+    assert required.max_accuracy_drop == pytest.approx(0.005)
+    tolerance = Tolerance((1, 1_000), required.max_abs_diff, required.min_agreement, required.max_accuracy_drop)
+    assert not [line for comparison in comparisons for line in violations(comparison, tolerance, 0.975)]
+    assert required_tolerance(comparisons[1:], 0.9).max_accuracy_drop == 0
 
 
 def test_violations_give_figures_and_the_tolerance_that_would_have_passed() -> None:
@@ -33,10 +48,8 @@ def test_violations_give_figures_and_the_tolerance_that_would_have_passed() -> N
 
 
 def test_an_infinite_difference_suggests_no_tolerance() -> None:
-    comparison = Comparison(1, float("inf"), float("inf"), 1.0, 1.0, 9, sampled=True)
-    assert list(violations(comparison, FP32_TOLERANCE, 1.0)) == [
-        "some logits are not finite at batch 1 on 9 of the images"
-    ]
+    comparison = Comparison(1, float("inf"), float("inf"), 1.0, 1.0, 9)
+    assert list(violations(comparison, FP32_TOLERANCE, 1.0)) == ["some logits are not finite at batch 1"]
     assert excess_of(float("inf"), FP32_TOLERANCE, "here") == "largest |Δlogit| is inf here, allowed 0.0001"
     assert excess_of(1e-4, FP32_TOLERANCE, "here") is None
     assert excess_of(float("inf"), INT8_TOLERANCE, "here") is None

@@ -6,7 +6,7 @@ from mnist_edge.types import AnyArray
 
 NOT_PICTURES = [
     (np.zeros(784, dtype=np.uint8), "shape"),
-    (np.zeros((3, 28, 28), dtype=np.uint8), "shape"),
+    (np.zeros((3, 20, 28), dtype=np.uint8), "shape"),
     (np.zeros((0, 28), dtype=np.uint8), "shape"),
     (np.zeros((28, 28), dtype=np.int64), "int64 is not a picture"),
     (np.zeros((28, 28, 3), dtype=np.uint16), "uint16 is not a picture"),

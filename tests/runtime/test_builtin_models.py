@@ -2,16 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from mnist_edge.artifact.checksum import sha256
-from mnist_edge.artifact.manifest import MANIFEST, manifest_bytes
 from mnist_edge.errors import UserError
-from mnist_edge.runtime.builtin_models import BUILTIN_MODELS, DEFAULT_MODEL, default_model
-
-
-def listing(folder: Path, *files: tuple[str, str]) -> Path:
-    entries = [{"file": name, "format": format, "sha256": sha256(name.encode())} for name, format in files]
-    (folder / MANIFEST).write_bytes(manifest_bytes(entries))
-    return folder
+from mnist_edge.runtime.builtin_models import BUILTIN_MODELS, DEFAULT_MODEL, model_path
 
 
 def test_the_built_in_models_are_there() -> None:
@@ -20,26 +12,19 @@ def test_the_built_in_models_are_there() -> None:
     assert BUILTIN_MODELS["mlp"] == DEFAULT_MODEL
 
 
-def test_without_exports_it_is_the_built_in_one(tmp_path: Path) -> None:
-    assert default_model(tmp_path) == default_model(tmp_path / "missing") == DEFAULT_MODEL
-    assert default_model(listing(tmp_path)) == DEFAULT_MODEL
+def test_a_model_is_a_name_or_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {name: model_path(name) for name in BUILTIN_MODELS} == BUILTIN_MODELS
+    for path in ("missing.onnx", "exports/mlp", tmp_path):
+        assert model_path(path) == Path(path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    assert model_path("folder") == Path("folder")
 
 
-def test_it_is_the_onnx_file_that_was_exported_last_and_is_there(tmp_path: Path) -> None:
-    listing(tmp_path, ("a.onnx", "onnx"), ("b.onnx", "onnx"), ("c.pt", "torchscript"), ("gone.onnx", "onnx"))
-    for name in ("a.onnx", "b.onnx", "c.pt"):
-        (tmp_path / name).write_bytes(name.encode())
-    assert default_model(tmp_path) == tmp_path / "b.onnx"
-
-
-def test_a_file_that_is_not_the_one_that_was_exported_is_refused(tmp_path: Path) -> None:
-    listing(tmp_path, ("a.onnx", "onnx"))
-    (tmp_path / "a.onnx").write_bytes(b"another")
-    with pytest.raises(UserError, match=r"is not the file that .*manifest\.json lists"):
-        default_model(tmp_path)
-
-
-def test_a_manifest_that_is_not_understood_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / MANIFEST).write_text("nothing")
-    with pytest.raises(UserError, match="cannot understand"):
-        default_model(tmp_path)
+@pytest.mark.parametrize(("name", "meant"), [("mpl", "; did you mean mlp?"), ("resnet", "")])
+def test_a_name_that_is_not_known_gets_the_names_that_are(name: str, meant: str) -> None:
+    with pytest.raises(UserError) as caught:
+        model_path(name)
+    assert str(caught.value) == (
+        f"there is no model {name!r}: expected a built-in one (mlp, cnn) or an exported file{meant}"
+    )

@@ -26,7 +26,7 @@ from mnist_edge.exporting.pipeline import Artifact
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.parity.reference import Reference
 from mnist_edge.preprocessing.mnist_v2 import OUTPUT
-from mnist_edge.runtime.builtin_models import BUILTIN_MODELS, DEFAULT_MODEL, default_model
+from mnist_edge.runtime.builtin_models import BUILTIN_MODELS, DEFAULT_MODEL
 from mnist_edge.runtime.prediction import score
 from mnist_edge.runtime.recognizer import Prediction, Recognizer, Source, Status
 from mnist_edge.training.datasets.splits import Split
@@ -278,6 +278,17 @@ def test_an_array_like_mnists_passes_unchanged(test_data: Split) -> None:
             assert answer.probabilities == score(expected, recognizer.runner.contract.temperature)[1]
 
 
+def test_an_array_of_images_is_a_batch(test_data: Split) -> None:
+    recognizer, images = Recognizer(), test_data.images[:3].numpy()
+    expected = [recognizer.predict(image[0]) for image in images]
+    for batch in (images, images[:, 0], np.rint(images * 255).astype(np.uint8)):
+        answers = recognizer.predict(batch)
+        assert isinstance(answers, list)
+        assert [answer.digit for answer in answers] == [answer.digit for answer in expected] == [7, 2, 1]
+    none: object = recognizer.predict(images[:0])
+    assert none == []
+
+
 @pytest.mark.parametrize(("array", "message"), NOT_PICTURES)
 def test_an_array_that_is_not_a_picture_is_the_callers_error(array: AnyArray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
@@ -376,16 +387,23 @@ def test_the_package_offers_the_runner_and_imports_nothing_heavy() -> None:
         mnist_edge.Recogniser  # type: ignore[attr-defined] # noqa: B018
 
 
-def test_the_default_is_the_latest_onnx_export_else_the_built_in_model(exports: Path, tmp_path: Path) -> None:
-    assert default_model(tmp_path) == DEFAULT_MODEL
-    folder = Path(shutil.copytree(exports, tmp_path / "exports"))
-    for name in ("mnist-mlp-int8.onnx", "mnist-mlp-fp16.onnx", "mnist-mlp.onnx"):
-        assert default_model(folder) == folder / name
-        (folder / name).unlink()
-    assert default_model(folder) == DEFAULT_MODEL
-    (folder / "manifest.json").write_text("{}")
-    with pytest.raises(UserError, match="cannot understand"):
-        default_model(folder)
+def test_it_names_its_model(exports: Path) -> None:
+    assert repr(Recognizer()) == f"Recognizer({str(DEFAULT_MODEL)!r})"
+    path = exports / "mnist-mlp.onnx"
+    assert repr(Recognizer(path, min_confidence=0.5)) == f"Recognizer({str(path)!r}, min_confidence=0.5)"
+
+
+def test_what_the_package_has_is_listed_before_it_is_imported() -> None:
+    program = (
+        "import sys, pydoc, mnist_edge\n"
+        "print(dir(mnist_edge))\n"
+        "print('torch' in sys.modules)\n"
+        "text = pydoc.render_doc(mnist_edge)\n"
+        "print([name for name in mnist_edge.__all__ if name not in text])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [repr(sorted(mnist_edge.__all__)), "False", "['__version__']"]
+    assert issubclass(mnist_edge.UserError, Exception)
 
 
 def test_predicting_imports_nothing_heavy() -> None:

@@ -16,7 +16,7 @@ _NOT_CHARACTERS = re.compile("[\ufffe\uffff]")
 
 
 def junit(reports: Sequence[ParityReport]) -> bytes:
-    """Return the reports as a JUnit XML file."""
+    """Return the reports as a JUnit XML file, with the seconds that each check and each file took."""
     root = ElementTree.Element("testsuites", _counts(reports) | {"name": "mnist-edge verify"})
     for report in reports:
         suite = ElementTree.SubElement(root, "testsuite", _counts([report]) | {"name": _legal(str(report.path))})
@@ -25,7 +25,11 @@ def junit(reports: Sequence[ParityReport]) -> bytes:
             ElementTree.SubElement(properties, "property", name=name, value=_legal(value))
         for check in report.checks:
             case = ElementTree.SubElement(
-                suite, "testcase", classname=_legal(report.path.name), name=_legal(check.title)
+                suite,
+                "testcase",
+                classname=_legal(report.path.name),
+                name=_legal(check.title),
+                time=f"{check.seconds:.3f}",
             )
             if check.problems:
                 failure = ElementTree.SubElement(case, "failure", message=_legal(check.problems[0]))
@@ -39,7 +43,8 @@ def junit(reports: Sequence[ParityReport]) -> bytes:
 def _counts(reports: Sequence[ParityReport]) -> dict[str, str]:
     checks = [check for report in reports for check in report.checks]
     failures = sum(not check for check in checks)
-    return {"tests": str(len(checks)), "failures": str(failures), "errors": "0", "skipped": "0"}
+    counts = {"tests": str(len(checks)), "failures": str(failures), "errors": "0", "skipped": "0"}
+    return counts | {"time": f"{sum(report.seconds for report in reports):.3f}"}
 
 
 def _legal(text: str) -> str:

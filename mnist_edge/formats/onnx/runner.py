@@ -35,7 +35,7 @@ def open_runner(bundle: Bundle) -> Runner:
     session = open_session(bundle.data)
     metadata = _metadata(session)
     contract = Contract.from_json(metadata.get(CONTRACT_KEY))
-    return Runner(contract, metadata, _predictor(session), tuple(_io_mismatches(session, contract)))
+    return Runner(contract, metadata, predictor(session), tuple(_io_mismatches(session, contract)))
 
 
 def open_session(data: bytes) -> ort.InferenceSession:
@@ -72,7 +72,7 @@ def run_all_outputs(session: ort.InferenceSession, images: Images) -> dict[str, 
         raise ArtifactError(f"onnxruntime cannot run a batch of {len(images)} ({_first_line(error)})") from error
 
 
-def _predictor(session: ort.InferenceSession) -> Predict:
+def predictor(session: ort.InferenceSession) -> Predict:
     """Return the function that runs the session; it raises `ArtifactError` where the graph does not take a batch."""
     name, names = session.get_inputs()[0].name, [session.get_outputs()[0].name]
     # What the Python class adds to the call, checks of its arguments, is a tenth of the time that a small model takes.

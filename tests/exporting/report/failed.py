@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mnist_edge.exporting.report.environment import Environment
 from mnist_edge.parity.checks import Check
+from mnist_edge.parity.comparison import Comparison
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.statistics import Statistics
 
@@ -19,4 +20,8 @@ ENVIRONMENT = Environment(
 def failed_report(text: str, statistics: Statistics | None = None, path: Path | None = None) -> ParityReport:
     """Return a report on a file that failed, whose path and messages are this text."""
     check = Check("loads", "file", text, (text,))
-    return ParityReport(path or Path(text or "a"), 0, "", 1, 1.0, (check,), statistics=statistics)
+    found = statistics
+    figures = found and (found.max_abs_diff, found.mean_abs_diff, found.agreement.value, found.accuracy.value)
+    comparisons = (Comparison(1, *figures, images=1),) if figures else ()
+    path = path or Path(text or "a")
+    return ParityReport(path, 0, "", 1, 1.0, (check,), comparisons=comparisons, statistics=statistics)

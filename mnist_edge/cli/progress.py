@@ -1,0 +1,33 @@
+"""What a command that takes its time is doing, on stderr, where that is a terminal."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mnist_edge.cli.output import encodable, printable, shorten, styled
+from mnist_edge.parity.steps import OnStep, nothing
+
+MAX_STEP = 70
+"""Characters of a step: beside the time, it fits on a line of a terminal."""
+
+
+@contextmanager
+def steps() -> Iterator[OnStep]:
+    """Show each step and the time since the start, in a line that is gone at the end.
+
+    Where stderr is not a terminal, or one that can't move its cursor or shall have no styles, nothing is shown.
+    """
+    if not styled(sys.stderr):
+        yield nothing
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = SpinnerColumn("line"), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=None)
+
+        def show(step: str) -> None:
+            progress.update(task, description=encodable(shorten(printable(step), MAX_STEP), sys.stderr))
+
+        yield show
