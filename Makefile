@@ -44,7 +44,15 @@ demo: $(or $(wildcard $(READY)),$(DEMO_READY))
 	$(BIN)/mnist-edge train
 	$(BIN)/mnist-edge export --format all --quantize
 	$(BIN)/mnist-edge verify exports/mnist-*.*
-	$(BIN)/mnist-edge predict examples/*.png examples/*.jpg
+	$(BIN)/mnist-edge predict --model exports/mnist-mlp-int8.onnx examples/*.png examples/*.jpg
+	@echo
+	@echo "To try next:"
+	@echo "  $(BIN)/mnist-edge predict --show-input PICTURE"
+	@echo "      reads a picture of your own and shows what the model saw of it"
+	@echo "  $(BIN)/mnist-edge evaluate exports/mnist-*.*"
+	@echo "      measures each file: accuracy, calibration, confusions"
+	@echo "  $(BIN)/mnist-edge train --recipe robust --epochs 20 --output checkpoints/robust.safetensors"
+	@echo "      trains on distorted digits, as the built-in models were"
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -67,7 +75,7 @@ bench: $(READY)
 
 release-model: $(READY)
 	$(BIN)/mnist-edge train --recipe robust --arch mlp --output release/mnist-mlp.safetensors
-	OMP_NUM_THREADS=1 $(BIN)/mnist-edge train --recipe robust --arch cnn --output release/mnist-cnn.safetensors
+	$(BIN)/mnist-edge train --recipe robust --arch cnn --output release/mnist-cnn.safetensors
 	$(BIN)/mnist-edge export release/mnist-mlp.safetensors --format onnx --quantize --output $(BUILD)/release
 	$(BIN)/mnist-edge export release/mnist-cnn.safetensors --format onnx --quantize --output $(BUILD)/release
 	cp $(BUILD)/release/*-int8.onnx mnist_edge/models/
@@ -88,13 +96,13 @@ pictures: $(READY)
 	$(BIN)/python docs/draw_proof.py
 	$(BIN)/python docs/draw_parity.py
 	$(BIN)/python docs/draw_steps.py
-	$(BIN)/mnist-edge plot augmentation --index 3 --output docs/figures/augmentation.png
-	$(BIN)/mnist-edge plot curves release/mnist-mlp.safetensors --output docs/figures/curves.png
-	$(BIN)/mnist-edge plot reliability release/mnist-mlp.safetensors --output docs/figures/reliability.png
-	$(BIN)/mnist-edge plot mistakes release/mnist-mlp.safetensors --output docs/figures/mistakes.png
+	$(BIN)/mnist-edge plot augmentation --index 3 --force --output docs/figures/augmentation.png
+	$(BIN)/mnist-edge plot curves release/mnist-mlp.safetensors --force --output docs/figures/curves.png
+	$(BIN)/mnist-edge plot reliability release/mnist-mlp.safetensors --force --output docs/figures/reliability.png
+	$(BIN)/mnist-edge plot mistakes release/mnist-mlp.safetensors --force --output docs/figures/mistakes.png
 	$(BIN)/mnist-edge train
 	$(BIN)/mnist-edge evaluate checkpoints/mnist-mlp.safetensors release/mnist-mlp.safetensors \
-		--corruptions --figure docs/figures/robustness.png
+		--corruptions --force --figure docs/figures/robustness.png
 
 clean:
 	rm -rf $(VENV) $(BUILD) dist *.egg-info checkpoints

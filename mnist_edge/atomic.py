@@ -38,6 +38,7 @@ class _Change:
     done: bool = False
 
     def apply(self) -> None:
+        _refuse_other_kinds(self.target, folder=self.temporary.path.is_dir())  # it may have come since
         new = self.temporary.named()
         if os.name != "posix":
             self.temporary.release()  # Windows renames no open file
@@ -194,11 +195,16 @@ def _place(target: Path, *, folder: bool) -> tuple[Path, int | None]:
     mode = _mode(place)
     if place.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    _refuse_other_kinds(place, folder=folder)
+    return place, mode
+
+
+def _refuse_other_kinds(place: Path, *, folder: bool) -> None:
+    """Raise `OSError` where there is something that a file, or a `folder`, can't replace."""
     if place.is_dir() and not folder:
         raise IsADirectoryError(0, "it is a folder")
     if place.exists() and not place.is_dir() and (folder or not place.is_file()):
         raise OSError(0, "it is a file" if place.is_file() else "it is a pipe, a device or a socket")
-    return place, mode
 
 
 def _mode(place: Path) -> int | None:

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from mnist_edge import temporaries
 from mnist_edge.atomic import atomic_write, check_writable, transaction
 from mnist_edge.errors import UserError
 from mnist_edge.reading import read_bytes
+from mnist_edge.temporaries import remove
 
 LEFT = ".mnist-edge-0123456789abcdef.tmp"
 """A name under which a killed process left something."""
@@ -192,6 +194,22 @@ def test_what_is_not_a_file_is_refused_and_never_opened(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"old")
     with pytest.raises(UserError, match="it is a file"), transaction() as changes:
         changes.write_folder(tmp_path / "file", {"x": b"new"})
+
+
+@pytest.mark.usefixtures("both")
+def test_what_became_a_pipe_or_a_folder_since_it_was_checked_is_not_replaced(tmp_path: Path) -> None:
+    def replaced_meanwhile(make: Callable[[Path], None]) -> None:
+        with transaction() as changes:
+            changes.write(tmp_path / "first", b"new")
+            changes.write(tmp_path / "second", b"new")
+            make(tmp_path / "second")
+
+    for make, reason in ((os.mkfifo, "it is a pipe, a device or a socket"), (os.mkdir, "it is a folder")):
+        with pytest.raises(UserError, match=reason):
+            replaced_meanwhile(make)
+        assert names(tmp_path) == ["second"]
+        assert not (tmp_path / "second").is_file()
+        remove(tmp_path / "second")
 
 
 def test_what_a_kill_has_left_is_removed_by_the_next_write(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mnist_edge.cli import edge, version
+from mnist_edge.cli import edge, interrupts, version
 
 COMMANDS = {
     "train": "Train the digit classifier and write a checkpoint.",
@@ -37,6 +37,7 @@ EXTRAS = {
     "jinja2": "report",
     "optuna": "tune",
     "sqlalchemy": "tune",
+    "tensorboard": "tensorboard",
 }
 """The extra of mnist-edge that brings a package, by the name under which that is imported."""
 
@@ -55,6 +56,17 @@ class LazyGroup(click.Group):
         command: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the sub-command; of a name that is close to one, say which may be meant."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            meant = " or ".join(map(repr, get_close_matches(args[0], COMMANDS)))
+            ctx.fail(f"No such command {args[0]!r}.{f' Did you mean {meant}?' if meant else ''}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the sub-commands without importing them."""
         with formatter.section("Commands"):
@@ -72,7 +84,8 @@ class LazyGroup(click.Group):
         edge.open_missing_streams()
         edge.end_on_sigterm()
         try:
-            super().main()
+            with interrupts.long_calls_interrupted(interrupts.LONG_GRACE_SECONDS):
+                super().main()
         except (SystemExit, OSError) as ended:  # an error of the system by now is one of stderr
             code = edge.exit_code(ended)
         if sys.argv[1:2] == ["predict"]:

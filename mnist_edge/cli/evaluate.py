@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mnist_edge.cli import options
+from mnist_edge.cli import options, outputs, torch_setup
 from mnist_edge.cli.output import note, say_json
 from mnist_edge.errors import UserError
 from mnist_edge.text import caption
@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 @click.option("--corruptions", is_flag=True, help="Measure on corrupted images instead: eleven kinds, five severities.")
 @click.option(
     "--figure",
-    type=options.FIGURE,
+    type=outputs.OutputPath(outputs.FIGURE),
     help="With --corruptions: also draw it, to a .png or .svg file.",
 )
+@outputs.force
 @options.data_dir
 @options.as_json
-def command(models: tuple[Path, ...], corruptions: bool, figure: Path | None, data_dir: Path, as_json: bool) -> None:
+def command(
+    models: tuple[Path, ...], corruptions: bool, figure: Path | None, force: bool, data_dir: Path, as_json: bool
+) -> None:
     """Measure each MODEL, a checkpoint or an exported artifact in its own runtime, on the test images.
 
     Prints the accuracy with its 95 % interval (Wilson), the calibration error, and for each class precision, recall
@@ -33,7 +36,8 @@ def command(models: tuple[Path, ...], corruptions: bool, figure: Path | None, da
     """
     if figure and not corruptions:
         raise click.UsageError("--figure goes with --corruptions; other pictures are drawn by `mnist-edge plot`.")
-    options.check_outputs(figure)
+    outputs.check_outputs((figure, outputs.FIGURE), force=force)
+    torch_setup.wait_passively()
     from mnist_edge.cli.progress import steps
     from mnist_edge.parity.evaluate import evaluate, evaluate_corrupted, open_model
     from mnist_edge.parity.steps import of_file

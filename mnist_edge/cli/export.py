@@ -1,16 +1,22 @@
 """`mnist-edge export`: checkpoint in, artifacts with proof out."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from mnist_edge.artifact.contract import CONTRACT_KEY
 from mnist_edge.artifact.manifest import MANIFEST
-from mnist_edge.cli import options
+from mnist_edge.cli import options, outputs, torch_setup
 from mnist_edge.cli.output import note, say_json
 from mnist_edge.errors import UserError
 from mnist_edge.formats.base import FormatSpec, install_command
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.formats.scheme import Precision
+
+if TYPE_CHECKING:
+    from mnist_edge.exporting.pipeline import ExportSettings
+    from mnist_edge.parity.reference import Reference
 
 ALL = "all"
 """Stands for every format that can be exported on this machine."""
@@ -92,6 +98,7 @@ def _known_precisions() -> list[str]:
     show_default=True,
     help="Folder to write to.",
 )
+@outputs.force
 @options.data_dir
 @options.as_json
 def command(
@@ -106,6 +113,7 @@ def command(
     max_bytes: int | None,
     opset: int | None,
     output: Path,
+    force: bool,
     data_dir: Path,
     as_json: bool,
 ) -> None:
@@ -120,6 +128,10 @@ def command(
         precisions = tuple(dict.fromkeys((*precisions, Precision.INT8)))
     if precisions == (Precision.FP32,) and (quant_scheme is not None or max_bytes is not None):
         raise click.UsageError("--quant-scheme and --max-bytes go with --quantize or a --precision below fp32.")
+    from mnist_edge.atomic import check_writable
+
+    check_writable(output / MANIFEST)
+    torch_setup.wait_passively()
     from mnist_edge.cli.progress import steps
     from mnist_edge.exporting.pipeline import ExportSettings, export_artifacts
     from mnist_edge.parity.tolerance import Goals
@@ -136,12 +148,13 @@ def command(
         settings = ExportSettings(chosen, precisions, options_of_formats, goals, quant_scheme)
     except UserError as error:  # options that do not go together
         raise click.UsageError(f"{error}.") from error
-    options.check_outputs(output / MANIFEST)
     with steps() as on_step:
         on_step("answers with the trained model")
         from mnist_edge.parity.reference import load_reference
 
         reference = load_reference(checkpoint, data_dir)
+        if not force:
+            _check_replaced(reference, settings, output)
         artifacts = export_artifacts(reference, settings, output, on_step)
     if as_json:
         say_json([artifact.to_json() for artifact in artifacts])
@@ -156,6 +169,24 @@ def command(
         for candidate in artifact.candidates:
             if candidate.refusal:
                 note(f"{artifact.path.name}: {candidate.scheme} was refused: {candidate.refusal}")
+
+
+def _check_replaced(reference: "Reference", settings: "ExportSettings", output: Path) -> None:
+    """Refuse to replace what no export has written; a damaged artifact, or an empty file, may be."""
+    from mnist_edge.artifact.bundle import read_bundle
+    from mnist_edge.exporting.pipeline import artifact_name
+
+    trained = reference.checkpoint
+    for spec in settings.formats:
+        for precision in spec.precisions:
+            target = output / artifact_name(trained.task, trained.architecture, spec, precision)
+            if precision not in settings.precisions or not target.exists() or target.is_dir() != spec.folder:
+                continue  # what is of another kind is refused whatever it holds
+            found = b"".join(read_bundle(target, folder=spec.folder, sidecar=not spec.embeds_metadata).files.values())
+            if found and CONTRACT_KEY.encode() not in found:
+                raise UserError(
+                    f"{target} is not an artifact of mnist-edge: name another --output, or replace it with --force"
+                )
 
 
 def _chosen(names: tuple[str, ...]) -> list[FormatSpec]:

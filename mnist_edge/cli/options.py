@@ -10,17 +10,6 @@ CHECKPOINT = Path("checkpoints/mnist-mlp.safetensors")
 """Where `train` writes and `export` reads, unless told otherwise."""
 
 
-class FigurePath(click.Path):
-    """The name of a picture to write, refused before any work is done where its suffix is another."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
-        """Return the path."""
-        path = Path(value)
-        if path.suffix not in (".png", ".svg"):
-            self.fail(f"{value!r} does not end in .png or .svg", param, ctx)
-        return super().convert(value, param, ctx)
-
-
 class Finite(click.FloatRange):
     """A number in a range; NaN and infinity, which compare with nothing, are refused."""
 
@@ -32,8 +21,6 @@ class Finite(click.FloatRange):
         return number
 
 
-FIGURE = FigurePath(dir_okay=False, path_type=Path)
-
 data_dir = click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -44,15 +31,4 @@ data_dir = click.option(
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
-
-def check_outputs(*targets: Path | None) -> None:
-    """Find out before the work whether what a command will write can be written.
-
-    Raises:
-        UserError: one of the targets can't be written; a None is not asked for.
-    """
-    from mnist_edge.atomic import check_writable
-
-    for target in targets:
-        if target is not None:
-            check_writable(target)
+quiet = click.option("-q", "--quiet", is_flag=True, help="Show no progress on stderr.")

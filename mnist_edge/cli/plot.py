@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mnist_edge.cli import options
+from mnist_edge.cli import options, outputs, torch_setup
 from mnist_edge.cli.output import say
 from mnist_edge.errors import UserError
 from mnist_edge.text import caption
@@ -30,17 +30,28 @@ MAX_LABEL = 20
 @click.argument("kind", type=click.Choice(KINDS))
 @click.argument("model", type=click.Path(path_type=Path), default=options.CHECKPOINT)
 @click.option(
+    "-o",
     "--output",
-    type=options.FIGURE,
-    help="A .png or .svg file.  [default: figures/<kind>.png]",
+    type=outputs.OutputPath(outputs.FIGURE),
+    show_default="figures/<kind>.png",
+    help="The .png or .svg file to write.",
 )
-@click.option("--recipe", default="robust", show_default=True, help="For augmentation: whose changes to show.")
+@outputs.force
+@click.option(
+    "--recipe",
+    type=click.Choice(["plain", "robust"]),
+    default="robust",
+    show_default=True,
+    help="For augmentation: whose changes to show.",
+)
 @click.option(
     "--index", type=click.IntRange(min=0), default=0, show_default=True, help="For augmentation: of which image."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For what is drawn at random.")
 @options.data_dir
-def command(kind: str, model: Path, output: Path | None, recipe: str, index: int, seed: int, data_dir: Path) -> None:
+def command(
+    kind: str, model: Path, output: Path | None, force: bool, recipe: str, index: int, seed: int, data_dir: Path
+) -> None:
     """Draw a figure of KIND, of MODEL (a checkpoint or an exported file) where it shows a model.
 
     \b
@@ -52,6 +63,9 @@ def command(kind: str, model: Path, output: Path | None, recipe: str, index: int
     augmentation  sixteen versions of one training image
     reliability   accuracy against confidence
     """  # noqa: D301 - click takes a backspace for "do not wrap"
+    output = output or Path("figures") / f"{kind}.png"
+    outputs.check_outputs((output, outputs.FIGURE), force=force)
+    torch_setup.wait_passively()
     from mnist_edge.training.figures import save_figure
 
     draw: dict[str, Callable[[], Figure]] = {
@@ -63,8 +77,6 @@ def command(kind: str, model: Path, output: Path | None, recipe: str, index: int
         "mistakes": lambda: _mistakes(model, data_dir),
         "reliability": lambda: _reliability(model, data_dir),
     }
-    output = output or Path("figures") / f"{kind}.png"
-    options.check_outputs(output)
     save_figure(draw[kind](), output)
     say(output)
 

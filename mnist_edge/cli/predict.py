@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mnist_edge.cli import options, version
+from mnist_edge.cli import options, outputs, version
 from mnist_edge.cli.answers import print_answers
 from mnist_edge.cli.formatters import FORMATTERS, STDIN, Layout, longest
 from mnist_edge.cli.inputs import Report, expand, listed, standard_input
@@ -54,10 +54,11 @@ if TYPE_CHECKING:
 @click.option(
     "--visualize",
     "sheet",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=outputs.OutputPath(outputs.SHEET),
     metavar="OUT.png",
-    help="Draw how the picture was read.",
+    help="Draw how the picture was read, to a .png or .jpg file.",
 )
+@outputs.force
 @click.option("--show-input", is_flag=True, help="Show on stderr the pixels that the model was given.")
 @click.option("--selfcheck", is_flag=True, help="First check that the model gives the right numbers here; else stop.")
 @click.option(
@@ -75,6 +76,7 @@ def command(
     format_name: str,
     top_k: int | None,
     sheet: Path | None,
+    force: bool,
     show_input: bool,
     selfcheck: bool,
     jobs: int,
@@ -102,6 +104,7 @@ def command(
     names = _names(pictures, recursive, files_from, null, report)
     if sheet:
         names = iter([_only_one(names, sheet)])
+        outputs.check_outputs((sheet, outputs.SHEET), force=force)
     with long_calls_interrupted():
         recognizer = _open(model, min_confidence, quiet=quiet or format_name == "digits")
         if selfcheck:

@@ -1,37 +1,62 @@
 """`mnist-edge tune`: a search for settings that train better."""
 
-import dataclasses
-import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from mnist_edge.cli import options
+from mnist_edge.cli import options, outputs, recipe_options, torch_setup
 from mnist_edge.cli.output import note, say, say_json
 from mnist_edge.text import caption
 
 if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial, Trial
 
-    from mnist_edge.training.recipe import Recipe
+    from mnist_edge.training.datasets.splits import TrainingData
+    from mnist_edge.training.tune import Search
 
 
 @click.command()
-@click.option("--trials", type=click.IntRange(min=0), default=20, show_default=True, help="To run in this call.")
-@click.option("--epochs", type=click.IntRange(min=1), default=5, show_default=True, help="Of each trial.")
-@click.option("--recipe", type=click.Choice(["plain", "robust"]), default="robust", show_default=True)
-@click.option("--arch", "architecture", type=click.Choice(["mlp", "cnn"]), default="mlp", show_default=True)
-@click.option("--seed", type=click.IntRange(min=0, max=2**31), default=0, show_default=True)
-@click.option("--study", default="mnist-edge", show_default=True, help="Name; one that exists is continued.")
+@click.option(
+    "--trials", type=click.IntRange(min=0), default=20, show_default=True, help="Number of trials to run in this call."
+)
+@click.option("--epochs", type=click.IntRange(min=1), default=5, show_default=True, help="Epochs of each trial.")
+@click.option(
+    "--recipe",
+    type=click.Choice(["plain", "robust"]),
+    default="robust",
+    show_default=True,
+    help="What the settings that are not searched are taken from.",
+)
+@recipe_options.architecture
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0, max=2**31),
+    default=0,
+    show_default=True,
+    help="What the weights, the order of the images and the augmentation of each trial are drawn from.",
+)
+@click.option(
+    "--study", default="mnist-edge", show_default=True, help="Name of the study; one that exists is continued."
+)
 @click.option(
     "--storage",
     default="sqlite:///checkpoints/tune.db",
     show_default=True,
     help="Where trials are kept: any URL that Optuna takes. Several processes or machines may share one.",
 )
-@click.option("--figure", type=options.FIGURE, help="Draw what mattered, to a .png or .svg file.")
+@click.option(
+    "--figure",
+    type=outputs.OutputPath(outputs.FIGURE),
+    show_default="not drawn",
+    help="Draw what mattered, to a .png or .svg file.",
+)
+@outputs.force
+@torch_setup.threads
 @options.data_dir
+@options.quiet
 @options.as_json
 def command(
     trials: int,
@@ -42,7 +67,10 @@ def command(
     study: str,
     storage: str,
     figure: Path | None,
+    force: bool,
+    threads: int,
     data_dir: Path,
+    quiet: bool,
     as_json: bool,
 ) -> None:
     """Search learning rate, momentum, batch size, weight decay and strength of augmentation with Optuna.
@@ -50,39 +78,55 @@ def command(
     Trials are compared on the validation images; those below the median of the others are stopped early.
     The same command again continues the study. Prints the command that trains the best trial.
     """
+    outputs.check_outputs((figure, outputs.FIGURE), force=force)
+    torch_setup.wait_passively()
+    torch_setup.round_reproducibly()
+    from mnist_edge.cli.training_progress import Progress
     from mnist_edge.training.datasets.registry import DATASETS, DEFAULT_DATASET, load_training_data
-    from mnist_edge.training.figures import importance_figure, save_figure
-    from mnist_edge.training.recipe import recipe_for
-    from mnist_edge.training.tune import Search, best_recipe, importance, open_study, tune
 
-    options.check_outputs(figure)
+    with Progress("starting", quiet=quiet):
+        from mnist_edge.training.figures import importance_figure, save_figure
+        from mnist_edge.training.recipe import recipe_for
+        from mnist_edge.training.tune import Search, best_recipe, check_importance, ended, importance, open_study
+
     base = recipe_for(recipe, architecture)
     search = Search(DATASETS[DEFAULT_DATASET].task, architecture, base, epochs, seed)
     found = open_study(storage, study, search)
-    tune(found, search, load_training_data(DEFAULT_DATASET, data_dir), trials, _report)
+    if figure:
+        check_importance(found, trials)
+    with torch_setup.torch_threads(threads):
+        _search(found, search, load_training_data(DEFAULT_DATASET, data_dir), trials, quiet=quiet)
     best = best_recipe(found, base)
-    train = _command(best, base, architecture)
+    train = recipe_options.command_line(recipe_options.given_options(best, architecture))
     if as_json:
         say_json({"accuracy": found.best_value, "settings": found.best_params, "train": train})
     else:
-        say(f"best of {len(found.trials)} trials: {found.best_value:.2%} after {epochs} epochs; train it with")
+        say(f"best of {len(ended(found))} trials: {found.best_value:.2%} after {epochs} epochs; train it with")
         say(train)
     if figure:
         save_figure(importance_figure(importance(found), caption(study)), figure)
 
 
-def _report(trial: "FrozenTrial") -> None:
+def _search(study: "Study", search: "Search", data: "TrainingData", trials: int, *, quiet: bool) -> None:
+    """Run trials and print a line for each. Ctrl-C stops with the trials that have ended kept."""
+    from mnist_edge.cli.training_progress import Progress
+    from mnist_edge.training.tune import ended, tune
+
+    before = len(ended(study))
+    first = len(study.get_trials(deepcopy=False))
+    with Progress("epochs of the trials", quiet=quiet) as progress:
+
+        def on_epoch(trial: "Trial", epoch: int) -> None:
+            progress.update((trial.number - first) * search.epochs + epoch, trials * search.epochs)
+
+        try:
+            tune(study, search, data, trials, lambda trial: progress.line(_described(trial)), on_epoch)
+        except KeyboardInterrupt:
+            note(f"stopped after {len(ended(study)) - before} of {trials} trials: the same command continues the study")
+            sys.exit(130)
+
+
+def _described(trial: "FrozenTrial") -> str:
     value = "" if trial.value is None else f"{trial.value:.2%}"
     settings = "  ".join(f"{name} {setting:.4g}" for name, setting in trial.params.items())
-    note(f"trial {trial.number}: {trial.state.name.lower()} {value}  {settings}")
-
-
-def _command(recipe: "Recipe", base: "Recipe", architecture: str) -> str:
-    """Return the command line that trains a recipe, given the one that it was derived from."""
-    words = ["mnist-edge", "train", "--recipe", base.name, "--arch", architecture]
-    for tuned, original in ((recipe, base), (recipe.augmentation, base.augmentation)):
-        for field in dataclasses.fields(tuned):
-            value = getattr(tuned, field.name)
-            if field.name != "augmentation" and value != getattr(original, field.name):
-                words += [f"--{field.name.replace('_', '-')}", f"{value!r}"]
-    return shlex.join(words)
+    return f"trial {trial.number}: {trial.state.name.lower()} {value}  {settings}"

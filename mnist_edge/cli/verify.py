@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mnist_edge.cli import options
+from mnist_edge.cli import options, outputs, torch_setup
 from mnist_edge.cli.output import note, say_json
 
 if TYPE_CHECKING:
     from mnist_edge.parity.parity_report import ParityReport
-
-REPORT_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
@@ -26,8 +24,18 @@ REPORT_FILE = click.Path(dir_okay=False, path_type=Path)
     help="The checkpoint that they were exported from.",
 )
 @click.option("--layers", is_flag=True, help="Also compare layer by layer, and name the first that diverges.")
-@click.option("--html", type=REPORT_FILE, help="Write the report as one HTML page, with the changed digits.")
-@click.option("--junit", "junit_file", type=REPORT_FILE, help="Write the outcome of each check as JUnit XML.")
+@click.option(
+    "--html",
+    type=outputs.OutputPath(outputs.HTML),
+    help="Write the report as one HTML page, with the changed digits.",
+)
+@click.option(
+    "--junit",
+    "junit_file",
+    type=outputs.OutputPath(outputs.JUNIT),
+    help="Write the outcome of each check as JUnit XML.",
+)
+@outputs.force
 @options.data_dir
 @options.as_json
 def command(
@@ -36,6 +44,7 @@ def command(
     layers: bool,
     html: Path | None,
     junit_file: Path | None,
+    force: bool,
     data_dir: Path,
     as_json: bool,
 ) -> None:
@@ -52,7 +61,8 @@ def command(
 
     paths = expand(artifacts)
     _keep_apart(html, junit_file, *paths, checkpoint)
-    options.check_outputs(html, junit_file)
+    outputs.check_outputs((html, outputs.HTML), (junit_file, outputs.JUNIT), force=force)
+    torch_setup.wait_passively()
     with steps() as on_step:
         on_step("answers with the trained model")
         from mnist_edge.exporting.report.junit import junit

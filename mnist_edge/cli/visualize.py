@@ -3,6 +3,9 @@
 import io
 from pathlib import Path
 
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
 from mnist_edge.atomic import atomic_write
 from mnist_edge.cli.output import note
 from mnist_edge.errors import UserError
@@ -11,21 +14,31 @@ from mnist_edge.runtime.visualize import preview, visualize
 
 
 def draw(inspection: Inspection, target: Path) -> None:
-    """Draw what was seen in a picture to a PNG file; where there is no answer, remove the sheet of an earlier picture.
+    """Draw what was seen in a picture to a PNG or JPEG file, by its suffix; without an answer, remove an earlier sheet.
 
     Raises:
         UserError: the file can't be written or removed.
     """
     if inspection.preprocessing is not None:
-        data = io.BytesIO()
-        visualize(inspection).save(data, "PNG")
-        atomic_write(target, data.getvalue())
+        atomic_write(target, _encoded(visualize(inspection), target.suffix))
     elif target.is_file():
         try:
             target.unlink()
         except OSError as error:
             raise UserError(f"cannot remove {target}, which shows another picture: {error.strerror}") from error
         note(f"{target}: removed, since it showed another picture, and there is nothing to draw")
+
+
+def _encoded(sheet: Image.Image, suffix: str) -> bytes:
+    """Return a picture file by which `mnist_edge.cli.outputs.SHEET` knows that mnist-edge wrote it."""
+    data = io.BytesIO()
+    if suffix == ".png":
+        text = PngInfo()
+        text.add_text("Software", "mnist-edge")
+        sheet.save(data, "PNG", pnginfo=text)
+    else:
+        sheet.save(data, "JPEG", quality=95, comment=b"mnist-edge")
+    return data.getvalue()
 
 
 def show_input(inspection: Inspection) -> None:

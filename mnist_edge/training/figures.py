@@ -51,10 +51,12 @@ def save_figure(figure: Figure, path: Path) -> None:
     if path.suffix not in (".png", ".svg"):
         raise UserError(f"cannot draw to {path}: expected a name that ends in .png or .svg")
     buffer = io.BytesIO()
+    by_suffix: dict[str, dict[str, str | None]] = {
+        ".png": {"Software": "mnist-edge"},
+        ".svg": {"Creator": "mnist-edge", "Date": None},
+    }
     with rc_context({"svg.hashsalt": "mnist-edge"}):
-        figure.savefig(
-            buffer, format=path.suffix[1:], dpi=130, metadata={"Date": None} if path.suffix == ".svg" else {}
-        )
+        figure.savefig(buffer, format=path.suffix[1:], dpi=130, metadata=by_suffix[path.suffix])
     atomic_write(path, buffer.getvalue())
 
 

@@ -34,9 +34,6 @@ from mnist_edge.training.safetensors_io import read_tensors, write_tensors
 VERSION = 2
 """Version of the file's layout."""
 
-SUFFIX = ".resume"
-"""Appended to the name of the checkpoint that the training is for."""
-
 
 @dataclass(frozen=True)
 class Epoch:
@@ -169,11 +166,6 @@ def _epoch(number: int, fields: Mapping[str, Any]) -> Epoch:
         loss=take_number(fields, "loss", 0),
         accuracy=take_number(fields, "accuracy", 0, 1),
     )
-
-
-def resume_path(checkpoint: Path) -> Path:
-    """Return where the interrupted training of a checkpoint is kept."""
-    return checkpoint.with_name(checkpoint.name + SUFFIX)
 
 
 def save_train_state(path: Path, state: TrainState, config: TrainingConfig) -> None:

@@ -54,7 +54,7 @@ def open_study(storage: str, name: str, search: Search) -> optuna.Study:
     Raises:
         UserError: the storage can't be opened, or the study belongs to another search.
     """
-    optuna.logging.set_verbosity(logging.WARNING)
+    optuna.logging.set_verbosity(logging.ERROR)  # its warnings of a trial that fails hold a traceback
     try:
         if storage.startswith("sqlite:///"):
             Path(storage.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
@@ -89,16 +89,26 @@ def _claim(study: optuna.Study, search: Search) -> None:
         study.set_user_attr(name, value)
 
 
+def ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """Return the trials that ran to their end or were stopped early, without those that failed or were interrupted."""
+    states = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+    return study.get_trials(deepcopy=False, states=states)
+
+
 def tune(
     study: optuna.Study,
     search: Search,
     data: TrainingData,
     trials: int,
     on_trial: Callable[[optuna.trial.FrozenTrial], None] = lambda _: None,
+    on_epoch: Callable[[optuna.Trial, int], None] = lambda *_: None,
 ) -> None:
-    """Add finished trials to the study, until this call has run `trials` of them. `on_trial` is called after each."""
+    """Add trials to the study, until this call has run `trials` of them.
+
+    `on_trial` is called after each, `on_epoch` after each epoch of one with the epochs that it has behind it.
+    """
     study.optimize(
-        lambda trial: _accuracy(trial, search, data),
+        lambda trial: _accuracy(trial, search, data, on_epoch),
         n_trials=trials,
         callbacks=[lambda _, trial: on_trial(trial)],
         catch=(UserError,),
@@ -111,10 +121,24 @@ def best_recipe(study: optuna.Study, recipe: Recipe) -> Recipe:
     Raises:
         UserError: no trial has finished.
     """
-    finished = [trial for trial in study.trials if trial.state is optuna.trial.TrialState.COMPLETE]
-    if not finished:
+    if not _finished(study):
         raise UserError(f"the study {study.study_name!r} has no finished trial yet: run more --trials")
     return _with(recipe, study.best_params)
+
+
+def check_importance(study: optuna.Study, trials: int = 0) -> None:
+    """Return if a study can have enough finished trials for `importance` after it has run `trials` more.
+
+    Raises:
+        UserError: it can't. Some trials may be stopped early even so, and not count.
+    """
+    finished = _finished(study)
+    if finished + trials < STARTUP_TRIALS:
+        more = f" and {trials} more" if trials else ""
+        raise UserError(
+            f"{finished} finished trials{more} do not show what mattered, expected at least {STARTUP_TRIALS}: "
+            f"run --trials {STARTUP_TRIALS - finished} or more"
+        )
 
 
 def importance(study: optuna.Study) -> dict[str, float]:
@@ -123,15 +147,19 @@ def importance(study: optuna.Study) -> dict[str, float]:
     Raises:
         UserError: fewer than four trials have finished.
     """
-    finished = [trial for trial in study.trials if trial.state is optuna.trial.TrialState.COMPLETE]
-    if len(finished) < STARTUP_TRIALS:
-        raise UserError(f"{len(finished)} finished trials do not show what mattered: run at least {STARTUP_TRIALS}")
+    check_importance(study)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return dict(optuna.importance.get_param_importances(study))
 
 
-def _accuracy(trial: optuna.Trial, search: Search, data: TrainingData) -> float:
+def _finished(study: optuna.Study) -> int:
+    return len(study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)))
+
+
+def _accuracy(
+    trial: optuna.Trial, search: Search, data: TrainingData, on_epoch: Callable[[optuna.Trial, int], None]
+) -> float:
     """Train one trial; its value is the best accuracy on the validation images."""
     settings: dict[str, float | int] = {
         "learning_rate": trial.suggest_float("learning_rate", 0.005, 0.5, log=True),
@@ -148,6 +176,7 @@ def _accuracy(trial: optuna.Trial, search: Search, data: TrainingData) -> float:
     best = 0.0
     for epoch in range(search.epochs):
         best = max(best, train_epoch(state, data).accuracy)
+        on_epoch(trial, epoch + 1)
         trial.report(best, epoch)
         if trial.should_prune():
             raise optuna.TrialPruned

@@ -7,6 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -71,8 +72,27 @@ def test_a_usage_error_is_exit_code_2() -> None:
         ["export", "--format", "torchscript", "--opset", "17"],
         ["export", "--format", "torchscript", "--precision", "fp16"],
         ["fly"],
+        ["plot", "augmentation", "--recipe", "mine"],
+        ["tune", "--arch", "rnn"],
     ):
         assert run(*arguments).exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["train", "tune", "plot"])
+def test_every_option_says_what_it_does_and_what_it_is_without(name: str) -> None:
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    for option in command.params:
+        if isinstance(option, click.Option):
+            assert (option.help or "").endswith("."), option.opts
+            assert option.is_flag or option.show_default, option.opts
+
+
+def test_a_misspelled_command_is_answered_with_the_right_one() -> None:
+    for typed, answer in (("trian", "'trian'. Did you mean 'train'?"), ("fly", "'fly'.")):
+        result = run(typed)
+        assert result.exit_code == 2
+        assert result.stderr.splitlines()[-1] == f"Error: No such command {answer}"
 
 
 def test_the_checkout_and_the_module_are_the_command() -> None:
@@ -101,7 +121,7 @@ def test_train_writes_a_checkpoint_that_evaluate_reads(tmp_path: Path) -> None:
 def test_train_gives_the_same_bytes_with_one_thread_and_with_two(tmp_path: Path) -> None:
     written = []
     for threads in ("1", "2"):
-        output = tmp_path / threads
+        output = tmp_path / f"{threads}.safetensors"
         command = ["train", "--epochs", "2", "--output", str(output), "--data-dir", str(DATA)]
         # Threads that wait for one another must not take the cores from the tests beside them.
         environment = {**os.environ, "OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE"}

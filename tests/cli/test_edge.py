@@ -100,8 +100,8 @@ def test_a_full_disk_behind_both_streams_keeps_the_exit_code() -> None:
 
 WRITERS = {
     "export": ("export", str(RELEASED), "--output", "{}", *DATA_DIR),
-    "train": ("train", "--output", "{}", "--epochs", "1", *DATA_DIR),
-    "html": ("verify", str(DEFAULT_MODEL), "--checkpoint", str(RELEASED), "--html", "{}", *DATA_DIR),
+    "train": ("train", "--output", "{}.safetensors", "--epochs", "1", *DATA_DIR),
+    "html": ("verify", str(DEFAULT_MODEL), "--checkpoint", str(RELEASED), "--html", "{}.html", *DATA_DIR),
     "plot": ("plot", "samples", "--output", "{}.png", *DATA_DIR),
 }
 """Commands that write to `{}`."""
@@ -109,7 +109,7 @@ WRITERS = {
 
 @pytest.mark.parametrize("place", ["file/below", "/proc/new", "pipe"])
 def test_a_place_that_cannot_be_written_is_one_line(place: str, tmp_path: Path) -> None:
-    check_place(("predict", TWO, "--visualize", "{}"), place, tmp_path)
+    check_place(("predict", TWO, "--visualize", "{}.png"), place, tmp_path)
 
 
 @pytest.mark.slow
@@ -120,7 +120,7 @@ def test_a_place_that_cannot_be_written_is_one_line_for_each_command(words: tupl
 
 def check_place(words: tuple[str, ...], place: str, folder: Path) -> None:
     (folder / "file").write_bytes(b"")
-    os.mkfifo(folder / "pipe")
+    os.mkfifo(folder / "pipe.png")
     assert_one_line(run(*(word.format(place) for word in words), folder=folder), "cannot write")
 
 
@@ -207,6 +207,40 @@ def test_a_signal_ends_a_command_and_removes_what_is_temporary(
     assert process.returncode == code
     assert errors == message
     assert list(tmp_path.iterdir()) == []
+
+
+DEAF = """
+import time
+import mnist_edge.cli.formats
+from mnist_edge.cli import interrupts
+
+def wait():
+    try:
+        print("ready", flush=True)
+        time.sleep(60)
+    except BaseException:
+        time.sleep(60)
+
+interrupts.LONG_GRACE_SECONDS = 0.1
+mnist_edge.cli.formats.command.callback = lambda **_: wait()
+mnist_edge.cli.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "message"), [(signal.SIGTERM, 143, ""), (signal.SIGINT, 130, "Error: interrupted\n")]
+)
+def test_a_signal_ends_a_command_also_where_a_library_drops_the_exception(
+    name: signal.Signals, code: int, message: str
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", DEAF, "formats"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(name)
+        _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (code, message)
 
 
 @pytest.mark.slow

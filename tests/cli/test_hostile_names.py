@@ -185,7 +185,7 @@ def test_plot(kind: str, files: Files, tmp_path: Path) -> None:
     result = run("plot", kind, files.checkpoint, "--output", figure)
     assert result.exit_code == 0, result.output
     ElementTree.parse(figure)
-    assert run("plot", "augmentation", "--recipe", TEXT).exit_code == 1
+    assert run("plot", "augmentation", "--recipe", TEXT).exit_code == 2
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "json"])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mnist_edge.cli import COMMANDS, main, output
 from mnist_edge.cli.layout import TextTable, print_tables
-from mnist_edge.cli.train import _Progress
+from mnist_edge.cli.training_progress import TrainingProgress
 from mnist_edge.runtime.builtin_models import DEFAULT_MODEL
 from mnist_edge.text import caption
 from mnist_edge.training.loop import StepResult
@@ -144,7 +144,7 @@ def shown_on_a_terminal(patch: pytest.MonkeyPatch, **environment: str) -> bytes:
     patch.setattr(sys, "stdout", terminal)
     patch.setattr(sys, "stderr", terminal)
     print_tables([TextTable("heading", line_above="above")])
-    with _Progress(1) as progress:
+    with TrainingProgress(1) as progress:
         progress.on_step(StepResult(1, 215, 430, 0.5))
         progress.on_epoch(Epoch(1, 0.5, 0.9))
     return terminal.written()

@@ -1,24 +1,35 @@
 """Recipes, interruption and resumption, from the command line."""
 
+import csv
 import dataclasses
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mnist_edge.cli import main
-from mnist_edge.cli.train import AUGMENTATION, SETTINGS
+from mnist_edge.cli.recipe_options import AUGMENTATION, SETTINGS
+from mnist_edge.training import loop
 from mnist_edge.training.augment import Augmentation
 from mnist_edge.training.checkpoint import load_checkpoint
 from mnist_edge.training.datasets import registry
 from mnist_edge.training.datasets.splits import TrainingData
+from mnist_edge.training.files import resume_path
 from mnist_edge.training.recipe import Recipe
+from mnist_edge.training.train_state import Epoch, TrainState
 from tests.conftest import DATA
+
+OnStep = Callable[[loop.StepResult], None]
 
 
 def run(*arguments: str | Path) -> Result:
@@ -55,6 +66,14 @@ def test_settings_are_written_into_the_checkpoint(
     assert (recipe.name, recipe.epochs, recipe.batch_size, recipe.lr_schedule) == ("robust", 1, 500, "constant")
     assert f"of the {len(few.validation):,} validation images" in result.stdout
     assert recipe.augmentation.rotation == 5
+    (row,) = csv.DictReader((tmp_path / "c.csv").read_text().splitlines())
+    (epoch,) = load_checkpoint(output).history
+    assert row == {
+        "epoch": "1",
+        "train_loss": str(epoch.loss),
+        "validation_accuracy": str(epoch.accuracy),
+        "learning_rate": str(recipe.learning_rate_at(3, 4)),
+    }
     assert recipe.augmentation.stroke_jitter > 0
     assert not output.with_name("c.safetensors.resume").exists()
 
@@ -85,7 +104,7 @@ def command(output: Path, *options: str) -> list[str]:
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The checkpoint of the same training when nothing stops it."""
-    path = tmp_path_factory.mktemp("uninterrupted") / "whole"
+    path = tmp_path_factory.mktemp("uninterrupted") / "whole.safetensors"
     subprocess.run(command(path), check=True, capture_output=True)
     return path.read_bytes()
 
@@ -95,9 +114,9 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def test_an_interrupted_training_continues_to_the_same_bytes(
     how: signal.Signals, uninterrupted: bytes, tmp_path: Path
 ) -> None:
-    stopped = tmp_path / "stopped"
+    stopped = tmp_path / "stopped.safetensors"
     process = subprocess.Popen(command(stopped), stderr=subprocess.PIPE, text=True)
-    saved = stopped.with_name("stopped.resume")
+    saved = resume_path(stopped)
     while not saved.exists() and process.poll() is None:
         time.sleep(0.05)
     os.kill(process.pid, how)
@@ -108,28 +127,153 @@ def test_an_interrupted_training_continues_to_the_same_bytes(
         assert "continue with the same command and --resume" in stderr
         assert "Traceback" not in stderr
 
-    for options, message in (
-        (["--seed", "1", "--resume"], "the interrupted training is another one"),
-        ([], "holds an interrupted training: continue it with --resume"),
-    ):
-        done = subprocess.run(command(stopped, *options), check=False, capture_output=True, text=True)
-        assert done.returncode == 1
-        assert message in done.stderr
-        assert saved.exists()
     subprocess.run(command(stopped, "--resume"), check=True, capture_output=True)
     assert stopped.read_bytes() == uninterrupted
     assert not saved.exists()
 
 
+SHORT = ("--epochs", "3", "--batch-size", "500", "--lr-schedule", "cosine")
+"""A training of three short epochs, of which some are interrupted."""
+
+
+def interrupted_after(epochs: int, monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> Result:
+    """Run a training that Ctrl-C ends in the epoch after so many."""
+    train_epoch = loop.train_epoch
+
+    def interrupt(state: TrainState, data: TrainingData, on_step: OnStep) -> Epoch:
+        if len(state.history) == epochs:
+            raise KeyboardInterrupt
+        return train_epoch(state, data, on_step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "train_epoch", interrupt)
+        return run(*arguments)
+
+
+@pytest.fixture
+def few_images(few: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "load_training_data", lambda *_: few)
+
+
+@pytest.mark.usefixtures("few_images")
+def test_the_messages_about_an_interrupted_training_lead_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, output = tmp_path / "whole.safetensors", tmp_path / "a b.safetensors"
+    assert run(*SHORT, "-o", whole).exit_code == 0
+    stopped = interrupted_after(1, monkeypatch, *SHORT, "-o", output)
+    assert (stopped.exit_code, stopped.stderr.splitlines()[-1]) == (
+        130,
+        "stopped in epoch 2: continue with the same command and --resume",
+    )
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("a b")] == ["a b.safetensors.resume"]
+
+    without = run(*SHORT, "-o", output)
+    assert without.exit_code == 1
+    assert f"there is an interrupted training of {output} (1 of 3 epochs)" in without.stderr
+    other = run("--epochs", "4", "--batch-size", "500", "--seed", "1", "-o", output, "--resume")
+    assert other.exit_code == 1
+    named = "(--seed 0, not 1; --epochs 3, not 4; --lr-schedule cosine, not as in the recipe)"
+    assert f"the interrupted training has other options {named}" in other.stderr
+    commands = [re.findall("`mnist-edge train (.*)`", result.stderr)[0] for result in (without, other)]
+    assert len(set(commands)) == 1
+    assert CliRunner().invoke(main, ["train", *shlex.split(commands[0])]).exit_code == 0
+    assert output.read_bytes() == whole.read_bytes()
+    assert output.with_suffix(".csv").read_bytes() == whole.with_suffix(".csv").read_bytes()
+
+
+@pytest.mark.usefixtures("few_images")
+def test_a_training_of_other_images_is_not_resumed(
+    few: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "a.safetensors"
+    interrupted_after(1, monkeypatch, *SHORT, "-o", output)
+    monkeypatch.setattr(registry, "load_training_data", lambda *_: dataclasses.replace(few, digest="1" * 64))
+    assert "(other training images than in --data-dir)" in run(*SHORT, "-o", output, "--resume").stderr
+
+
+@pytest.mark.usefixtures("few_images")
+def test_ctrl_c_in_the_first_epoch_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped = interrupted_after(0, monkeypatch, *SHORT, "-o", tmp_path / "a.safetensors")
+    assert (stopped.exit_code, stopped.stderr) == (130, "stopped in epoch 1: nothing was saved yet\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("few_images")
+def test_an_epoch_is_a_line_and_the_loss_of_steps_is_for_who_asks(tmp_path: Path) -> None:
+    def lines(*options: str) -> list[str]:
+        result = run("--epochs", "2", "--batch-size", "500", "-o", tmp_path / "a.safetensors", *options)
+        assert result.exit_code == 0, result.output
+        assert len(result.stdout.splitlines()) == 1
+        return [line.partition("  ")[0] for line in result.stderr.splitlines()]
+
+    assert lines() == ["epoch 1/2", "epoch 2/2"]
+    assert lines("--log-every", "2") == ["epoch 1/2"] * 3 + ["epoch 2/2"] * 3
+    assert lines("--quiet") == lines("-q") == []
+
+
+@pytest.mark.usefixtures("few_images")
+def test_one_thread_unless_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    used = []
+    train_epoch = loop.train_epoch
+
+    def count(state: TrainState, data: TrainingData, on_step: OnStep) -> Epoch:
+        used.append(torch.get_num_threads())
+        return train_epoch(state, data, on_step)
+
+    monkeypatch.setattr(loop, "train_epoch", count)
+    torch.set_num_threads(2)
+    try:
+        for options in ((), ("--threads", "3")):
+            result = run("--epochs", "1", "--batch-size", "500", "-o", tmp_path / "a.safetensors", *options)
+            assert result.exit_code == 0, result.output
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+    assert used == [1, 3]
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+
+
+@pytest.mark.usefixtures("few_images")
+def test_tensorboard_is_given_each_epoch_also_of_a_resumed_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, log = tmp_path / "a.safetensors", tmp_path / "new" / "log"
+    options = (*SHORT, "-o", output, "--log-dir", log)
+    interrupted_after(1, monkeypatch, *options)
+    result = run(*options, "--resume")
+    assert result.exit_code == 0, result.output
+    events = EventAccumulator(str(log)).Reload()
+    with output.with_suffix(".csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert [row["epoch"] for row in table] == ["1", "2", "3"]
+    tags = {
+        "loss/train": "train_loss",
+        "accuracy/validation": "validation_accuracy",
+        "learning_rate": "learning_rate",
+    }
+    assert sorted(events.Tags()["scalars"]) == sorted(tags)
+    for tag, column in tags.items():
+        assert [event.step for event in events.Scalars(tag)] == [1, 2, 3]
+        assert [event.value for event in events.Scalars(tag)] == pytest.approx([float(row[column]) for row in table])
+
+
+@pytest.mark.usefixtures("few_images")
+def test_a_log_without_tensorboard_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    result = run(*SHORT, "-o", tmp_path / "a.safetensors", "--log-dir", tmp_path / "log")
+    assert result.exit_code == 1
+    assert result.stderr.endswith("is not installed: pip install 'mnist-edge[tensorboard]'\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_resuming_what_was_not_interrupted_is_one_line(tmp_path: Path) -> None:
-    result = run("--resume", "--output", tmp_path / "c")
+    result = run("--resume", "--output", tmp_path / "c.safetensors")
     assert result.exit_code == 1
     assert "no interrupted training" in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 
 def test_a_figure_of_an_unknown_kind_is_refused_before_the_work(tmp_path: Path) -> None:
-    result = run("--output", tmp_path / "c", "--curves", tmp_path / "curves.pdf")
+    result = run("--output", tmp_path / "c.safetensors", "--curves", tmp_path / "curves.pdf")
     assert result.exit_code == 2
     assert "does not end in .png or .svg" in result.stderr
     assert list(tmp_path.iterdir()) == []

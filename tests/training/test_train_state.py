@@ -11,10 +11,11 @@ from mnist_edge.errors import UserError
 from mnist_edge.training.checkpoint import make_checkpoint
 from mnist_edge.training.datasets.registry import DATASETS
 from mnist_edge.training.datasets.splits import TrainingData
+from mnist_edge.training.files import resume_path
 from mnist_edge.training.loop import train_epoch
 from mnist_edge.training.recipe import recipe_for
 from mnist_edge.training.safetensors_io import read_tensors, write_tensors
-from mnist_edge.training.train_state import TrainingConfig, load_train_state, resume_path, save_train_state
+from mnist_edge.training.train_state import TrainingConfig, load_train_state, save_train_state
 
 
 def config_for(architecture: str, data: TrainingData) -> TrainingConfig:

@@ -1,13 +1,23 @@
 import dataclasses
 from pathlib import Path
 
+import optuna
 import pytest
 
 from mnist_edge.errors import UserError
 from mnist_edge.training.datasets.registry import DATASETS
 from mnist_edge.training.datasets.splits import TrainingData
 from mnist_edge.training.recipe import PLAIN, recipe_for
-from mnist_edge.training.tune import SEARCHED, Search, best_recipe, importance, open_study, tune
+from mnist_edge.training.tune import (
+    SEARCHED,
+    Search,
+    best_recipe,
+    check_importance,
+    ended,
+    importance,
+    open_study,
+    tune,
+)
 
 SEARCH = Search(DATASETS["mnist"].task, "mlp", PLAIN, epochs=1, seed=0)
 
@@ -22,8 +32,27 @@ def test_the_best_trial_becomes_a_recipe(few: TrainingData, tmp_path: Path) -> N
     best = best_recipe(study, PLAIN)
     assert {name: getattr(best, name) for name in SEARCHED} == study.best_params
     assert dataclasses.replace(best, **{name: getattr(PLAIN, name) for name in SEARCHED}) == PLAIN
-    with pytest.raises(UserError, match="2 finished trials do not show what mattered"):
+    with pytest.raises(UserError, match=r"2 finished trials do not show what mattered, .* --trials 2 or more"):
         importance(study)
+    with pytest.raises(UserError, match="2 finished trials and 1 more do not show"):
+        check_importance(study, trials=1)
+    check_importance(study, trials=2)
+
+
+def test_an_interrupted_trial_is_not_counted(few: TrainingData, tmp_path: Path) -> None:
+    study = open_study(storage_in(tmp_path), "s", SEARCH)
+    epochs = []
+
+    def interrupt_the_second(trial: optuna.Trial, epoch: int) -> None:
+        epochs.append((trial.number, epoch))
+        if trial.number == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tune(study, SEARCH, few, trials=3, on_epoch=interrupt_the_second)
+    assert epochs == [(0, 1), (1, 1)]
+    assert [trial.number for trial in ended(study)] == [0]
+    assert len(study.trials) == 2
 
 
 def test_the_strength_of_the_augmentation_is_searched_too(few: TrainingData, tmp_path: Path) -> None:

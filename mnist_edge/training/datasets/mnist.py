@@ -4,7 +4,6 @@ Images are float32 `[N, 1, 28, 28]` in [0, 1], white ink on black, scaled as tor
 """
 
 import contextlib
-import gzip
 import hashlib
 import pickle
 import sys
@@ -14,10 +13,9 @@ from pathlib import Path
 import torch
 from torchvision.datasets import MNIST
 
-from mnist_edge.atomic import atomic_write
 from mnist_edge.errors import UserError
 from mnist_edge.locks import locked
-from mnist_edge.reading import MAX_FILE_BYTES, read_bytes
+from mnist_edge.training.datasets.mnist_files import FILES, missing, raw_folder, unpack
 from mnist_edge.training.datasets.registry import DATASETS
 from mnist_edge.training.datasets.splits import Split, TrainingData
 
@@ -26,6 +24,13 @@ _NOT_MNIST = (
     *(zlib.error, pickle.UnpicklingError),
 )
 """What torchvision raises on files that are missing, damaged or not MNIST."""
+
+
+ADVICE = (
+    "put the four .gz files of mnist-edge's data/MNIST/raw there and remove unpacked ones, "
+    "or name with --data-dir the folder that holds MNIST/raw"
+)
+"""What to do where there is no MNIST."""
 
 
 def load_training_data(data_dir: Path) -> TrainingData:
@@ -56,24 +61,35 @@ def load_test_data(data_dir: Path) -> Split:
 
 def _open(data_dir: Path, *, train: bool) -> MNIST:
     """Find, check, unpack and, where they are missing, download the files; several processes may do so at once."""
-    raw = data_dir / "MNIST" / "raw"
+    raw = raw_folder(data_dir)
     created = [folder for folder in (raw, raw.parent, data_dir) if not folder.exists()]
     try:
         raw.mkdir(parents=True, exist_ok=True)
         with locked(raw):
-            _unpack(raw)
+            unpack(data_dir)
             dataset = _read(data_dir, train)
         _check(dataset, at_least=DATASETS["mnist"].validation_size + 1 if train else 1)
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"no MNIST in {raw} ({_reason(error)}): put the four .gz files of mnist-edge's data/MNIST/raw there "
-            "and remove unpacked ones, or name their folder with --data-dir"
-        ) from error
+        raise UserError(f"{_cause(data_dir, error)}: {ADVICE}") from error
     finally:
         for folder in created:
             with contextlib.suppress(OSError):  # it is not empty
                 folder.rmdir()
     return dataset
+
+
+def _cause(data_dir: Path, error: Exception) -> str:
+    """Say why there is no MNIST: files that are missing, or what reading them raised."""
+    raw = raw_folder(data_dir)
+    absent = missing(data_dir)
+    if not absent:
+        return f"no MNIST in {raw} ({_reason(error)})"
+    what = (
+        "the four files are"
+        if len(absent) == len(FILES)
+        else f"{' and '.join(absent)} " + ("are" if absent[1:] else "is")
+    )
+    return f"no MNIST in {raw}: {what} missing and can't be downloaded ({_reason(error)})"
 
 
 def _read(data_dir: Path, train: bool) -> MNIST:
@@ -83,27 +99,6 @@ def _read(data_dir: Path, train: bool) -> MNIST:
             return MNIST(data_dir, train=train, download=True)
     except _NOT_MNIST as error:
         raise ValueError(_reason(error)) from error
-
-
-def _unpack(raw: Path) -> None:
-    """Unpack the files that are MNIST's, each in one step, which torchvision would do in place.
-
-    Raises:
-        ValueError: one is not a file, or is too long.
-        UserError: one can't be written.
-    """
-    for name, digest in MNIST.resources:
-        packed = raw / name
-        unpacked = packed.with_suffix("")
-        for path in (packed, unpacked):
-            if path.exists() and not path.is_file():  # torchvision would wait for a pipe
-                raise ValueError(f"{path.name} is not a file")
-            if path.exists() and path.stat().st_size > MAX_FILE_BYTES:
-                raise ValueError(f"{path.name} is longer than {MAX_FILE_BYTES:,} bytes")
-        if packed.exists() and not unpacked.exists():
-            data = read_bytes(packed)
-            if hashlib.md5(data, usedforsecurity=False).hexdigest() == digest:
-                atomic_write(unpacked, gzip.decompress(data))
 
 
 def _check(dataset: MNIST, at_least: int) -> None:
@@ -128,4 +123,6 @@ def _as_split(dataset: MNIST) -> Split:
 
 
 def _reason(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".: ")
+    """Return the first line of an error; of torchvision's list of failed downloads, the last, which has the cause."""
+    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return lines[-1 if lines[0].startswith("Error downloading") else 0].rstrip(".: ")

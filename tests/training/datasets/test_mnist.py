@@ -3,7 +3,6 @@ import functools
 import gzip
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -80,16 +79,6 @@ def test_missing_files_are_downloaded(mirror: str, tmp_path: Path, monkeypatch: 
     assert len(load_test_data(tmp_path)) == 10_000
 
 
-def test_a_damaged_unpacked_file_is_one_line(tmp_path: Path) -> None:
-    raw = tmp_path / "MNIST" / "raw"
-    shutil.copytree(DATA / "MNIST" / "raw", raw)
-    load_test_data(tmp_path)
-    unpacked = raw / "t10k-images-idx3-ubyte"
-    unpacked.write_bytes(unpacked.read_bytes()[:1000])
-    with pytest.raises(UserError, match="remove unpacked ones"):
-        load_test_data(tmp_path)
-
-
 NAMES = tuple(name.removesuffix(".gz") for name, _ in MNIST.resources)
 IMAGES, LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
 
@@ -135,16 +124,9 @@ def test_first_runs_at_once_all_read_the_files(raw: Path) -> None:
         (LABELS, idx((10_000,), bytes([9] * 9_999 + [200])), "a label is 200, expected 0 to 9"),
         (LABELS, idx((9_999,), bytes(9_999)), "10,000 images and 9,999 labels"),
         (LABELS, idx((0,), b""), ""),
-        (LABELS, idx((100, 100), bytes(10_000)), ""),
         (IMAGES, idx((10_000, 14, 14), bytes(1_960_000)), "its images are 14 × 14, expected 28 × 28"),
-        (IMAGES, idx((7_840_000,), bytes(7_840_000)), ""),
-        (IMAGES, b"", ""),
-        (IMAGES, idx((10_000, 28, 28), b""), ""),
-        (IMAGES, idx((0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF), b"0"), ""),
-        (IMAGES, bytes([0, 0, 10, 3]) + bytes(100), ""),  # no such type
-        (IMAGES, bytes([0, 0, 13, 3]) + bytes(100), ""),  # floats
     ],
-    ids=range(11),
+    ids=range(4),
 )
 def test_files_that_are_not_mnist_are_one_line(name: str, content: bytes, message: str, raw: Path) -> None:
     load_test_data(raw.parent.parent)

@@ -1,0 +1,70 @@
+"""The search from the command line: what it refuses, how it stops, what it counts."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from mnist_edge.cli import main
+from mnist_edge.errors import UserError
+from mnist_edge.training import tune
+from mnist_edge.training.datasets import registry
+from mnist_edge.training.datasets.splits import TrainingData
+from mnist_edge.training.loop import train_epoch
+from mnist_edge.training.train_state import Epoch, TrainState
+
+
+@pytest.fixture(autouse=True)
+def few_images(few: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "load_training_data", lambda *_: few)
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["tune", "--recipe", "plain", "--epochs", "1", *arguments])
+
+
+def test_a_figure_of_too_few_trials_is_refused_before_the_first(tmp_path: Path) -> None:
+    result = run("--trials", "3", "--figure", "mattered.png")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "Error: 0 finished trials and 3 more do not show what mattered, expected at least 4: run --trials 4 or more\n"
+    )
+    assert not (tmp_path / "mattered.png").exists()
+
+
+def test_ctrl_c_is_one_line_and_what_was_interrupted_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def interrupt_the_third(state: TrainState, data: TrainingData) -> Epoch:
+        calls.append(state)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return train_epoch(state, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tune, "train_epoch", interrupt_the_third)
+        stopped = run("--trials", "5", "--quiet")
+    assert (stopped.exit_code, stopped.stdout) == (130, "")
+    assert stopped.stderr == "stopped after 2 of 5 trials: the same command continues the study\n"
+    result = run("--trials", "1")
+    assert result.exit_code == 0, result.output
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stdout.startswith("best of 3 trials: ")
+
+
+def test_a_trial_whose_loss_is_not_finite_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def diverge_first(state: TrainState, data: TrainingData) -> Epoch:
+        if not diverged:
+            diverged.append(state)
+            raise UserError("the loss became inf")
+        return train_epoch(state, data)
+
+    diverged: list[TrainState] = []
+    monkeypatch.setattr(tune, "train_epoch", diverge_first)
+    result = run("--trials", "2")
+    assert result.exit_code == 0, result.output
+    first, second = result.stderr.splitlines()
+    assert first.startswith("trial 0: fail ")
+    assert second.startswith("trial 1: complete ")
+    assert result.stdout.startswith("best of 1 trials: ")
