@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist_edge.preprocessing.mnist_v2 import preprocess
+from mnist_edge.preprocessing.mnist_v3 import preprocess
 from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
 from mnist_edge.runtime.recognizer import Recognizer, Status
 from mnist_edge.training.datasets.splits import Split

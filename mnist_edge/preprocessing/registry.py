@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mnist_edge.preprocessing.result import PreprocessingResult
     from mnist_edge.types import AnyArray, Images, TensorSpec
 
-PREPROCESSINGS: dict[str, str] = {"mnist/2": "mnist_edge.preprocessing.mnist_v2"}
+PREPROCESSINGS: dict[str, str] = {"mnist/3": "mnist_edge.preprocessing.mnist_v3"}
 """The package of each version. A version never changes: one that gives other numbers gets a key of its own."""
 
 

@@ -52,7 +52,7 @@ json_values = st.recursive(
 )
 
 CONTRACT = Contract(
-    task=Task("digits", ("0", "1"), TensorSpec("image", (1, 4, 4)), "mnist/2"),
+    task=Task("digits", ("0", "1"), TensorSpec("image", (1, 4, 4)), "mnist/3"),
     architecture="mlp",
     checkpoint="0" * 64,
     precision="fp32",
@@ -149,7 +149,7 @@ BAD: dict[str, list[object]] = {
         [0, 10**400],
     ],
     "task.input.polarity": [None, 7],
-    "task.preprocessing": [None, 2, ["mnist/2"]],
+    "task.preprocessing": [None, 2, ["mnist/3"]],
     "architecture": [None, 7, [], "x" * 2_000],
     "checkpoint": [None, 7, "", "0" * 63, "0" * 65, "G" * 64, "A" * 64],
     "precision": [None, 8],

@@ -20,7 +20,7 @@ with atheris.instrument_imports(include=["mnist_edge", "PIL"]):
 
     from mnist_edge.errors import NoDigitError, PictureError
     from mnist_edge.preprocessing.decode import decode
-    from mnist_edge.preprocessing.mnist_v2 import preprocess
+    from mnist_edge.preprocessing.mnist_v3 import preprocess
 
 
 def read(data: bytes) -> None:

@@ -17,7 +17,7 @@ from PIL import Image, ImageFile
 
 from mnist_edge.errors import NoDigitError, PictureError
 from mnist_edge.preprocessing import decode
-from mnist_edge.preprocessing.mnist_v2 import preprocess
+from mnist_edge.preprocessing.mnist_v3 import preprocess
 from tests.conftest import ROOT
 from tests.preprocessing import bombs
 from tests.preprocessing import hostile_pictures as hostile

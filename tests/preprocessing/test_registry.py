@@ -26,7 +26,7 @@ def test_every_version_gives_what_it_says(key: str) -> None:
 
 
 def test_an_unknown_version_is_one_line_that_lists_the_known_ones() -> None:
-    with pytest.raises(UserError, match=r"there is no preprocessing 'mnist/1': expected one of mnist/2"):
+    with pytest.raises(UserError, match=r"there is no preprocessing 'mnist/1': expected one of mnist/3"):
         load_preprocessing("mnist/1")
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from mnist_edge.errors import NoDigitError, PictureError
 from mnist_edge.preprocessing.decode import decode
-from mnist_edge.preprocessing.mnist_v2 import preprocess
+from mnist_edge.preprocessing.mnist_v3 import preprocess
 from tests.preprocessing.hostile_pictures import saved
 
 MODES = (

@@ -25,7 +25,7 @@ from mnist_edge.errors import UserError
 from mnist_edge.exporting.pipeline import Artifact
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.parity.reference import Reference
-from mnist_edge.preprocessing.mnist_v2 import OUTPUT
+from mnist_edge.preprocessing.mnist_v3 import OUTPUT
 from mnist_edge.runtime.builtin_models import BUILTIN_MODELS, DEFAULT_MODEL
 from mnist_edge.runtime.prediction import score
 from mnist_edge.runtime.recognizer import Prediction, Recognizer, Source, Status
@@ -96,7 +96,7 @@ def test_a_bad_picture_costs_only_its_own_answer(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (in_task(preprocessing="mnist/99"), "asks for preprocessing 'mnist/99', this runner gives 'mnist/2'"),
+        (in_task(preprocessing="mnist/99"), "asks for preprocessing 'mnist/99', this runner gives 'mnist/3'"),
         (in_input(polarity="black-on-white"), "asks for input polarity 'black-on-white', this runner gives"),
         (in_input(range=[0, 255]), "asks for input range"),
         (in_input(name="picture"), "graph's input is"),
@@ -120,7 +120,7 @@ def test_a_contract_that_the_runner_cannot_keep_is_refused(
 def fake(monkeypatch: pytest.MonkeyPatch) -> Contract:
     """A contract to be changed and written as an artifact of a format that has no model."""
     monkeypatch.setitem(FORMATS, "fake", fake_format.FAKE)
-    task = Task("mnist", tuple("0123456789"), OUTPUT, "mnist/2")
+    task = Task("mnist", tuple("0123456789"), OUTPUT, "mnist/3")
     return Contract(task, "mlp", "0" * 64, "fp32", "none")
 
 
@@ -230,7 +230,7 @@ def test_a_lazy_picture_or_file_that_fails_costs_only_its_own_answer() -> None:
 @pytest.mark.parametrize("place", ["open_picture", "preprocess"])
 def test_memory_that_runs_out_costs_only_one_answer(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     two = ROOT / "examples" / "two.png"
-    module = "mnist_edge.runtime.recognizer" if place == "open_picture" else "mnist_edge.preprocessing.mnist_v2"
+    module = "mnist_edge.runtime.recognizer" if place == "open_picture" else "mnist_edge.preprocessing.mnist_v3"
     original = getattr(sys.modules[module], place)
     calls = []
 
@@ -248,7 +248,7 @@ def test_memory_that_runs_out_costs_only_one_answer(place: str, monkeypatch: pyt
 
 
 def test_an_error_in_the_preprocessing_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mnist_edge.preprocessing.mnist_v2.pipeline.crop_border", lambda _: 1 / 0)
+    monkeypatch.setattr("mnist_edge.preprocessing.mnist_v3.pipeline.crop_border", lambda _: 1 / 0)
     recognizer = Recognizer()
     for call in (recognizer.predict, recognizer.inspect):
         with pytest.raises(ZeroDivisionError):
@@ -318,7 +318,7 @@ def test_an_inspection_is_the_answer_with_what_was_seen(test_data: Split, tmp_pa
 def test_what_is_inspected_is_decoded_and_prepared_once(monkeypatch: pytest.MonkeyPatch) -> None:
     recognizer = Recognizer()
     calls = []
-    for module, name in (("mnist_edge.runtime.pictures", "load"), ("mnist_edge.preprocessing.mnist_v2", "preprocess")):
+    for module, name in (("mnist_edge.runtime.pictures", "load"), ("mnist_edge.preprocessing.mnist_v3", "preprocess")):
         original = getattr(sys.modules[module], name)
 
         def counted(picture: object, name: str = name, original: Callable[[object], object] = original) -> object:

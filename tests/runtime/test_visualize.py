@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist_edge.preprocessing.mnist_v2 import preprocess
+from mnist_edge.preprocessing.mnist_v3 import preprocess
 from mnist_edge.runtime.recognizer import Recognizer
 from mnist_edge.runtime.visualize import preview, visualize
 from tests.conftest import ROOT

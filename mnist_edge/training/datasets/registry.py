@@ -39,7 +39,7 @@ DATASETS: dict[str, DatasetSpec] = {
             name="mnist",
             labels=("0", "1", "2", "3", "4", "5", "6", "7", "8", "9"),
             input=TensorSpec(name="image", shape=(1, 28, 28)),
-            preprocessing="mnist/2",
+            preprocessing="mnist/3",
         ),
         module="mnist_edge.training.datasets.mnist",
         validation_size=5_000,

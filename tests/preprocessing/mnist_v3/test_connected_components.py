@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import find_objects, label
 
-from mnist_edge.preprocessing.mnist_v2.connected_components import label_components, long_runs
+from mnist_edge.preprocessing.mnist_v3.connected_components import label_components, long_runs
 
 
 @st.composite

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mnist_edge.errors import NoDigitError
-from mnist_edge.preprocessing.mnist_v2.quantiles import median, quantiles
+from mnist_edge.preprocessing.mnist_v3.quantiles import median, quantiles
 from mnist_edge.types import AnyArray, GrayImage
 
 MAX_BACKGROUND_SIDE = 256

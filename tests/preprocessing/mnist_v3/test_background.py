@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist_edge.errors import NoDigitError
-from mnist_edge.preprocessing.mnist_v2.background import (
+from mnist_edge.preprocessing.mnist_v3.background import (
     crop_border,
     estimate_background,
     extract_ink,
@@ -12,7 +12,7 @@ from mnist_edge.preprocessing.mnist_v2.background import (
     is_light_on_dark,
     otsu_threshold,
 )
-from mnist_edge.preprocessing.mnist_v2.grayscale import luminance
+from mnist_edge.preprocessing.mnist_v3.grayscale import luminance
 from mnist_edge.types import GrayImage
 from tests.preprocessing.strokes import boxed, gradient, ink, picture_of
 

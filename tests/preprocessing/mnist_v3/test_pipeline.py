@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from mnist_edge.errors import NoDigitError, PictureError
 from mnist_edge.formats.registry import open_artifact, read_artifact
-from mnist_edge.preprocessing.mnist_v2 import preprocess
+from mnist_edge.preprocessing.mnist_v3 import preprocess
 from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
 from mnist_edge.training.datasets.splits import Split
 from mnist_edge.types import Images

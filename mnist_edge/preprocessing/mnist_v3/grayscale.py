@@ -13,7 +13,7 @@ from PIL import Image
 
 from mnist_edge.errors import PictureError
 from mnist_edge.preprocessing.guard import PILLOW_GUARD
-from mnist_edge.preprocessing.mnist_v2.quantiles import median
+from mnist_edge.preprocessing.mnist_v3.quantiles import median
 from mnist_edge.types import Box, GrayImage
 
 Element = TypeVar("Element", np.uint8, np.float32)

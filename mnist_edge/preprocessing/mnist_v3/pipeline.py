@@ -7,16 +7,16 @@ given strokes as wide as MNIST's, and centered (`size_normalization`).
 
 from PIL import Image
 
-from mnist_edge.preprocessing.mnist_v2.background import (
+from mnist_edge.preprocessing.mnist_v3.background import (
     crop_border,
     extract_ink,
     flatten_illumination,
     is_light_on_dark,
 )
-from mnist_edge.preprocessing.mnist_v2.grayscale import luminance
-from mnist_edge.preprocessing.mnist_v2.layout import is_mnist_layout
-from mnist_edge.preprocessing.mnist_v2.segmentation import Segmentation, segment_digit
-from mnist_edge.preprocessing.mnist_v2.size_normalization import center_in_input, normalize_size
+from mnist_edge.preprocessing.mnist_v3.grayscale import luminance
+from mnist_edge.preprocessing.mnist_v3.layout import is_mnist_layout
+from mnist_edge.preprocessing.mnist_v3.segmentation import Segmentation, segment_digit
+from mnist_edge.preprocessing.mnist_v3.size_normalization import center_in_input, normalize_size
 from mnist_edge.preprocessing.orientation import apply_exif_orientation
 from mnist_edge.preprocessing.result import PreprocessingResult, Stage
 from mnist_edge.types import Box, GrayImage

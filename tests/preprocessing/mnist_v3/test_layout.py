@@ -2,8 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_edge.preprocessing.mnist_v2.layout import as_model_input, is_mnist_layout
-from mnist_edge.preprocessing.mnist_v2.size_normalization import CENTER, center_of_mass
+from mnist_edge.preprocessing.mnist_v3.layout import as_model_input, is_mnist_layout
+from mnist_edge.preprocessing.mnist_v3.size_normalization import CENTER, center_of_mass
 from mnist_edge.training.datasets.splits import Split
 from mnist_edge.types import GrayImage
 

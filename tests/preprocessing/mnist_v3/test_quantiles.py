@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
-from mnist_edge.preprocessing.mnist_v2.quantiles import median, quantiles
+from mnist_edge.preprocessing.mnist_v3.quantiles import median, quantiles
 
 values = arrays(np.float32, array_shapes(max_dims=2), elements=st.floats(-100, 100, width=32))
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mnist_edge.preprocessing.mnist_v2.segmentation import Segmentation, ruled_lines, segment_digit
+from mnist_edge.preprocessing.mnist_v3.segmentation import Segmentation, ruled_lines, segment_digit
 from mnist_edge.types import GrayImage
 from tests.preprocessing.strokes import boxed, ink, ruled
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_edge.preprocessing.mnist_v2.size_normalization import (
+from mnist_edge.preprocessing.mnist_v3.size_normalization import (
     CENTER,
     DIGIT_SIDE,
     STROKE_WIDTHS,

@@ -3,8 +3,8 @@ import pytest
 from PIL import Image
 
 from mnist_edge.errors import PictureError
-from mnist_edge.preprocessing.mnist_v2 import grayscale
-from mnist_edge.preprocessing.mnist_v2.grayscale import luminance
+from mnist_edge.preprocessing.mnist_v3 import grayscale
+from mnist_edge.preprocessing.mnist_v3.grayscale import luminance
 
 SPANS = [(0, 65535, "uint16"), (-7, 70000, "int32"), (1e-3, 2e-3, "float32")]
 

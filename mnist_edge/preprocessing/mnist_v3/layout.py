@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mnist_edge.preprocessing.mnist_v2.size_normalization import CENTER, DIGIT_SIDE, INPUT_SIDE
+from mnist_edge.preprocessing.mnist_v3.size_normalization import CENTER, DIGIT_SIDE, INPUT_SIDE
 from mnist_edge.types import AnyArray, GrayImage, Images
 
 MIN_PEAK_INK = 0.9

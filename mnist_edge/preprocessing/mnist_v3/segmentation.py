@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mnist_edge.preprocessing.mnist_v2.connected_components import Components, label_components, long_runs
-from mnist_edge.preprocessing.mnist_v2.quantiles import quantiles
+from mnist_edge.preprocessing.mnist_v3.connected_components import Components, label_components, long_runs
+from mnist_edge.preprocessing.mnist_v3.quantiles import quantiles
 from mnist_edge.types import BoolMask, Box, GrayImage
 
 MIN_STROKE_INK = 0.4
