@@ -49,7 +49,7 @@ def normalize_stroke_width(ink: GrayImage) -> GrayImage:
     if width < low:
         return dilate_disk(ink, (low - width) / 2)
     if width > high:
-        return 1 - dilate_disk(1 - ink, (width - high) / 2)
+        return erode_disk(ink, (width - high) / 2)
     return ink
 
 
@@ -76,6 +76,16 @@ def dilate_disk(ink: GrayImage, radius: float) -> GrayImage:
                 target = out[reach + y : reach + y + height, reach + x : reach + x + width]
                 np.maximum(target, ink * np.float32(weight), out=target)
     return out
+
+
+def erode_disk(ink: GrayImage, radius: float) -> GrayImage:
+    """Return the ink with `radius` pixels less on every side: a dilation of what is not ink, as all is outside."""
+    reach = max(1, int(np.ceil(radius + 0.5)) - 1)
+    height, width = ink.shape
+    dilated = dilate_disk(1 - np.pad(ink, reach), radius)
+    top = (dilated.shape[0] - height) // 2
+    left = (dilated.shape[1] - width) // 2
+    return 1 - dilated[top : top + height, left : left + width]
 
 
 def resize_to_side(ink: GrayImage, side: int) -> GrayImage:

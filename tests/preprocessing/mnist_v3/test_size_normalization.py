@@ -12,7 +12,9 @@ from mnist_edge.preprocessing.mnist_v3.size_normalization import (
     center_of_mass,
     crop_to_ink,
     dilate_disk,
+    erode_disk,
     normalize_size,
+    normalize_stroke_width,
     resize_to_side,
     stroke_width,
 )
@@ -46,6 +48,22 @@ def test_dilation_adds_the_radius_on_every_side() -> None:
     assert crop_to_ink(disk).shape == (7, 7)
     assert float(disk.sum()) == pytest.approx(np.pi * 3**2, rel=0.05)
     assert np.array_equal(dilate_disk(point, 0.4)[10 - 9 : 11 + 9, 10 - 9 : 11 + 9][9, 9], 1)
+
+
+def test_erosion_takes_as_much_from_ink_at_the_edge() -> None:
+    bar = np.ones((21, 11), dtype=np.float32)
+    assert np.array_equal(crop_to_ink(erode_disk(bar, 3.5)), np.ones((15, 5)))
+    for radius in (0.2, 1.0, 2.25, 3.4):
+        assert np.array_equal(np.pad(erode_disk(bar, radius), 4), erode_disk(np.pad(bar, 4), radius))
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_thinning_does_not_prolong_strokes(number: int) -> None:
+    bold = ink(number, (200, 300), (50, 50, 100, 200), 70)
+    thin = normalize_stroke_width(resize_to_side(crop_to_ink(bold), DIGIT_SIDE * SUPERSAMPLING))
+    assert thin.sum() < 0.95 * resize_to_side(crop_to_ink(bold), DIGIT_SIDE * SUPERSAMPLING).sum()
+    edges = (thin[0], thin[-1], thin[:, 0], thin[:, -1])
+    assert max(float(edge.max()) for edge in edges) <= 0.2
 
 
 @given(height=st.integers(1, 200), width=st.integers(1, 200))
