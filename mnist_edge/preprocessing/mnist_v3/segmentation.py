@@ -14,6 +14,9 @@ MIN_STROKE_INK = 0.4
 MIN_FRAGMENT_AREA_SHARE = 0.02
 """A component of less than this share of the digit's area is a speck."""
 
+MAX_SPECKS_AREA_SHARE = 0.1
+"""Components smaller than this share of one along the picture's edge are specks, and that one is the digit."""
+
 MAX_FRAGMENT_DISTANCE_SHARE = 0.15
 """A fragment of the digit is within this share of its longer side; what is further away does not belong to it."""
 
@@ -57,9 +60,9 @@ class Segmentation:
 def segment_digit(ink: GrayImage) -> Segmentation:
     """Return the digit in a picture's ink, which reaches `MIN_STROKE_INK` somewhere."""
     components = label_components(remove_ruled_lines(ink >= MIN_STROKE_INK))
-    eligible = ~(along_border(components) | enclosing_frame(components))
-    if not eligible.any():
-        eligible[:] = True
+    frame = enclosing_frame(components)
+    eligible = ~(along_border(components) | frame)
+    eligible |= filling_digit(components, eligible, frame)
     main = int((components.area * eligible).argmax())
     kept = with_fragments(components, main, eligible)
     alone = np.where(binary_dilate(components.mask_of(kept)), ink, np.float32(0))
@@ -75,6 +78,19 @@ def along_border(components: Components) -> BoolMask:
     They lie along it for more than half of their length; a stroke that only touches the edge does not.
     """
     return components.border_pixels > 0.5 * components.max_side
+
+
+def filling_digit(components: Components, eligible: BoolMask, frame: BoolMask) -> BoolMask:
+    """Return which component is the digit although it lies along the edge, `[count]`: at most one.
+
+    A digit that fills its picture touches the edge along much of its length. Beside what only reaches in, there is a
+    digit of some size; where there are only specks, the largest component is the digit.
+    """
+    along_edge = components.area * ~(eligible | frame)
+    largest = int(along_edge.argmax())
+    filling = np.zeros_like(eligible)
+    filling[largest] = (components.area * eligible).max() < MAX_SPECKS_AREA_SHARE * along_edge[largest]
+    return filling
 
 
 def enclosing_frame(components: Components) -> BoolMask:

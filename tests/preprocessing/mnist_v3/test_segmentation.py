@@ -65,6 +65,20 @@ def test_what_reaches_in_from_the_edge_is_left_out() -> None:
     assert_found(segment_digit(table), digit())
 
 
+@pytest.mark.parametrize("number", range(10))
+def test_a_digit_that_lies_along_the_edge_is_not_left_out_for_a_speck(number: int) -> None:
+    drawn = ink(number, (100, 160), (0, 0, 100, 160), 30)
+    drawn[:, :8] = drawn[:, -8:] = 0
+    drawn = drawn[:, 8:-8]
+    drawn[75:79, 2:6] = drawn[40:43, -6:-2] = 1
+    assert_found(segment_digit(drawn), drawn)
+
+
+def test_a_small_digit_in_a_wide_frame_is_found() -> None:
+    drawn = ink(2, (400, 400), (180, 160, 40, 80), 6)
+    assert_found(segment_digit(np.maximum(drawn, boxed((400, 400), 10, 20))), drawn)
+
+
 def test_a_broken_digit_keeps_its_fragments() -> None:
     broken = digit()
     broken[75:82] = 0
