@@ -53,6 +53,7 @@ def preprocess(picture: Image.Image) -> PreprocessingResult:
     light = is_light_on_dark(inside)
     found_stages, found = _find_digit(inside, light)
     stages = [first, *found_stages]
+    others = found.other_digits
     factor = -(-max(picture.size) // MAX_WORKING_SIDE)
     if factor > 1 and max(found.box[2] - found.box[0], found.box[3] - found.box[1]) < MIN_DIGIT_SIDE:
         box = _box_in_original(found.box, (columns.start, rows.start) * 2, factor, picture.size)
@@ -60,9 +61,10 @@ def preprocess(picture: Image.Image) -> PreprocessingResult:
         near = luminance(picture, box, max_side=2 * MIN_DIGIT_SIDE)
         found_stages, found = _find_digit(flatten_illumination(near), light)
         stages += [Stage("close-up", near), *found_stages]
+        others = max(others, found.other_digits)  # from nearer, those further away are out of sight
     scaled = normalize_size(found.ink)
     stages += [Stage("stroke width", scaled), Stage("model input", center_in_input(scaled))]
-    return PreprocessingResult(tuple(stages), found.other_digits)
+    return PreprocessingResult(tuple(stages), others)
 
 
 def _find_digit(gray: GrayImage, light: bool) -> tuple[list[Stage], Segmentation]:

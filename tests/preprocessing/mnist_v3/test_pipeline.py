@@ -78,6 +78,16 @@ def test_a_small_digit_in_a_large_picture_is_read_again_from_nearer(number: int)
     assert READER.predict(seen.tensor)[0].argmax() == number
 
 
+def test_digits_that_are_out_of_sight_from_nearer_are_counted() -> None:
+    size = (2400, 1200)
+    drawn = ink(3, size, (400, 400, 90, 150), 14)
+    for number, left in ((5, 700), (8, 1000)):
+        drawn = np.maximum(drawn, ink(number, size, (left, 400, 90, 150), 14))
+    seen = preprocess(picture_of(0.9, drawn))
+    assert "close-up" in [stage.name for stage in seen.stages]
+    assert seen.other_digits == 2
+
+
 def test_the_stages_end_with_the_tensor() -> None:
     picture = picture_of(0.9, ink(4, (100, 100), (30, 20, 40, 60), 6))
     stages = preprocess(picture).stages
