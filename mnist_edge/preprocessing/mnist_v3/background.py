@@ -19,8 +19,20 @@ MAX_BACKGROUND_SIDE = 256
 MAX_POLARITY_SIDE = 96
 """The polarity, light or dark ink, is voted on in a picture whose longer side is at most this many pixels."""
 
-WINDOW_SHARE = 1 / 3
+CORNER_SHARE = 0.1
+"""Side of the squares in the corners that vote on the polarity, as a share of the picture's shorter side."""
+
+WINDOW_SHARE = 0.4
 """Side of the window as a share of the picture's longer side: no stroke of a digit is as wide."""
+
+BORDER_QUANTILE = 0.75
+"""At least a quarter of the border is as bright as the paper, however much of it the digit touches."""
+
+BETWEEN = (0.25, 0.75)
+"""How much darker than that, as shares of the contrast, is neither paper nor ink."""
+
+MAX_BETWEEN_SHARE = 0.1
+"""Share of the border that may be so, as the blurred edges of strokes are; under uneven light, more is."""
 
 MIN_CONTRAST = 0.02
 """Ink differs from its background by at least this much brightness, in [0, 1]."""
@@ -49,21 +61,22 @@ def is_light_on_dark(gray: GrayImage) -> bool:
     """Return whether the ink is lighter than the background.
 
     Ink covers fewer pixels than paper, so local brightness is skewed towards the ink; the sign of the skewness gives
-    the polarity. It is taken in windows of a quarter and of half the longer side, where a shadow's edge weighs as much
-    on both sides, and again with the background that the border shows continued outside, for a digit that fills its
-    picture. A frame is ink by the same measure, so it does not flip the answer.
+    the polarity. It is taken in windows of a quarter of the longer side, where a shadow's edge weighs as much on both
+    sides, and in windows of a half with the background that the border shows continued outside, for a digit that fills
+    its picture. The paper shows along the border and in the corners, where a bold digit leaves little of it elsewhere.
+    A frame is ink by the first measure, so it does not flip the answer.
     """
     coarse = _reduce(gray, MAX_POLARITY_SIDE)
     side = max(coarse.shape)
-    edge = _border(coarse)
+    edge, corners = _border(coarse), _corners(coarse)
     outside = float(median(edge))
     quarter, half = max(1, side // 8), max(1, side // 4)  # a window reaches half of its side in each direction
-    padded = np.pad(coarse, half, constant_values=outside)
+    middle = (float(coarse.min()) + float(coarse.max())) / 2
     votes = (
         _skewness(coarse, quarter, None),
-        _skewness(coarse, half, None),
-        _skewness(padded, half, outside),
-        0.5 - float((edge > (float(coarse.min()) + float(coarse.max())) / 2).mean()),
+        _skewness(np.pad(coarse, half, constant_values=outside), half, outside),
+        0.5 - float((edge > middle).mean()),
+        1 - 2 * float((corners > middle).mean()),
     )
     return sum(votes) > 0
 
@@ -107,10 +120,28 @@ def estimate_background(gray: GrayImage) -> GrayImage:
     height, width = gray.shape
     coarse = _reduce(gray, MAX_BACKGROUND_SIDE)
     reach = max(1, round(max(coarse.shape) * WINDOW_SHARE / 2))
-    closed = _window_extremes(_window_extremes(coarse, reach, np.maximum), reach, np.minimum)
+    outside = _level_outside(coarse)
+    padded = coarse if outside is None else np.pad(coarse, reach, constant_values=outside)
+    closed = _window_extremes(_window_extremes(padded, reach, np.maximum), reach, np.minimum)
+    if outside is not None:
+        closed = closed[reach:-reach, reach:-reach]
     if coarse is gray:
         return closed
-    return np.asarray(Image.fromarray(closed).resize((width, height), Image.Resampling.BILINEAR))
+    return np.asarray(Image.fromarray(np.ascontiguousarray(closed)).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _level_outside(gray: GrayImage) -> np.float32 | None:
+    """Return the brightness of the paper that is continued outside the picture, for dark ink; None in uneven light.
+
+    Without it, the window is cut in half at the edge, and the strokes that lie there are background when they are wider
+    than that half. Under a shadow it is not continued: its part of the border would become ink.
+    """
+    edge = _border(gray)
+    (level,) = quantiles(edge, BORDER_QUANTILE)
+    contrast = level - float(gray.min())
+    less, more = (level - share * contrast for share in BETWEEN)
+    between = float(((edge < less) & (edge > more)).mean())
+    return np.float32(level) if between < MAX_BETWEEN_SHARE else None
 
 
 def extract_ink(gray: GrayImage) -> GrayImage:
@@ -174,6 +205,13 @@ def _border(gray: GrayImage) -> GrayImage:
     return np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
 
 
+def _corners(gray: GrayImage) -> GrayImage:
+    """Return the pixels of the squares in the four corners, one-dimensional."""
+    side = max(1, int(CORNER_SHARE * min(gray.shape)))
+    ends = (slice(0, side), slice(-side, None))
+    return np.concatenate([gray[rows, columns].ravel() for rows in ends for columns in ends])
+
+
 def _skewness(gray: GrayImage, reach: int, outside: float | None) -> float:
     """Return in [-1, 1] to which side the brightness stands out further from the mean within `reach` pixels.
 
@@ -186,7 +224,8 @@ def _skewness(gray: GrayImage, reach: int, outside: float | None) -> float:
         means = means / np.outer(counts[0], counts[1])
     else:
         means = means / (2 * reach + 1) ** 2
-    cubes = (gray - means) ** 3
+    deviations = gray - means
+    cubes = deviations * deviations * deviations  # many times as fast as a power
     return float(cubes.sum()) / max(float(np.abs(cubes).sum()), 1e-12)
 
 
