@@ -23,8 +23,11 @@ MAX_FRAGMENT_DISTANCE_SHARE = 0.15
 STACKED_FACTOR = 3
 """A fragment above or below may be this many times as far away, if it has this many times the area of a speck."""
 
-MAX_LINE_THICKNESS_SHARE = 0.025
+MAX_LINE_THICKNESS_SHARE = 0.04
 """A ruled line is for the most part at most this share of the picture's height thick."""
+
+MAX_SMALL_SIDE = 64
+"""In pictures whose longer side has at most this many pixels, strokes are hardly thicker than lines, and kept."""
 
 MAX_LINE_INDENT_SHARE = 0.05
 """A ruled line begins and ends within this share of the picture's width from its edges."""
@@ -148,43 +151,57 @@ def other_digits(components: Components, kept: BoolMask, eligible: BoolMask) -> 
 
 
 def remove_ruled_lines(mask: BoolMask) -> BoolMask:
-    """Remove ruled lines, across and down, unless they may be strokes: the digit must lie well inside them."""
-    for turned in (False, True):
-        seen = mask.T if turned else mask
-        lines = ruled_lines(seen)
-        if not lines.any():
-            continue
-        rest = seen & ~lines
-        components = label_components(rest)
-        if len(components):
-            main = int(components.area.argmax())
-            width = rest.shape[1]
-            indent = MIN_DIGIT_INDENT_SHARE * width
-            if components.left[main] >= indent and width - components.right[main] >= indent:
-                mask = rest.T if turned else rest
-    return mask
+    """Remove ruled lines, across and down, unless they may be strokes: the digit must lie well inside them.
+
+    Lines of both directions are looked for before either is judged: in squared paper, those across hold the digit
+    together with those down.
+    """
+    (across, whole_across), (turned, whole_turned) = ruled_lines(mask), ruled_lines(mask.T)
+    down, crossings = turned.T, whole_across & whole_turned.T
+    lines = across | down | crossings
+    if not lines.any():
+        return mask
+    components = label_components(mask & ~lines)
+    if not len(components):
+        return mask
+    main = int(components.area.argmax())
+    height, width = mask.shape
+    inside_across = _well_inside(components.left[main], components.right[main], width)
+    inside_down = _well_inside(components.top[main], components.bottom[main], height)
+    return mask & ~(across & inside_across | down & inside_down | crossings & (inside_across and inside_down))
 
 
-def ruled_lines(mask: BoolMask) -> BoolMask:
+def _well_inside(start: np.int64, stop: np.int64, length: int) -> bool:
+    """Return whether a digit keeps away from both ends of a ruled line."""
+    indent = MIN_DIGIT_INDENT_SHARE * length
+    return bool(start >= indent and length - stop >= indent)
+
+
+def ruled_lines(mask: BoolMask) -> tuple[BoolMask, BoolMask]:
     """Return the pixels of thin lines that run from the left edge to the right one, level or a few degrees off it.
+
+    Returned twice: without what crosses them, and with it.
 
     The mask is first dilated by a pixel, which joins the steps that a tilted line has, and closes its gaps. What is
     more than twice as thick as the line is for the most part belongs to a stroke that crosses or touches it.
     """
     height, width = mask.shape
+    if max(height, width) <= MAX_SMALL_SIDE:
+        return np.zeros_like(mask), np.zeros_like(mask)
     edge = max(1, int(MAX_LINE_INDENT_SHARE * width))
     if not (mask[:, :edge].any() and mask[:, -edge:].any()):
-        return np.zeros_like(mask)
+        return np.zeros_like(mask), np.zeros_like(mask)
     # Long enough to leave most strokes out, short enough for the steps of a tilted line.
     components = label_components(long_runs(binary_dilate(mask), max(8, width // 12)))
-    lines = np.zeros_like(mask)
+    lines, whole = np.zeros_like(mask), np.zeros_like(mask)
     for label in np.flatnonzero((components.left < edge) & (components.right > width - edge)):
         line = components.mask_of(np.arange(len(components)) == label)
         # The lower quartile is where no stroke lies along the line; the dilation added 2 pixels.
         thickness = quantiles(line.sum(axis=0), 0.25)[0] - 2
         if thickness <= MAX_LINE_THICKNESS_SHARE * height:
+            whole |= line & mask
             lines |= line & mask & ~long_runs(mask.T, int(2 * thickness) + 3).T
-    return lines
+    return lines, whole
 
 
 def binary_dilate(mask: BoolMask) -> BoolMask:

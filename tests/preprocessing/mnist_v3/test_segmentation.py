@@ -46,16 +46,23 @@ def test_ruled_lines_are_left_out(number: int, slope: float, down: bool) -> None
 
 
 @pytest.mark.parametrize("number", range(10))
+def test_a_digit_in_a_cell_of_squared_paper_is_found(number: int) -> None:
+    across = np.roll(ruled(SIZE, 130, width=7), 30, axis=0)
+    down = np.roll(ruled((SIZE[1], SIZE[0]), 100, width=7).T, 95, axis=1)
+    assert_found(segment_digit(np.maximum.reduce([digit(number), across, down])), digit(number))
+
+
+@pytest.mark.parametrize("number", range(10))
 def test_a_thin_digit_that_fills_its_picture_has_no_ruled_lines(number: int) -> None:
     drawn = ink(number, (300, 300), (2, 2, 296, 296), 4)
     assert_found(segment_digit(drawn), drawn)
 
 
 def test_strokes_and_short_lines_are_not_ruled_lines() -> None:
-    assert not ruled_lines(digit(7) > 0.5).any()
+    assert not np.any(ruled_lines(digit(7) > 0.5))
     mask = np.zeros((100, 200), dtype=bool)
     mask[50:52, 30:170] = True
-    assert not ruled_lines(mask).any()
+    assert not np.any(ruled_lines(mask))
 
 
 def test_what_reaches_in_from_the_edge_is_left_out() -> None:
