@@ -17,6 +17,9 @@ MIN_FRAGMENT_AREA_SHARE = 0.02
 MAX_SPECKS_AREA_SHARE = 0.1
 """Components smaller than this share of one along the picture's edge are specks, and that one is the digit."""
 
+MIN_FILLING_HEIGHT_SHARE = 0.6
+"""A digit that fills its picture has at least this share of the picture's height; the corner of a shadow has less."""
+
 MAX_FRAGMENT_DISTANCE_SHARE = 0.15
 """A fragment of the digit is within this share of its longer side; what is further away does not belong to it."""
 
@@ -66,6 +69,8 @@ def segment_digit(ink: GrayImage) -> Segmentation:
     frame = enclosing_frame(components)
     eligible = ~(along_border(components) | frame)
     eligible |= filling_digit(components, eligible, frame)
+    if not eligible.any():
+        eligible[:] = True
     main = int((components.area * eligible).argmax())
     kept = with_fragments(components, main, eligible)
     alone = np.where(binary_dilate(components.mask_of(kept)), ink, np.float32(0))
@@ -87,9 +92,10 @@ def filling_digit(components: Components, eligible: BoolMask, frame: BoolMask) -
     """Return which component is the digit although it lies along the edge, `[count]`: at most one.
 
     A digit that fills its picture touches the edge along much of its length. Beside what only reaches in, there is a
-    digit of some size; where there are only specks, the largest component is the digit.
+    digit of some size; where there are only specks, the largest component that is tall enough is the digit.
     """
-    along_edge = components.area * ~(eligible | frame)
+    tall = components.height >= MIN_FILLING_HEIGHT_SHARE * components.shape[0]
+    along_edge = components.area * (tall & ~(eligible | frame))
     largest = int(along_edge.argmax())
     filling = np.zeros_like(eligible)
     filling[largest] = (components.area * eligible).max() < MAX_SPECKS_AREA_SHARE * along_edge[largest]

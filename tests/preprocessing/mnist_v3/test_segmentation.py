@@ -81,6 +81,13 @@ def test_a_digit_that_lies_along_the_edge_is_not_left_out_for_a_speck(number: in
     assert_found(segment_digit(drawn), drawn)
 
 
+def test_a_small_digit_is_not_left_out_for_the_corner_of_a_shadow() -> None:
+    drawn = ink(4, (400, 300), (260, 60, 15, 25), 3)
+    corner = np.zeros_like(drawn)
+    corner[180:, :90] = 1
+    assert_found(segment_digit(np.maximum(drawn, corner)), drawn)
+
+
 def test_a_small_digit_in_a_wide_frame_is_found() -> None:
     drawn = ink(2, (400, 400), (180, 160, 40, 80), 6)
     assert_found(segment_digit(np.maximum(drawn, boxed((400, 400), 10, 20))), drawn)
