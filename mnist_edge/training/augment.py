@@ -17,14 +17,13 @@ import torch.nn.functional as F  # noqa: N812 - as torch's documentation has it
 from torch import Generator, Tensor
 
 from mnist_edge.artifact.fields import expect_fields, take_number
-
-IMAGE_SIDE = 28
-"""Height and width of an image in pixels."""
+from mnist_edge.training.glyph_variants import replace_by_drawn, vary_glyphs
+from mnist_edge.training.strokes import IMAGE_SIDE
 
 KNOTS_PER_SIDE = 6
 """The elastic field is drawn on 6×6 knots and interpolated: bends of about five pixels."""
 
-SHARES = ("stroke_jitter", "blur", "binarize", "fracture", "glyph_variants")
+SHARES = ("stroke_jitter", "blur", "binarize", "fracture", "glyph_variants", "drawn_digits")
 """The changes whose value is a share, at most 1."""
 
 
@@ -44,6 +43,7 @@ class Augmentation:
         binarize: greatest share of a binarized version that is mixed in, in [0, 1]; two thirds stay soft.
         fracture: share of the images in which patches of the ink fade.
         glyph_variants: share of the ones that get a flag, a foot or both, and of the sevens that get a bar.
+        drawn_digits: share of the digits that are replaced by one drawn in a form that is rare in MNIST.
     """
 
     rotation: float = 0.0
@@ -57,6 +57,7 @@ class Augmentation:
     binarize: float = 0.0
     fracture: float = 0.0
     glyph_variants: float = 0.0
+    drawn_digits: float = 0.0
 
     def times(self, strength: float) -> "Augmentation":
         """Return the changes at another strength, at least 0; shares stay at most 1."""
@@ -85,7 +86,9 @@ def augment(images: Tensor, labels: Tensor, by: Augmentation, generator: Generat
         return images
     draw = functools.partial(_uniform, len(images), generator)
     if by.glyph_variants:
-        images = _vary_glyphs(images, labels, by.glyph_variants, generator)
+        images = vary_glyphs(images, labels, by.glyph_variants, generator)
+    if by.drawn_digits:
+        images = replace_by_drawn(images, labels, by.drawn_digits, generator)
     images = _distort(images, by, generator)
     return _restroke(images, by, draw, generator)
 
@@ -176,76 +179,3 @@ def _fracture_patches(count: int, share: float, generator: Generator) -> Tensor:
     fades = torch.rand(count, 1, generator=generator) < share
     level = torch.randn(count, KNOTS_PER_SIDE * KNOTS_PER_SIDE, generator=generator) @ _fields()[3:]
     return torch.where(fades & (level < -0.9), 0.2, 1.0).view(count, 1, IMAGE_SIDE, IMAGE_SIDE)
-
-
-def _vary_glyphs(images: Tensor, labels: Tensor, share: float, generator: Generator) -> Tensor:
-    """Give ones a flag at the top, a foot, or both, and sevens a bar, which are rare in MNIST."""
-    chosen = torch.rand(len(images), generator=generator) < share
-    ones = (chosen & (labels == 1)).nonzero().flatten()
-    sevens = (chosen & (labels == 7)).nonzero().flatten()
-    images = images.clone()
-    kinds = torch.rand(len(ones), generator=generator)
-    for rows, line in (
-        (ones[kinds < 0.7], _flags),
-        (ones[kinds > 0.5], _feet),
-        (sevens, _bars),
-    ):
-        if len(rows):
-            digits = images[rows]
-            images[rows] = torch.maximum(digits, _line(*line(digits, generator), _half_stroke_width(digits)))
-    return images
-
-
-def _flags(digits: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Return the ends, `[N, 2]` in pixels (x, y), of a short stroke that falls to the left from the top of a one."""
-    top = _end_of_stroke(digits)
-    length, angle = _uniform_vectors(len(digits), generator, (3, 8), (0.35, 1.1))
-    return top, top + torch.stack([-length * torch.cos(angle), length * torch.sin(angle)], dim=1)
-
-
-def _feet(digits: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Return the ends of a level stroke under a one."""
-    bottom = _end_of_stroke(digits.flip(2)) * torch.tensor([1.0, -1.0]) + torch.tensor([0.0, IMAGE_SIDE])
-    left, right, tilt = _uniform_vectors(len(digits), generator, (2, 6), (2, 6), (-1, 1))
-    return bottom - torch.stack([left, tilt], dim=1), bottom + torch.stack([right, tilt], dim=1)
-
-
-def _bars(digits: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Return the ends of a level stroke through the stem of a seven, somewhat below its middle."""
-    height, left, right, tilt = _uniform_vectors(len(digits), generator, (13, 17), (2, 5), (2, 5), (-1, 1))
-    rows = digits[torch.arange(len(digits)), 0, height.long()]
-    x = (rows @ (torch.arange(IMAGE_SIDE) + 0.5)) / rows.sum(dim=1).clamp(min=1e-6)
-    middle = torch.stack([x, height], dim=1)
-    return middle - torch.stack([left, tilt], dim=1), middle + torch.stack([right, -tilt], dim=1)
-
-
-def _uniform_vectors(count: int, generator: Generator, *ranges: tuple[float, float]) -> list[Tensor]:
-    return [torch.empty(count).uniform_(low, high, generator=generator) for low, high in ranges]
-
-
-def _end_of_stroke(digits: Tensor) -> Tensor:
-    """Return (x, y) in pixels, `[N, 2]`, of the middle of the ink in the first row that holds some."""
-    ink = digits[:, 0].clamp(min=0)
-    first = (ink.amax(dim=2) > 0.3).float().argmax(dim=1)
-    row = ink[torch.arange(len(ink)), first]
-    x = (row @ (torch.arange(IMAGE_SIDE) + 0.5)) / row.sum(dim=1).clamp(min=1e-6)
-    return torch.stack([x, first + 0.5], dim=1)
-
-
-def _half_stroke_width(digits: Tensor) -> Tensor:
-    """Return half the width of each digit's stroke in pixels, `[N]`: ink over length, the length being the height."""
-    ink = digits.sum(dim=(1, 2, 3))
-    height = (digits.amax(dim=(1, 3)) > 0.3).float().sum(dim=1).clamp(min=1)
-    return (ink / height / 2).clamp(0.6, 2.0)
-
-
-def _line(start: Tensor, end: Tensor, half_width: Tensor) -> Tensor:
-    """Return round-ended lines between points `[N, 2]` in pixels, antialiased, float32 `[N, 1, 28, 28]` in [0, 1]."""
-    axis = torch.arange(IMAGE_SIDE) + 0.5
-    along = end - start
-    dx = axis.view(1, 1, -1) - start[:, 0].view(-1, 1, 1)
-    dy = axis.view(1, -1, 1) - start[:, 1].view(-1, 1, 1)
-    way = along.square().sum(dim=1).clamp(min=1e-6).view(-1, 1, 1)
-    at = ((dx * along[:, 0].view(-1, 1, 1) + dy * along[:, 1].view(-1, 1, 1)) / way).clamp(0, 1)
-    distance = torch.hypot(dx - at * along[:, 0].view(-1, 1, 1), dy - at * along[:, 1].view(-1, 1, 1))
-    return (half_width.view(-1, 1, 1) + 0.5 - distance).clamp(0, 1).unsqueeze(1)

@@ -10,7 +10,8 @@ import torch
 from torch import Generator, Tensor
 from torchvision.transforms.v2 import functional as transforms
 
-from mnist_edge.training.augment import IMAGE_SIDE, dilate
+from mnist_edge.training.augment import dilate
+from mnist_edge.training.strokes import IMAGE_SIDE
 
 SEVERITIES = (1, 2, 3, 4, 5)
 """From hardly visible to severe."""
