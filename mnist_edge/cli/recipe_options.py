@@ -25,6 +25,9 @@ SETTINGS: dict[str, tuple[click.ParamType[Any], str]] = {
     "warmup_epochs": (_SIZE, "Epochs over which the learning rate rises."),
     "lr_schedule": (click.Choice(["constant", "cosine"]), "Learning-rate schedule after the warm-up."),
     "augmentation_decay": (_SHARE, "Share of the augmentation's strength that is gone at the end."),
+    "muon_learning_rate": (_SIZE, "Greatest learning rate of Muon for hidden layers (0 leaves them to SGD)."),
+    "outlier_share": (_SHARE, "Images that are not a digit for each that is."),
+    "outlier_weight": (_SIZE, "Weight of their loss (0 leaves them out)."),
     "ema_decay": (options.Finite(min=0, max=1, max_open=True), "Decay of the weight EMA (0 disables it)."),
 }
 """An option for each setting of a recipe, except its name and its augmentation."""
@@ -41,6 +44,7 @@ AUGMENTATION: dict[str, tuple[click.ParamType[Any], str]] = {
     "binarize": (_SHARE, "Harden strokes: share of a black-and-white image that is mixed in at most."),
     "fracture": (_SHARE, "Share of the images in which patches of the strokes fade."),
     "glyph_variants": (_SHARE, "Share of the ones that get flags or feet, and of the sevens that get bars."),
+    "drawn_digits": (_SHARE, "Share of digits replaced by drawn ones in rare forms."),
 }
 """An option for each change of the augmentation."""
 

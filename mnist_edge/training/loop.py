@@ -5,17 +5,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+import torch.nn.functional as F  # noqa: N812 - as torch's documentation has it
+from torch import Generator, Tensor, nn
 
 from mnist_edge.errors import UserError
-from mnist_edge.training.augment import augment
+from mnist_edge.training.augment import Augmentation, augment
 from mnist_edge.training.datasets.splits import Split, TrainingData, batches
+from mnist_edge.training.optimizers import scale_learning_rates
+from mnist_edge.training.outliers import NOT_A_DIGIT, draw_outliers, exposure_loss
+from mnist_edge.training.recipe import Recipe
 from mnist_edge.training.train_state import Epoch, TrainState
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """The result of one batch: epoch and step are counted from 1, `loss` is that batch's cross-entropy in nats."""
+    """The result of one batch: epoch and step are counted from 1, `loss` is that batch's loss in nats."""
 
     epoch: int
     step: int
@@ -29,20 +33,20 @@ def train_epoch(state: TrainState, data: TrainingData, on_step: Callable[[StepRe
     Raises:
         UserError: the loss is no longer a finite number, as with too great a learning rate.
     """
-    recipe, model, optimizer = state.recipe, state.model, state.optimizer
+    recipe, model = state.recipe, state.model
     epoch = len(state.history) + 1
     loader = batches(data.train, recipe.batch_size, state.shuffle_rng)
-    criterion = nn.CrossEntropyLoss()
     augmentation = recipe.augmentation_at(epoch)
     losses = []
     model.train()
     for step, (images, labels) in enumerate(loader):
-        optimizer.param_groups[0]["lr"] = recipe.learning_rate_at((epoch - 1) * len(loader) + step, len(loader))
-        logits = model(augment(images, labels, augmentation, state.augment_rng))
-        loss = criterion(logits, labels)
-        optimizer.zero_grad()
+        share = recipe.learning_rate_share_at((epoch - 1) * len(loader) + step, len(loader))
+        scale_learning_rates(state.optimizers, share)
+        loss = _loss(model, images, labels, recipe, augmentation, state.augment_rng)
+        model.zero_grad()
         loss.backward()
-        optimizer.step()
+        for optimizer in state.optimizers:
+            optimizer.step()
         if state.ema is not None:
             state.ema.update_parameters(model)
         losses.append(loss.item())
@@ -51,6 +55,20 @@ def train_epoch(state: TrainState, data: TrainingData, on_step: Callable[[StepRe
         raise UserError(f"the loss became {sum(losses)} in epoch {epoch}: choose a smaller --learning-rate")
     state.history.append(Epoch(epoch, sum(losses) / len(losses), accuracy(state.eval_model, data.validation)))
     return state.history[-1]
+
+
+def _loss(
+    model: nn.Module, images: Tensor, labels: Tensor, recipe: Recipe, augmentation: Augmentation, generator: Generator
+) -> Tensor:
+    """Return the loss of a batch in nats: cross-entropy of the digits, and the recipe's share of outliers."""
+    outliers = round(recipe.outlier_share * len(images)) if recipe.outlier_weight else 0
+    if not outliers:
+        return F.cross_entropy(model(augment(images, labels, augmentation, generator)), labels)
+    everything = torch.cat([images, draw_outliers(images, labels, outliers, generator)])
+    marked = torch.cat([labels, torch.full((outliers,), NOT_A_DIGIT)])
+    logits = model(augment(everything, marked, augmentation, generator))
+    digits = F.cross_entropy(logits[: len(images)], labels)
+    return digits + recipe.outlier_weight * exposure_loss(logits[len(images) :])
 
 
 def predict_logits(model: nn.Module, images: Tensor) -> Tensor:

@@ -32,6 +32,11 @@ class Recipe:
         augmentation: how the images are changed, differently each time they are seen.
         augmentation_decay: share of the augmentation's strength that is gone at the end, in [0, 1]; it goes with the
             square of the time.
+        muon_learning_rate: greatest learning rate of Muon (Jordan et al., *Muon: an optimizer for hidden layers in
+            neural networks*, 2024), at least 0; it moves the matrices of the fully connected layers before the last,
+            which 0 leaves to SGD.
+        outlier_share: outliers (`mnist_edge.training.outliers`) for each image of a batch, in [0, 1]; 0 for none.
+        outlier_weight: of the outliers' loss, their cross-entropy to the uniform distribution, at least 0.
     """
 
     name: str
@@ -45,13 +50,16 @@ class Recipe:
     ema_decay: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
     augmentation_decay: float = 0.0
+    muon_learning_rate: float = 0.0
+    outlier_share: float = 0.0
+    outlier_weight: float = 0.0
 
-    def learning_rate_at(self, step: int, steps_per_epoch: int) -> float:
-        """Return the learning rate of a step, counted from 0 over all epochs."""
+    def learning_rate_share_at(self, step: int, steps_per_epoch: int) -> float:
+        """Return the share of the greatest learning rate at a step, counted from 0 over all epochs, in [0, 1]."""
         rise = min(1.0, (step + 1) / (self.warmup_epochs * steps_per_epoch)) if self.warmup_epochs else 1.0
         steps = self.epochs * steps_per_epoch
         fall = (1 + math.cos(math.pi * step / steps)) / 2 if self.lr_schedule == "cosine" else 1.0
-        return self.learning_rate * rise * fall
+        return rise * fall
 
     def augmentation_at(self, epoch: int) -> Augmentation:
         """Return the augmentation of an epoch, counted from 1."""
@@ -82,13 +90,16 @@ class Recipe:
             ema_decay=take_number(fields, "ema_decay", 0, 1),
             augmentation=Augmentation.from_fields(take_object(fields, "augmentation")),
             augmentation_decay=take_number(fields, "augmentation_decay", 0, 1),
+            muon_learning_rate=take_number(fields, "muon_learning_rate", 0),
+            outlier_share=take_number(fields, "outlier_share", 0, 1),
+            outlier_weight=take_number(fields, "outlier_weight", 0),
         )
 
 
 STROKES = Augmentation(
     rotation=12.0,
-    shear=0.18,
-    scale=0.14,
+    shear=0.25,
+    scale=0.22,
     shift=1.2,
     elastic=1.1,
     stroke_jitter=0.8,
@@ -97,6 +108,7 @@ STROKES = Augmentation(
     binarize=0.8,
     fracture=0.1,
     glyph_variants=0.35,
+    drawn_digits=0.12,
 )
 """Other hands and other pens, as far as a person still reads the digit."""
 

@@ -28,6 +28,7 @@ from mnist_edge.artifact.fields import (
 )
 from mnist_edge.errors import UserError
 from mnist_edge.training.architectures.registry import build_model, weights_fit
+from mnist_edge.training.optimizers import exponential_average, make_optimizers, state_of
 from mnist_edge.training.recipe import Recipe
 from mnist_edge.training.safetensors_io import read_tensors, write_tensors
 
@@ -41,7 +42,8 @@ class Epoch:
 
     Attributes:
         epoch: counted from 1.
-        loss: mean cross-entropy in nats over the epoch's batches, as augmented, measured while they were learned from.
+        loss: mean loss in nats over the epoch's batches, augmented and with the recipe's outliers, measured while they
+            were learned from.
         accuracy: share of the validation images answered correctly after the epoch, in [0, 1].
     """
 
@@ -57,7 +59,7 @@ class TrainState:
     Attributes:
         model: the weights that SGD moves.
         recipe: how they are moved.
-        optimizer: SGD with its momentum.
+        optimizers: SGD, and Muon where the recipe has it, with their momenta.
         ema: the exponential moving average of the weights, or None where the recipe has none.
         shuffle_rng: draws the order of the images.
         augment_rng: draws the augmentation.
@@ -66,7 +68,7 @@ class TrainState:
 
     model: nn.Module
     recipe: Recipe
-    optimizer: torch.optim.SGD
+    optimizers: tuple[torch.optim.Optimizer, ...]
     ema: AveragedModel | None
     shuffle_rng: Generator
     augment_rng: Generator
@@ -127,24 +129,11 @@ def init_train_state(model: nn.Module, recipe: Recipe, seed: int) -> TrainState:
     return TrainState(
         model=model,
         recipe=recipe,
-        optimizer=torch.optim.SGD(
-            model.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay
-        ),
-        ema=_exponential_average(model, recipe.ema_decay) if recipe.ema_decay else None,
+        optimizers=make_optimizers(model, recipe),
+        ema=exponential_average(model, recipe.ema_decay) if recipe.ema_decay else None,
         shuffle_rng=Generator().manual_seed(seed),
         augment_rng=Generator().manual_seed(seed + 1),
     )
-
-
-def _exponential_average(model: nn.Module, decay: float) -> AveragedModel:
-    """Return an exponential moving average of weights and buffers, which starts with a short memory."""
-
-    def average(old: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
-        if not old.is_floating_point():
-            return new
-        return torch.lerp(old, new, 1 - min(decay, (1 + int(count)) / (10 + int(count))))
-
-    return AveragedModel(model, avg_fn=average, use_buffers=True)
 
 
 def history_from_fields(fields: Mapping[str, Any]) -> list[Epoch]:
@@ -206,7 +195,7 @@ def _tensors(state: TrainState) -> dict[str, Tensor]:
     if state.ema is not None:
         tensors |= {f"ema.{name}": tensor for name, tensor in state.ema.state_dict().items()}
     for index, parameter in enumerate(state.model.parameters()):
-        momentum = state.optimizer.state[parameter].get("momentum_buffer")
+        momentum = state_of(parameter, state.optimizers).get("momentum_buffer")
         if momentum is not None:
             tensors[f"momentum.{index}"] = momentum
     return tensors | {"shuffle_rng": state.shuffle_rng.get_state(), "augment_rng": state.augment_rng.get_state()}
@@ -224,7 +213,7 @@ def _restore(state: TrainState, tensors: Mapping[str, Tensor]) -> None:
     momentum = _part(tensors, "momentum.")
     if momentum:  # there is none before the first step, and without momentum
         for index, parameter in enumerate(state.model.parameters()):
-            state.optimizer.state[parameter]["momentum_buffer"] = _like(parameter, momentum[str(index)])
+            state_of(parameter, state.optimizers)["momentum_buffer"] = _like(parameter, momentum[str(index)])
     state.shuffle_rng.set_state(tensors["shuffle_rng"])
     state.augment_rng.set_state(tensors["augment_rng"])
     if unknown := sorted(tensors.keys() - _tensors(state).keys()):

@@ -14,13 +14,13 @@ CHANGES = [field.name for field in dataclasses.fields(Augmentation)]
 
 def test_the_learning_rate_rises_and_falls() -> None:
     recipe = dataclasses.replace(PLAIN, epochs=10, learning_rate=0.4, warmup_epochs=2, lr_schedule="cosine")
-    sizes = [recipe.learning_rate_at(step, 100) for step in range(1000)]
+    sizes = [recipe.learning_rate * recipe.learning_rate_share_at(step, 100) for step in range(1000)]
     assert sizes[0] == pytest.approx(0.4 / 200, rel=0.01)
     assert max(sizes) == pytest.approx(0.4 * (1 + math.cos(0.2 * math.pi)) / 2, rel=0.01)
     assert sizes.index(max(sizes)) == 199
     assert sizes[500] == pytest.approx(0.2)
     assert sizes[-1] < 1e-5
-    assert PLAIN.learning_rate_at(10**6, 100) == PLAIN.learning_rate
+    assert PLAIN.learning_rate_share_at(10**6, 100) == 1
 
 
 def test_it_decays_with_the_square_of_the_time() -> None:
