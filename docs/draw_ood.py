@@ -1,0 +1,99 @@
+"""Draw `figures/ood.png`, how well each score ranks digits before what is not one, and print the table of the page."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Generator
+
+from mnist_edge.formats.registry import open_artifact, read_artifact
+from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
+from mnist_edge.runtime.recognizer import Recognizer, Status
+from mnist_edge.training.augment import augment
+from mnist_edge.training.datasets.registry import load_test_data
+from mnist_edge.training.figures import save_figure
+from mnist_edge.training.negatives import negatives
+from mnist_edge.training.ood import PICTURE_STRENGTH, energy_scores, margin_scores
+from mnist_edge.training.recipe import STROKES
+from mnist_edge.types import Images, Logits
+
+ROOT = Path(__file__).parent.parent
+DIGITS = 2_000
+"""Test images, distorted as pictures are, that the negatives are compared with."""
+
+
+def distorted_digits() -> Images:
+    """Return test images as the thresholds see validation images."""
+    test = load_test_data("mnist", ROOT / "data")
+    images, labels = test.images[:DIGITS], test.labels[:DIGITS]
+    return augment(images, labels, STROKES.times(PICTURE_STRENGTH), Generator().manual_seed(1)).numpy()
+
+
+def answered(recognizer: Recognizer, pictures: Iterable[Image.Image | NDArray[np.float32]]) -> float:
+    """Return the share of pictures that are answered as if there were no doubt, in [0, 1]."""
+    return float(np.mean([recognizer.predict(picture).status is Status.OK for picture in pictures]))
+
+
+def print_table(drawn: dict[str, list[Image.Image]], digits: Images) -> None:
+    """Print what share of each kind is answered `ok` by the built-in models, as a table in Markdown."""
+    recognizers = {name: Recognizer(name) for name in BUILTIN_MODELS}
+    print("| pictures | number |", " | ".join(f"{name.upper()} answers" for name in recognizers), "|")
+    print("|---" * (2 + len(recognizers)) + "|")
+    rows = {**drawn, "all that are not a digit": [picture for kind in drawn.values() for picture in kind]}
+    for kind, pictures in {**rows, "test digits, distorted": list(digits[:, 0])}.items():
+        shares = " | ".join(f"{answered(recognizer, pictures):.1%}" for recognizer in recognizers.values())
+        print(f"| {kind} | {len(pictures):,} | {shares} |")
+
+
+def ranks(scores: NDArray[np.float64], digits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the share of the digits with a lower score than each of `scores`."""
+    return np.searchsorted(np.sort(digits), scores) / len(digits)
+
+
+def scores_of(logits: Logits, digits: Logits, temperature: float) -> dict[str, NDArray[np.float64]]:
+    """Return each score of the logits; the rank is among the logits of digits."""
+    both = {
+        name: (score(logits, temperature), score(digits, temperature))
+        for name, score in (("energy", energy_scores), ("margin", margin_scores))
+    }
+    lower = np.minimum(*(ranks(scores, known) for scores, known in both.values()))
+    return {name: scores for name, (scores, _) in both.items()} | {"lower of both ranks": lower}
+
+
+def draw(negative: Images, digits: Images) -> None:
+    """Draw a ROC curve for each score and built-in model: digits kept against negatives kept."""
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    for axes, (name, path) in zip(figure.subplots(1, 2, sharey=True), BUILTIN_MODELS.items(), strict=True):
+        with open_artifact(read_artifact(path)) as runner:
+            temperature = runner.contract.temperature
+            other, known = (runner.predict_in_batches(images, 1) for images in (negative, digits))
+        of_other, of_known = scores_of(other, known, temperature), scores_of(known, known, temperature)
+        for score, values in of_known.items():
+            cuts = np.quantile(values, np.linspace(0, 1, 501))
+            false, true = ([np.mean(rows >= cut) for cut in cuts] for rows in (of_other[score], values))
+            area = float(np.mean(ranks(of_other[score], values)))
+            axes.plot(false, true, label=f"{score}, area {1 - area:.3f}")
+        axes.axhline(0.98, color="gray", linewidth=0.8, linestyle=":")
+        axes.set(title=name.upper(), xlabel="share of the negatives answered", ylim=(0.8, 1.005))
+        axes.legend(loc="lower right", fontsize=8)
+    figure.axes[0].set_ylabel("share of the digits answered")
+    save_figure(figure, ROOT / "docs" / "figures" / "ood.png")
+
+
+def main() -> None:
+    """Draw the negatives, read them, print the table and draw the curves."""
+    drawn: dict[str, list[Image.Image]] = {}
+    for kind, picture in negatives():
+        drawn.setdefault(kind, []).append(picture)
+    digits = distorted_digits()
+    print_table(drawn, digits)
+    recognizer = Recognizer()
+    seen = [recognizer.inspect(picture).preprocessing for kind in drawn.values() for picture in kind]
+    draw(np.concatenate([result.tensor for result in seen if result and not result.other_digits]), digits)
+
+
+if __name__ == "__main__":
+    main()
