@@ -91,7 +91,8 @@ class Contract:
         batch: the only number of images that it takes at once, or None where it takes any.
         output: name of the output tensor.
         temperature: logits are divided by it before the softmax.
-        energy_threshold: an answer with a lower energy score (`mnist_edge.runtime.ood`) is uncertain; 0 where none is.
+        energy_threshold: an answer with a lower energy score (`mnist_edge.training.ood`) is uncertain; 0 where none is.
+        margin_threshold: the same of the margin between the two best labels.
         license: SPDX name of the weights' license.
     """
 
@@ -106,6 +107,7 @@ class Contract:
     output: str = "logits"
     temperature: float = 1.0
     energy_threshold: float = 0.0
+    margin_threshold: float = 0.0
     license: str = "Apache-2.0"
 
     @property
@@ -155,6 +157,7 @@ class Contract:
             output=take_text(fields, "output"),
             temperature=take_number(fields, "temperature", 1e-6, 1e6),
             energy_threshold=take_number(fields, "energy_threshold", 0, 1e6),
+            margin_threshold=take_number(fields, "margin_threshold", 0, 1e6),
             license=take_text(fields, "license"),
         )
 

@@ -16,7 +16,6 @@ from mnist_edge.formats.base import FormatSpec, predict_in_batches
 from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.scheme import Scheme
 from mnist_edge.parity.logits import top2_margin
-from mnist_edge.parity.ood_threshold import fit_energy_threshold
 from mnist_edge.parity.test_vectors import choose_test_vectors, exact_logits
 from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint
 from mnist_edge.training.datasets.registry import load_test_data, load_training_data
@@ -41,7 +40,6 @@ class Reference:
         logits: float32 `[N, classes]`, by eager PyTorch in batches of `EAGER_BATCH`.
         validation: images that were neither trained nor tested on: schemes are compared on them.
         test_vectors: chosen from the validation images.
-        energy_threshold: the energy score that an answer must have, fitted on the validation images.
         programs: what `program` has found, by format, scheme and options, which does not depend on the images.
     """
 
@@ -51,7 +49,6 @@ class Reference:
     logits: Logits
     validation: Split
     test_vectors: TestVectors
-    energy_threshold: float
     programs: dict[tuple[object, ...], Mapping[str, bytes]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -82,7 +79,8 @@ class Reference:
             options=options,
             batch=spec.batch,
             temperature=checkpoint.temperature,
-            energy_threshold=self.energy_threshold,
+            energy_threshold=checkpoint.thresholds.energy,
+            margin_threshold=checkpoint.thresholds.margin,
         )
 
     def request(self, spec: FormatSpec, scheme: Scheme, options: Mapping[str, int]) -> ExportRequest:
@@ -135,7 +133,6 @@ def make_reference(checkpoint: Checkpoint, test: Split, data: TrainingData) -> R
         logits=predict_in_batches(eager_predictor(checkpoint), test.images.numpy(), EAGER_BATCH),
         validation=data.validation,
         test_vectors=choose_test_vectors(data.validation, exact, first=len(data.train)),
-        energy_threshold=fit_energy_threshold(exact, checkpoint.temperature),
     )
 
 

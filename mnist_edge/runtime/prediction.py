@@ -69,13 +69,15 @@ def digits_of(labels: tuple[str, ...]) -> tuple[int | None, ...]:
     return (None,) * len(labels)
 
 
-def score(logits: list[float], temperature: float) -> tuple[int, tuple[float, ...], float]:
-    """Return the index of the greatest logit, the probabilities (softmax), and the energy score.
+def score(logits: list[float], temperature: float) -> tuple[int, tuple[float, ...], float, float]:
+    """Return the index of the greatest of two logits or more, the probabilities (softmax), the energy and the margin.
 
-    The energy score is log Σ exp(logit / temperature); see `mnist_edge.runtime.ood`. The logits are divided by the
-    temperature first. In plain Python, which for ten numbers is faster than numpy.
+    The logits are divided by the temperature first; energy and margin are those of `mnist_edge.training.ood`. In plain
+    Python, which for ten numbers is faster than numpy.
     """
     highest = max(logits)
     weights = [exp((logit - highest) / temperature) for logit in logits]
     total = sum(weights)
-    return logits.index(highest), tuple([weight / total for weight in weights]), highest / temperature + log(total)
+    best = logits.index(highest)
+    margin = (highest - max(logits[:best] + logits[best + 1 :])) / temperature
+    return best, tuple([weight / total for weight in weights]), highest / temperature + log(total), margin

@@ -96,7 +96,8 @@ class Recognizer:
         self._preprocess, self._as_model_input = preprocessing.preprocess, preprocessing.as_model_input
         self._predict = _at_batch_one(self.runner.predict, contract.batch)
         self._name = artifact.path.name
-        self._temperature, self._energy_threshold = contract.temperature, contract.energy_threshold
+        self._temperature = contract.temperature
+        self._energy_threshold, self._margin_threshold = contract.energy_threshold, contract.margin_threshold
         self._labels, self._digits = contract.task.labels, digits_of(contract.task.labels)
 
     @classmethod
@@ -174,12 +175,13 @@ class Recognizer:
 
     def _classify(self, picture: Source, images: Images, other_digits: int) -> Prediction:
         """Return the answer to a picture that was prepared, float32 `[1, channels, height, width]`."""
-        best, probabilities, energy = score(self._predict(images)[0].tolist(), self._temperature)
+        best, probabilities, energy, margin = score(self._predict(images)[0].tolist(), self._temperature)
         if not isfinite(energy):  # as is every probability then
             raise UserError(f"{self._name} gives logits that are not finite numbers")
         confidence = probabilities[best]
         if self.min_confidence is None:
-            reliable = energy >= self._energy_threshold and not other_digits
+            known = energy >= self._energy_threshold and margin >= self._margin_threshold
+            reliable = known and not other_digits
         else:
             reliable = confidence >= self.min_confidence
         return Prediction(

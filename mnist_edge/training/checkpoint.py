@@ -28,9 +28,10 @@ from mnist_edge.artifact.fields import (
 from mnist_edge.atomic import atomic_write
 from mnist_edge.errors import UserError
 from mnist_edge.training.architectures.registry import build_model, weights_fit
-from mnist_edge.training.calibration import fit_temperature
+from mnist_edge.training.calibration import choose_temperature
 from mnist_edge.training.datasets.splits import TrainingData
 from mnist_edge.training.loop import predict_logits
+from mnist_edge.training.ood import Thresholds, fit_thresholds
 from mnist_edge.training.recipe import Recipe
 from mnist_edge.training.safetensors_io import read_tensors, tensors_to_bytes
 from mnist_edge.training.train_state import Epoch, TrainingConfig, TrainState, history_from_fields
@@ -38,7 +39,7 @@ from mnist_edge.training.train_state import Epoch, TrainingConfig, TrainState, h
 CHECKPOINT_SUFFIX = ".safetensors"
 """How the names of checkpoints end."""
 
-VERSION = 2
+VERSION = 3
 """Version of the metadata's layout."""
 
 _NOT_METADATA = ("weights", "file_digest")
@@ -56,6 +57,7 @@ class Checkpoint:
         seed: what the initial weights, the order of the images and the augmentation were drawn from.
         history: loss and validation accuracy of each epoch.
         temperature: logits are divided by it before the softmax; fitted on the validation images.
+        thresholds: the out-of-distribution scores that an answer must have; fitted on the validation images.
         data_digest: SHA-256 of the training images and labels.
         producer: versions of the packages that made it.
         file_digest: SHA-256 of the file it was read from, None for one that was not.
@@ -68,6 +70,7 @@ class Checkpoint:
     seed: int
     history: tuple[Epoch, ...]
     temperature: float
+    thresholds: Thresholds
     data_digest: str
     producer: dict[str, str]
     file_digest: str | None = field(default=None, compare=False)
@@ -100,8 +103,10 @@ class Checkpoint:
 
 
 def make_checkpoint(state: TrainState, config: TrainingConfig, data: TrainingData) -> Checkpoint:
-    """Return the checkpoint of a training that was just finished here, with a temperature fitted on `data`."""
-    logits = predict_logits(state.eval_model, data.validation.images)
+    """Return the checkpoint of a training that was just finished here, calibrated on `data`'s validation images."""
+    validation = data.validation
+    logits = predict_logits(state.eval_model, validation.images).numpy()
+    temperature = choose_temperature(logits, validation.labels.numpy())
     return Checkpoint(
         task=config.task,
         architecture=config.architecture,
@@ -109,7 +114,8 @@ def make_checkpoint(state: TrainState, config: TrainingConfig, data: TrainingDat
         recipe=config.recipe,
         seed=config.seed,
         history=tuple(state.history),
-        temperature=fit_temperature(logits.numpy(), data.validation.labels.numpy()),
+        temperature=temperature,
+        thresholds=fit_thresholds(state.eval_model, validation, config.recipe.augmentation, temperature),
         data_digest=config.data_digest,
         producer={"mnist-edge": mnist_edge.__version__, "torch": torch.__version__},
     )
@@ -155,6 +161,7 @@ def _from_metadata(metadata: Mapping[str, Any], weights: dict[str, Tensor]) -> C
         seed=take_integer(metadata, "seed", 0, MAX_COUNT),
         history=tuple(history_from_fields(metadata)),
         temperature=take_number(metadata, "temperature", 1e-6, 1e6),
+        thresholds=Thresholds.from_fields(take_object(metadata, "thresholds")),
         data_digest=take_sha256(metadata, "data_digest"),
         producer=take_versions(metadata, "producer"),
     )

@@ -43,6 +43,7 @@ contracts = st.builds(
     output=texts,
     temperature=st.floats(1e-6, 1e6),
     energy_threshold=st.floats(0, 1e6),
+    margin_threshold=st.floats(0, 1e6),
     license=texts,
 )
 json_values = st.recursive(
@@ -160,6 +161,7 @@ BAD: dict[str, list[object]] = {
     "output": [None, 7],
     "temperature": [None, "1", 0, -1.0, float("nan"), float("inf"), True, 1e7, 10**400],
     "energy_threshold": [None, "0", -0.5, float("nan"), float("inf"), False, 1e7],
+    "margin_threshold": [None, "0", -0.5, float("nan"), float("inf"), False, 1e7],
     "license": [None, 7],
 }
 """Values that a field can't have, by its path."""

@@ -227,6 +227,7 @@ CONTRACT: dict[str, Damage] = {
     "another preprocessing": _fp32(set_contract("task.preprocessing", "mnist/99"), "contract"),
     "another temperature": _fp32(set_contract("temperature", 3.0), "contract", on_device=False),
     "another energy threshold": _fp32(set_contract("energy_threshold", 9.0), "contract", on_device=False),
+    "another margin threshold": _fp32(set_contract("margin_threshold", 9.0), "contract", on_device=False),
     "another checkpoint": _fp32(set_contract("checkpoint", "0" * 64), "checkpoint", on_device=False),
     "another architecture": _fp32(set_contract("architecture", "cnn"), "contract", on_device=False),
     "another license": _fp32(set_contract("license", "Proprietary"), "contract", on_device=False),

@@ -31,7 +31,6 @@ def test_a_part_keeps_images_labels_and_logits_together(reference: Reference) ->
     ):
         assert np.array_equal(mine, whole[[7, 3]])
     assert part.test_vectors is reference.test_vectors
-    assert part.energy_threshold == reference.energy_threshold
 
 
 def test_it_is_read_with_the_data_set_of_the_checkpoint(reference: Reference, released: Checkpoint) -> None:

@@ -3,26 +3,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_edge.runtime.ood import energy_score
 from mnist_edge.runtime.prediction import Prediction, Status, digits_of, score
 from mnist_edge.runtime.recognizer import Recognizer
+from mnist_edge.training.ood import energy_scores, margin_scores
 from tests.conftest import ROOT
 
 
 def test_the_score_of_large_logits() -> None:
-    best, probabilities, energy = score([999.0, 1000.0, -1000.0], temperature=1.0)
+    best, probabilities, energy, margin = score([999.0, 1000.0, -1000.0], temperature=1.0)
     assert best == 1
     assert probabilities == pytest.approx([0.269, 0.731, 0], abs=1e-3)
     assert energy == pytest.approx(1000.313, abs=1e-3)
+    assert margin == 1
 
 
 @given(st.lists(st.floats(-50, 50, width=32), min_size=10, max_size=10), st.floats(0.1, 10))
-def test_the_score_is_the_softmax_and_the_energy_that_is_calibrated(logits: list[float], temperature: float) -> None:
-    best, probabilities, energy = score(logits, temperature)
+def test_the_score_is_the_softmax_with_the_energy_and_margin_that_are_calibrated(
+    logits: list[float], temperature: float
+) -> None:
+    best, probabilities, energy, margin = score(logits, temperature)
     scaled = np.array(logits) / temperature
     assert logits[best] == max(logits)
     assert probabilities == pytest.approx(np.exp(scaled - scaled.max()) / np.exp(scaled - scaled.max()).sum(), abs=1e-9)
-    assert energy == pytest.approx(energy_score(np.array(logits, dtype=np.float32), temperature))
+    row = np.array([logits], dtype=np.float32)
+    assert [energy, margin] == pytest.approx([energy_scores(row, temperature)[0], margin_scores(row, temperature)[0]])
 
 
 def test_the_most_probable_labels_come_first() -> None:

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from mnist_edge.formats.registry import open_artifact, read_artifact
+from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
+from mnist_edge.training.augment import augment
+from mnist_edge.training.checkpoint import Checkpoint
+from mnist_edge.training.datasets.splits import Split, TrainingData
+from mnist_edge.training.loop import predict_logits
+from mnist_edge.training.ood import (
+    PICTURE_STRENGTH,
+    REJECTION_RATE,
+    Thresholds,
+    choose_thresholds,
+    energy_scores,
+    fit_thresholds,
+    margin_scores,
+)
+
+
+def missed(logits: NDArray[np.float32], temperature: float, thresholds: Thresholds) -> float:
+    """Return the share of the answers below one threshold or both."""
+    energies, margins = energy_scores(logits, temperature), margin_scores(logits, temperature)
+    return float(np.mean((energies < thresholds.energy) | (margins < thresholds.margin)))
+
+
+def test_the_energy_is_the_log_of_the_summed_exponentials() -> None:
+    values = np.random.default_rng(0).normal(0, 3, (5, 10)).astype(np.float32)
+    assert energy_scores(values, 1.5) == pytest.approx(np.log(np.exp(values / 1.5).sum(axis=1)), rel=1e-6)
+    assert energy_scores(np.array([[2000.0, -5.0]], dtype=np.float32)) == pytest.approx(2000)
+
+
+def test_the_margin_is_between_the_two_greatest_logits() -> None:
+    logits = np.array([[1.0, 7.0, 4.5, -3.0], [3.0, 3.0, 0.0, 0.0]], dtype=np.float32)
+    assert margin_scores(logits, 2.0) == pytest.approx([1.25, 0])
+
+
+def test_the_quantile_is_the_same_of_both_scores() -> None:
+    scores = np.random.default_rng(0).normal(10, 1, (2, 4000))
+    found = choose_thresholds(scores[0], scores[1], 0.02)
+    below = [np.mean(row < threshold) for row, threshold in zip(scores, (found.energy, found.margin), strict=True)]
+    assert below == pytest.approx([0.01, 0.01], abs=0.002)  # two scores that have nothing to do with one another
+    alike = choose_thresholds(scores[0], 2 * scores[0], 0.02)
+    assert np.mean(scores[0] < alike.energy) == pytest.approx(0.02, abs=1e-3)
+    assert alike.margin == pytest.approx(2 * alike.energy, abs=0.002)
+    assert choose_thresholds(-scores[0], scores[1], 0.02).energy == 0
+
+
+def test_they_are_those_in_the_built_in_model(released: Checkpoint) -> None:
+    contract = open_artifact(read_artifact(BUILTIN_MODELS["mlp"])).contract
+    assert released.thresholds == Thresholds(contract.energy_threshold, contract.margin_threshold)
+
+
+def test_that_share_of_the_distorted_validation_digits_misses_them(
+    released: Checkpoint, training_data: TrainingData
+) -> None:
+    model, validation, temperature = released.build(), training_data.validation, released.temperature
+    by = released.recipe.augmentation
+    found = fit_thresholds(model, validation, by, temperature)
+    assert [found.energy, found.margin] == pytest.approx(
+        [released.thresholds.energy, released.thresholds.margin], abs=0.02
+    )
+    generator = torch.Generator().manual_seed(0)
+    distorted = augment(validation.images, validation.labels, by.times(PICTURE_STRENGTH), generator)
+    assert missed(predict_logits(model, distorted).numpy(), temperature, found) == pytest.approx(
+        REJECTION_RATE, abs=1e-3
+    )
+    assert missed(predict_logits(model, validation.images).numpy(), temperature, found) < REJECTION_RATE / 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BUILTIN_MODELS)
+def test_few_good_digits_are_called_uncertain(name: str, test_data: Split) -> None:
+    with open_artifact(read_artifact(BUILTIN_MODELS[name])) as runner:
+        logits = runner.predict_in_batches(test_data.images.numpy(), 1)
+    contract = runner.contract
+    thresholds = Thresholds(contract.energy_threshold, contract.margin_threshold)
+    assert REJECTION_RATE / 20 <= missed(logits, contract.temperature, thresholds) <= REJECTION_RATE
