@@ -96,6 +96,7 @@ pictures: $(READY)
 	$(BIN)/python docs/draw_proof.py
 	$(BIN)/python docs/draw_parity.py
 	$(BIN)/python docs/draw_steps.py
+	$(BIN)/python docs/draw_ood.py
 	$(BIN)/mnist-edge plot augmentation --index 3 --force --output docs/figures/augmentation.png
 	$(BIN)/mnist-edge plot curves release/mnist-mlp.safetensors --force --output docs/figures/curves.png
 	$(BIN)/mnist-edge plot reliability release/mnist-mlp.safetensors --force --output docs/figures/reliability.png

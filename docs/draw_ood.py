@@ -1,4 +1,4 @@
-"""Draw `figures/ood.png`, how well each score ranks digits before what is not one, and print the table of the page."""
+"""Draw `figures/ood.png`, how well the scores rank digits before what is not one, and the table in `pictures.md`."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,6 +21,8 @@ from mnist_edge.training.recipe import STROKES
 from mnist_edge.types import Images, Logits
 
 ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "pictures.md"
+BEGIN, END = "<!-- negatives -->", "<!-- /negatives -->"
 DIGITS = 2_000
 """Test images, distorted as pictures are, that the negatives are compared with."""
 
@@ -37,15 +39,26 @@ def answered(recognizer: Recognizer, pictures: Iterable[Image.Image | NDArray[np
     return float(np.mean([recognizer.predict(picture).status is Status.OK for picture in pictures]))
 
 
-def print_table(drawn: dict[str, list[Image.Image]], digits: Images) -> None:
-    """Print what share of each kind is answered `ok` by the built-in models, as a table in Markdown."""
+def table(drawn: dict[str, list[Image.Image]], digits: Images) -> str:
+    """Return what share of each kind the built-in models answer as if there were no doubt, as a table in Markdown."""
     recognizers = {name: Recognizer(name) for name in BUILTIN_MODELS}
-    print("| pictures | number |", " | ".join(f"{name.upper()} answers" for name in recognizers), "|")
-    print("|---" * (2 + len(recognizers)) + "|")
-    rows = {**drawn, "all that are not a digit": [picture for kind in drawn.values() for picture in kind]}
-    for kind, pictures in {**rows, "test digits, distorted": list(digits[:, 0])}.items():
-        shares = " | ".join(f"{answered(recognizer, pictures):.1%}" for recognizer in recognizers.values())
-        print(f"| {kind} | {len(pictures):,} | {shares} |")
+    rows = [
+        ("pictures", "number", *(f"{name.upper()} answers" for name in recognizers)),
+        ("---",) * (2 + len(recognizers)),
+    ]
+    everything = [picture for kind in drawn.values() for picture in kind]
+    kinds = {**drawn, "all of these": everything, "test digits, distorted": list(digits[:, 0])}
+    for kind, pictures in kinds.items():
+        shares = (f"{answered(recognizer, pictures):.1%}".replace("%", " %") for recognizer in recognizers.values())
+        rows.append((kind, f"{len(pictures):,}", *shares))
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
+def with_table(page: str, text: str) -> str:
+    """Return a page with the table between its two markers."""
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
 
 
 def ranks(scores: NDArray[np.float64], digits: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -84,12 +97,12 @@ def draw(negative: Images, digits: Images) -> None:
 
 
 def main() -> None:
-    """Draw the negatives, read them, print the table and draw the curves."""
+    """Draw the negatives, read them, write the table and draw the curves."""
     drawn: dict[str, list[Image.Image]] = {}
     for kind, picture in negatives():
         drawn.setdefault(kind, []).append(picture)
     digits = distorted_digits()
-    print_table(drawn, digits)
+    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), table(drawn, digits)), encoding="utf-8")
     recognizer = Recognizer()
     seen = [recognizer.inspect(picture).preprocessing for kind in drawn.values() for picture in kind]
     draw(np.concatenate([result.tensor for result in seen if result and not result.other_digits]), digits)

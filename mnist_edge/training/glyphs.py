@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mnist_edge.training.strokes import draw_glyphs
 
-DRAWN = 5_000
+DRAWN = 4_000
 """How many digits, and how many outliers, are drawn; the augmentation makes them differ further."""
 
 SCRIBBLED = 0.2

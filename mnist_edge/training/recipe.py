@@ -119,8 +119,8 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     "robust": {
         "mlp": Recipe(
             name="robust",
-            epochs=350,
-            batch_size=128,
+            epochs=320,
+            batch_size=256,
             learning_rate=0.1,
             momentum=0.9,
             warmup_epochs=5.0,
@@ -128,6 +128,9 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             ema_decay=0.9995,
             augmentation=STROKES,
             augmentation_decay=0.5,
+            muon_learning_rate=0.01,
+            outlier_share=0.25,
+            outlier_weight=0.5,
         ),
         "cnn": Recipe(
             name="robust",
@@ -141,6 +144,8 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             ema_decay=0.9995,
             augmentation=STROKES,
             augmentation_decay=0.6,
+            outlier_share=0.25,
+            outlier_weight=0.5,
         ),
     },
 }

@@ -55,11 +55,13 @@ def draw_lines(segments: Tensor, half_width: Tensor) -> Tensor:
     """
     axis = torch.arange(IMAGE_SIDE) + 0.5
     x0, y0, x1, y1 = segments[..., None, None].unbind(2)
-    along_x, along_y = x1 - x0, y1 - y0
     dx, dy = axis - x0, axis[:, None] - y0
-    way = (along_x.square() + along_y.square()).clamp(min=1e-6)
-    at = ((dx * along_x + dy * along_y) / way).clamp(0, 1)
-    distance = ((dx - at * along_x).square() + (dy - at * along_y).square()).amin(dim=1).sqrt()
+    squared = ((x1 - x0).square() + (y1 - y0).square()).clamp(min=1e-6)
+    projected = dx * ((x1 - x0) / squared) + dy * ((y1 - y0) / squared)  # of each pixel, in lengths of the line
+    nearest = projected.clamp(0, 1)
+    # |d - nearest·line|², with products over all pixels and lines left out where factors over one axis do
+    distance = nearest.sub(projected, alpha=2).mul_(nearest).mul_(squared).add_(dx.square()).add_(dy.square())
+    distance = distance.amin(dim=1).clamp_(min=0).sqrt_()
     return (half_width.view(-1, 1, 1) + 0.5 - distance).clamp(0, 1).unsqueeze(1)
 
 

@@ -9,13 +9,15 @@ from mnist_edge.training.architectures.registry import build_model
 from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint, make_checkpoint, save_checkpoint
 from mnist_edge.training.datasets.registry import DATASETS
 from mnist_edge.training.datasets.splits import TrainingData
-from mnist_edge.training.loop import StepResult, accuracy, train_epoch
+from mnist_edge.training.loop import StepResult, accuracy, predict_logits, train_epoch
+from mnist_edge.training.outliers import draw_outliers
 from mnist_edge.training.recipe import PLAIN, recipe_for
 from mnist_edge.training.train_state import TrainingConfig, init_train_state
 
 TASK = DATASETS["mnist"].task
 
 SHORT = dataclasses.replace(PLAIN, epochs=2, momentum=0.5)
+OUTLIERS = dataclasses.replace(SHORT, outlier_share=0.25)
 ROBUST = dataclasses.replace(recipe_for("robust", "mlp"), epochs=3)
 
 
@@ -89,6 +91,17 @@ def test_a_training_that_diverges_is_one_line(few: TrainingData) -> None:
     wild = dataclasses.replace(SHORT, learning_rate=1e9)
     with pytest.raises(UserError, match="smaller --learning-rate"):
         train_epoch(init_train_state(build_model("mlp", TASK), wild, 0), few)
+
+
+def test_a_training_with_outliers_is_sure_of_fewer_of_them(few: TrainingData) -> None:
+    outliers = draw_outliers(few.validation.images, few.validation.labels, 500, torch.Generator().manual_seed(5))
+    confidences = []
+    for weight in (0.0, 0.5):
+        state = init_train_state(build_model("mlp", TASK), dataclasses.replace(OUTLIERS, outlier_weight=weight), seed=0)
+        for _ in range(2):
+            assert train_epoch(state, few).accuracy > 0.6
+        confidences.append(predict_logits(state.model, outliers).softmax(dim=1).amax(dim=1).mean().item())
+    assert confidences[1] < confidences[0] - 0.15
 
 
 def test_the_average_follows_the_weights_and_is_what_comes_out(few: TrainingData) -> None:
