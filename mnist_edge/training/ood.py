@@ -23,7 +23,7 @@ from mnist_edge.training.loop import predict_logits
 REJECTION_RATE = 0.02
 """Share of the validation images, distorted as pictures are, that miss a threshold; of clean ones fewer do."""
 
-PICTURE_STRENGTH = 0.6
+PICTURE_STRENGTH = 0.5
 """Strength of the recipe's augmentation at which the validation images are about as hard to read as pictures."""
 
 
