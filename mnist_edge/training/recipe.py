@@ -119,7 +119,7 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     "robust": {
         "mlp": Recipe(
             name="robust",
-            epochs=320,
+            epochs=300,
             batch_size=256,
             learning_rate=0.1,
             momentum=0.9,
