@@ -39,7 +39,7 @@ MAX_LABEL = 20
 @outputs.force
 @click.option(
     "--recipe",
-    type=click.Choice(["plain", "robust"]),
+    type=click.Choice(["plain", "robust", "diverse"]),
     default="robust",
     show_default=True,
     help="For augmentation: whose changes to show.",

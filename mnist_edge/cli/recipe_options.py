@@ -49,7 +49,11 @@ AUGMENTATION: dict[str, tuple[click.ParamType[Any], str]] = {
 """An option for each change of the augmentation."""
 
 recipe = click.option(
-    "--recipe", type=click.Choice(["plain", "robust"]), default="plain", show_default=True, help="Set of settings."
+    "--recipe",
+    type=click.Choice(["plain", "robust", "diverse"]),
+    default="plain",
+    show_default=True,
+    help="Set of settings.",
 )
 
 architecture = click.option(

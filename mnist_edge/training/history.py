@@ -63,4 +63,4 @@ def tensorboard_log(folder: Path, finished: int, recipe: Recipe, images: int) ->
 
 def _learning_rate(epoch: Epoch, recipe: Recipe, images: int) -> float:
     steps = math.ceil(images / recipe.batch_size)
-    return recipe.learning_rate_at(epoch.epoch * steps - 1, steps)
+    return recipe.learning_rate * recipe.learning_rate_share_at(epoch.epoch * steps - 1, steps)

@@ -112,6 +112,9 @@ STROKES = Augmentation(
 )
 """Other hands and other pens, as far as a person still reads the digit."""
 
+MNIST_STROKES = dataclasses.replace(STROKES, shear=0.18, scale=0.14, drawn_digits=0.0)
+"""The same, nearer to what MNIST's writers wrote."""
+
 PLAIN = Recipe(name="plain", epochs=15, batch_size=32, learning_rate=0.1, momentum=0.0)
 
 RECIPES: dict[str, dict[str, Recipe]] = {
@@ -119,6 +122,33 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     "robust": {
         "mlp": Recipe(
             name="robust",
+            epochs=350,
+            batch_size=128,
+            learning_rate=0.1,
+            momentum=0.9,
+            warmup_epochs=5.0,
+            lr_schedule="cosine",
+            ema_decay=0.9995,
+            augmentation=MNIST_STROKES,
+            augmentation_decay=0.5,
+        ),
+        "cnn": Recipe(
+            name="robust",
+            epochs=80,
+            batch_size=128,
+            learning_rate=0.1,
+            momentum=0.9,
+            weight_decay=1e-4,
+            warmup_epochs=2.0,
+            lr_schedule="cosine",
+            ema_decay=0.9995,
+            augmentation=MNIST_STROKES,
+            augmentation_decay=0.6,
+        ),
+    },
+    "diverse": {
+        "mlp": Recipe(
+            name="diverse",
             epochs=300,
             batch_size=256,
             learning_rate=0.1,
@@ -133,7 +163,7 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             outlier_weight=0.5,
         ),
         "cnn": Recipe(
-            name="robust",
+            name="diverse",
             epochs=80,
             batch_size=128,
             learning_rate=0.1,

@@ -72,7 +72,7 @@ def test_settings_are_written_into_the_checkpoint(
         "epoch": "1",
         "train_loss": str(epoch.loss),
         "validation_accuracy": str(epoch.accuracy),
-        "learning_rate": str(recipe.learning_rate_at(3, 4)),
+        "learning_rate": str(recipe.learning_rate * recipe.learning_rate_share_at(3, 4)),
     }
     assert recipe.augmentation.stroke_jitter > 0
     assert not output.with_name("c.safetensors.resume").exists()

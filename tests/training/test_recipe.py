@@ -24,18 +24,18 @@ def test_the_learning_rate_rises_and_falls() -> None:
 
 
 def test_it_decays_with_the_square_of_the_time() -> None:
-    recipe = dataclasses.replace(recipe_for("robust", "mlp"), epochs=10, augmentation_decay=0.5)
+    recipe = dataclasses.replace(recipe_for("diverse", "mlp"), epochs=10, augmentation_decay=0.5)
     assert recipe.augmentation_at(1) == STROKES
     assert recipe.augmentation_at(9) == STROKES.times(1 - 0.5 * 0.64)
     assert dataclasses.replace(recipe, augmentation_decay=0.0).augmentation_at(9) is recipe.augmentation
 
 
-def test_the_robust_recipe_uses_every_augmentation() -> None:
-    assert all(getattr(recipe_for("robust", "cnn").augmentation, name) > 0 for name in CHANGES)
+def test_the_diverse_recipe_uses_every_augmentation() -> None:
+    assert all(getattr(recipe_for("diverse", "cnn").augmentation, name) > 0 for name in CHANGES)
 
 
 def test_a_recipe_that_does_not_exist_is_one_line() -> None:
-    with pytest.raises(UserError, match="expected one of plain, robust"):
+    with pytest.raises(UserError, match="expected one of plain, robust, diverse"):
         recipe_for("fancy", "mlp")
 
 
