@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mnist_edge.parity.parity_report import ParityReport
     from mnist_edge.parity.reference import load_reference
     from mnist_edge.parity.tolerance import Goals
+    from mnist_edge.runtime.number import Number
     from mnist_edge.runtime.prediction import Prediction, Status
     from mnist_edge.runtime.recognizer import Recognizer
 
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Artifact",
     "Goals",
+    "Number",
     "ParityReport",
     "Prediction",
     "Recognizer",
@@ -41,6 +43,7 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of the modul
     _HOMES = {
         "Artifact": "mnist_edge.exporting.pipeline",
         "Goals": "mnist_edge.parity.tolerance",
+        "Number": "mnist_edge.runtime.number",
         "ParityReport": "mnist_edge.parity.parity_report",
         "Prediction": "mnist_edge.runtime.prediction",
         "Recognizer": "mnist_edge.runtime.recognizer",

@@ -3,15 +3,18 @@
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, TypeVar
 
-from mnist_edge.cli.formatters import FORMATTERS, STDIN, Layout
+from mnist_edge.cli.formatters import STDIN, Layout
 from mnist_edge.cli.output import encodable, note
 from mnist_edge.errors import UserError
 
 if TYPE_CHECKING:
+    from mnist_edge.runtime.number import Number
     from mnist_edge.runtime.prediction import Prediction, Status
+
+Answer = TypeVar("Answer", "Prediction", "Number")
 
 PROGRESS_SECONDS = 0.1
 """Time between two counts on stderr."""
@@ -21,7 +24,13 @@ STREAMED = frozenset({"jsonl", "csv", "digits"})
 
 
 def print_answers(
-    answers: "Iterable[Prediction]", seen: "set[Status]", total: int | None, format_name: str, layout: Layout
+    answers: "Iterable[Answer]",
+    seen: "set[Status]",
+    total: int | None,
+    formatter: "Callable[[Iterable[Answer], Layout], Iterator[str]]",
+    layout: Layout,
+    *,
+    at_once: bool,
 ) -> int:
     """Print the answers as they come and return the exit code, 0 where nobody reads them to the end.
 
@@ -29,11 +38,12 @@ def print_answers(
         answers: one for each picture.
         seen: statuses, to which those of the answers are added.
         total: number of pictures, or None where it is not known.
-        format_name: a key of `FORMATTERS`.
+        formatter: makes lines of them.
         layout: of the lines.
+        at_once: whether each line is written as soon as it is known.
     """
-    lines = FORMATTERS[format_name](_reported(answers, seen, total), layout)
-    return _exit_code(seen) if _print(lines, format_name in STREAMED) else 0
+    lines = formatter(_reported(answers, seen, total), layout)
+    return _exit_code(seen) if _print(lines, at_once) else 0
 
 
 def _print(lines: Iterable[str], at_once: bool) -> bool:
@@ -59,14 +69,14 @@ def _write(text: str, flush: bool) -> bool:
     return True
 
 
-def _reported(answers: "Iterable[Prediction]", seen: "set[Status]", total: int | None) -> "Iterator[Prediction]":
+def _reported(answers: "Iterable[Answer]", seen: "set[Status]", total: int | None) -> "Iterator[Answer]":
     """Yield answers unchanged; report failures and progress on stderr, and collect the statuses."""
     counting = sys.stderr.isatty() and not sys.stdout.isatty()
     of_total = "" if total is None else f" of {total:,}"
     last_count = time.monotonic()
     for count, answer in enumerate(answers, start=1):
         seen.add(answer.status)
-        if answer.label is None:
+        if answer.message:
             note(f"{STDIN if answer.path is None else answer.path}: {answer.status}: {answer.message}")
         if counting and time.monotonic() - last_count > PROGRESS_SECONDS:
             last_count = time.monotonic()

@@ -129,26 +129,24 @@ def _digit(answer: Prediction, label: str) -> int | None:
 
 def csv_rows(answers: Iterable[Prediction], layout: Layout) -> Iterator[str]:
     """Yield a header and a row for each answer, as RFC 4180 has them, except for the line ends."""
-    import csv
-    import io
-
     more = [f"{name}_{rank}" for rank in range(2, layout.top + 1) for name in ("label", "digit", "confidence")]
-    line = io.StringIO()
-    writer = csv.writer(line, lineterminator="")
-
-    def written(row: Iterable[object]) -> str:
-        line.seek(0)
-        line.truncate()
-        writer.writerow(row)
-        return line.getvalue()
-
-    yield written(["path", "status", "label", "digit", "confidence", "model", *more])
+    yield as_csv(["path", "status", "label", "digit", "confidence", "model", *more])
     for answer in answers:
         label = None if answer.label is None else printable(answer.label)
         row = [_name(answer), answer.status.value, label, answer.digit, answer.confidence, printable(answer.model)]
         ranked = answer.top(layout.top)[1:]
         further = [value for label, share in ranked for value in (printable(label), _digit(answer, label), share)]
-        yield written([*row, *(further or [None] * len(more))])
+        yield as_csv([*row, *(further or [None] * len(more))])
+
+
+def as_csv(row: Iterable[object]) -> str:
+    """Return a row of CSV without its line end."""
+    import csv
+    import io
+
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(row)
+    return line.getvalue()
 
 
 def digits(answers: Iterable[Prediction], _: Layout) -> Iterator[str]:

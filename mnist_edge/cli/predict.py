@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mnist_edge.cli import options, outputs, version
-from mnist_edge.cli.answers import print_answers
+from mnist_edge.cli.answers import STREAMED, print_answers
 from mnist_edge.cli.formatters import FORMATTERS, STDIN, Layout, longest
 from mnist_edge.cli.inputs import Report, expand, listed, standard_input
 from mnist_edge.cli.interrupts import long_calls_interrupted
@@ -18,8 +18,8 @@ from mnist_edge.errors import UserError
 
 if TYPE_CHECKING:
     from mnist_edge.runtime.parallel import FileSource
-    from mnist_edge.runtime.prediction import Prediction, Status
-    from mnist_edge.runtime.recognizer import Inspection, Recognizer
+    from mnist_edge.runtime.prediction import Status
+    from mnist_edge.runtime.recognizer import Recognizer
 
 
 @click.command()
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How answers are printed.",
 )
+@click.option("--number", is_flag=True, help="Read all digits of each picture, in reading order, as a number.")
 @click.option("-k", "--top-k", type=click.IntRange(min=1), metavar="N", help="Print the N most probable digits.")
 @click.option(
     "--visualize",
@@ -74,6 +75,7 @@ def command(
     model: str,
     min_confidence: float | None,
     format_name: str,
+    number: bool,
     top_k: int | None,
     sheet: Path | None,
     force: bool,
@@ -93,6 +95,8 @@ def command(
         raise click.UsageError("--visualize and --show-input go with --jobs 1.")
     if top_k is not None and format_name == "digits":
         raise click.UsageError("--top-k goes with another --format than digits, which has room for one.")
+    if number and (top_k is not None or show_input):
+        raise click.UsageError("--top-k and --show-input are for pictures of one digit, without --number.")
     missed: set[Status] = set()
 
     def report(folder: str, reason: str) -> None:
@@ -110,11 +114,20 @@ def command(
         if selfcheck:
             _check(recognizer)
         known = list(names) if format_name == "table" else None  # the width of its first column depends on all names
-        answers = _answers(recognizer, names if known is None else iter(known), jobs, sheet, show_input)
         labels = recognizer.runner.contract.task.labels
         layout = Layout(min(top_k or 0, len(labels)), longest(known or []), labels, _columns())
-        total = None if known is None else len(known)
-        code = print_answers(answers, missed, total, format_name, layout)
+        total, at_once = None if known is None else len(known), format_name in STREAMED
+        todo = names if known is None else iter(known)
+        from mnist_edge.cli import recognition
+
+        if number:
+            from mnist_edge.cli.number_formatters import NUMBER_FORMATTERS
+
+            numbers, lines = recognition.numbers(recognizer, todo, jobs, sheet), NUMBER_FORMATTERS[format_name]
+            code = print_answers(numbers, missed, total, lines, layout, at_once=at_once)
+        else:
+            answers = recognition.answers(recognizer, todo, jobs, sheet, show_input)
+            code = print_answers(answers, missed, total, FORMATTERS[format_name], layout, at_once=at_once)
     if code:
         sys.exit(code)
 
@@ -195,41 +208,3 @@ def _check(recognizer: "Recognizer") -> None:
             f"{check.path} gives other numbers here than it must (|Δlogit| {check.max_abs_diff:.3g}, allowed "
             f"{check.bound:g}): see `mnist-edge selfcheck`, and do not use it on this device"
         )
-
-
-def _answers(
-    recognizer: "Recognizer", pictures: "Iterator[FileSource]", jobs: int, sheet: Path | None, show_input: bool
-) -> "Iterator[Prediction]":
-    """Return the answers in order, each computed when it is asked for; draw and show what was seen if that is wanted.
-
-    Raises:
-        UserError: the sheet can't be written.
-    """
-    if sheet or show_input:
-        return _inspected(recognizer, pictures, sheet, show_input)
-    if jobs == 1:
-        return recognizer.stream(pictures)
-    from mnist_edge.runtime.parallel import stream
-
-    return stream(recognizer, pictures, jobs)
-
-
-def _inspected(
-    recognizer: "Recognizer", pictures: "Iterator[FileSource]", sheet: Path | None, show_input: bool
-) -> "Iterator[Prediction]":
-    """Draw one picture to the sheet, and yield answers, each after what the model was given was shown on stderr."""
-    from mnist_edge.cli import visualize
-
-    inspections: Iterator[Inspection] = map(recognizer.inspect, pictures)
-    if sheet:
-        drawn = next(inspections)
-        visualize.draw(drawn, sheet)
-        inspections = iter([drawn])
-
-    def every() -> "Iterator[Prediction]":
-        for inspection in inspections:
-            if show_input:
-                visualize.show_input(inspection)
-            yield inspection.prediction
-
-    return every()

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -9,8 +10,14 @@ from PIL.PngImagePlugin import PngInfo
 from mnist_edge.atomic import atomic_write
 from mnist_edge.cli.output import note
 from mnist_edge.errors import UserError
+from mnist_edge.runtime.number import Number
+from mnist_edge.runtime.number_sheet import draw_boxes
+from mnist_edge.runtime.pictures import open_picture
 from mnist_edge.runtime.recognizer import Inspection
 from mnist_edge.runtime.visualize import preview, visualize
+
+if TYPE_CHECKING:
+    from mnist_edge.runtime.parallel import FileSource
 
 
 def draw(inspection: Inspection, target: Path) -> None:
@@ -19,8 +26,17 @@ def draw(inspection: Inspection, target: Path) -> None:
     Raises:
         UserError: the file can't be written or removed.
     """
-    if inspection.preprocessing is not None:
-        atomic_write(target, _encoded(visualize(inspection), target.suffix))
+    _write(None if inspection.preprocessing is None else visualize(inspection), target)
+
+
+def draw_number(picture: "FileSource", number: Number, target: Path) -> None:
+    """Draw a box around each digit of a number in its picture, to a file, as `draw` does; raises as it does."""
+    _write(draw_boxes(open_picture(picture), number) if number.digits else None, target)
+
+
+def _write(sheet: Image.Image | None, target: Path) -> None:
+    if sheet is not None:
+        atomic_write(target, _encoded(sheet, target.suffix))
     elif target.is_file():
         try:
             target.unlink()

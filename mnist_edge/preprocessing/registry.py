@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Protocol, cast
 from mnist_edge.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from PIL import Image
 
-    from mnist_edge.preprocessing.result import PreprocessingResult
+    from mnist_edge.preprocessing.result import DigitGroup, PreprocessingResult
     from mnist_edge.types import AnyArray, Images, TensorSpec
+
+    SegmentNumber = Callable[[Image.Image], tuple[tuple[DigitGroup, ...], ...]]
 
 PREPROCESSINGS: dict[str, str] = {"mnist/3": "mnist_edge.preprocessing.mnist_v3"}
 """The package of each version. A version never changes: one that gives other numbers gets a key of its own."""
@@ -32,6 +36,10 @@ class Preprocessing(Protocol):
 
     def as_model_input(self, array: "AnyArray") -> "Images | None":
         """Return an array unchanged as a batch of one, where it already is as `OUTPUT` says; else None."""
+
+    @property
+    def segment_number(self) -> "SegmentNumber | None":
+        """Finds the digits of a number, where the version can; raises as `preprocess` does."""
 
 
 def load_preprocessing(key: str) -> Preprocessing:

@@ -1,10 +1,11 @@
-"""The result of preprocessing a picture: the model's input and the stages that led to it."""
+"""The result of preprocessing a picture: the model's input and the stages that led to it, or the digits of a number."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from mnist_edge.types import GrayImage, Images
+from mnist_edge.types import Box, GrayImage, Images
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,3 +37,40 @@ class PreprocessingResult:
     def tensor(self) -> Images:
         """The model's input, float32 `[1, 1, height, width]` in [0, 1]."""
         return self.stages[-1].image[np.newaxis, np.newaxis]
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """A part of the ink of a group, between two places where that may be cut.
+
+    Attributes:
+        start, stop: numbers of the cuts on its left and right; the sides of the group are the first and the last.
+        box: around it, in the pixels of the picture.
+        tensor: the model's input, float32 `[1, 1, height, width]` in [0, 1].
+        aspect: its width as a share of the group's height.
+        height: its height as a share of the group's.
+        strokes_cut: ink that the cut on its right goes through, in stroke widths; 0 at the group's side.
+    """
+
+    start: int
+    stop: int
+    box: Box
+    tensor: Images
+    aspect: float
+    height: float
+    strokes_cut: float
+
+
+@dataclass(frozen=True, eq=False)
+class DigitGroup:
+    """Ink in a picture that is one digit, or several that touch.
+
+    Attributes:
+        box: around it, in the pixels of the picture.
+        tensor: the model's input if it is one digit, float32 `[1, 1, height, width]` in [0, 1].
+        pieces: returns the pieces that may be a digit each, by where they stop; one of them is the whole group.
+    """
+
+    box: Box
+    tensor: Images
+    pieces: Callable[[], list[Piece]]

@@ -4,13 +4,15 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from typing import Any, Generic, TypeVar
 
 from mnist_edge.errors import UserError
+from mnist_edge.runtime.number import Number
 from mnist_edge.runtime.prediction import Prediction
 from mnist_edge.runtime.recognizer import Recognizer
 
@@ -23,8 +25,25 @@ CHUNKS_AHEAD = 4
 FileSource = str | bytes
 """A picture that can be sent to another process: a path, or the content of a file."""
 
+Answer = TypeVar("Answer")
 
-def stream(recognizer: Recognizer, pictures: Iterable[FileSource], jobs: int) -> Iterator[Prediction]:
+Answering = Callable[[Recognizer, list[FileSource]], list[Answer]]
+"""Answers pictures in a process: `predict` or `read`."""
+
+
+def predict(recognizer: Recognizer, pictures: list[FileSource]) -> list[Prediction]:
+    """Return the digit in each picture."""
+    return recognizer.predict(pictures)
+
+
+def read(recognizer: Recognizer, pictures: list[FileSource]) -> list[Number]:
+    """Return the number in each picture."""
+    return [recognizer.read(picture) for picture in pictures]
+
+
+def stream(
+    recognizer: Recognizer, pictures: Iterable[FileSource], jobs: int, answering: Answering[Answer]
+) -> Iterator[Answer]:
     """Yield the answer to each picture, in order, as `Recognizer.stream` does, by `jobs` processes.
 
     The processes are spawned, so that they share nothing with this one, and end with it, however it ends: there are
@@ -34,12 +53,13 @@ def stream(recognizer: Recognizer, pictures: Iterable[FileSource], jobs: int) ->
     Raises:
         UserError: a process was killed.
     """
-    with _workers(recognizer, jobs) as workers:
-        yield from _Dispatcher(workers).run(pictures)
+    with _workers(recognizer, jobs, answering) as workers:
+        dispatcher: _Dispatcher[Answer] = _Dispatcher(workers)
+        yield from dispatcher.run(pictures)
 
 
 @contextmanager
-def _workers(recognizer: Recognizer, jobs: int) -> Iterator[list[Connection]]:
+def _workers(recognizer: Recognizer, jobs: int, answering: Answering[Any]) -> Iterator[list[Connection]]:
     """Start processes and give the pipes to them; end them, in the middle of a call of the model too."""
     spawn = get_context("spawn")
     processes: list[SpawnProcess] = []
@@ -47,7 +67,7 @@ def _workers(recognizer: Recognizer, jobs: int) -> Iterator[list[Connection]]:
     try:
         for _ in range(jobs):
             ours, theirs = spawn.Pipe()
-            processes.append(spawn.Process(target=_work, args=(recognizer, theirs), daemon=True))
+            processes.append(spawn.Process(target=_work, args=(recognizer, theirs, answering), daemon=True))
             with _ctrl_c_kept_from_children():
                 processes[-1].start()
             theirs.close()
@@ -60,7 +80,7 @@ def _workers(recognizer: Recognizer, jobs: int) -> Iterator[list[Connection]]:
                 process.join()
 
 
-class _Dispatcher:
+class _Dispatcher(Generic[Answer]):
     """Pictures on their way to the processes, and answers on their way back.
 
     A process that is idle takes its share of the pictures that wait: many where the processes are the slower, a single
@@ -72,13 +92,13 @@ class _Dispatcher:
         self._busy: dict[Connection, range] = {}
         self._waiting: deque[FileSource] = deque()
         self._handed_out = 0
-        self._answers: dict[int, Prediction] = {}
+        self._answers: dict[int, Answer] = {}
         self._room = threading.Semaphore(len(workers) * CHUNKS_AHEAD * CHUNK_PICTURES)
         self._woken, self._wakes = connection.Pipe(duplex=False)
         self._awake = self._ended = self._abandoned = False
         self._failure: BaseException | None = None
 
-    def run(self, pictures: Iterable[FileSource]) -> Iterator[Prediction]:
+    def run(self, pictures: Iterable[FileSource]) -> Iterator[Answer]:
         """Yield the answers in order; raises what `pictures` raises, after the answers before it."""
         threading.Thread(target=self._take, args=(pictures,), daemon=True).start()
         try:
@@ -89,7 +109,7 @@ class _Dispatcher:
         if self._failure:
             raise self._failure
 
-    def _in_order(self) -> Iterator[Prediction]:
+    def _in_order(self) -> Iterator[Answer]:
         number = 0
         while True:
             ended = self._ended  # before what waits is looked at: the last pictures come before the end
@@ -170,7 +190,7 @@ def _ctrl_c_kept_from_children() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _work(recognizer: Recognizer, pipe: Connection) -> None:
+def _work(recognizer: Recognizer, pipe: Connection, answering: Answering[Any]) -> None:
     """Answer chunks of pictures, as a process of its own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -180,7 +200,7 @@ def _work(recognizer: Recognizer, pipe: Connection) -> None:
         except EOFError:
             return
         try:
-            answers: object = recognizer.predict(pictures)
+            answers: object = answering(recognizer, pictures)
         except Exception as error:  # raised again in the parent
             answers = error
         pipe.send(answers)

@@ -62,6 +62,13 @@ class Prediction:
         }
 
 
+Scored = tuple[int, tuple[float, ...], float, bool]
+"""Index of the most probable label, probabilities, energy above the threshold, and whether the answer can be relied on.
+
+A tuple, since an object costs more than what is done with it.
+"""
+
+
 def digits_of(labels: tuple[str, ...]) -> tuple[int | None, ...]:
     """Return labels as numbers where each of them is written in digits, else None for each."""
     if all(label.isascii() and label.isdecimal() for label in labels):

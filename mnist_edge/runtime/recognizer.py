@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import numpy as np
 from PIL import Image
@@ -21,8 +21,11 @@ from mnist_edge.preprocessing.registry import PREPROCESSINGS, Preprocessing, loa
 from mnist_edge.preprocessing.result import PreprocessingResult, Stage
 from mnist_edge.runtime.builtin_models import DEFAULT_MODEL, model_path
 from mnist_edge.runtime.pictures import Source, open_picture, path_of
-from mnist_edge.runtime.prediction import Prediction, Status, digits_of, score
+from mnist_edge.runtime.prediction import Prediction, Scored, Status, digits_of, score
 from mnist_edge.types import AnyArray, Images, Predict
+
+if TYPE_CHECKING:
+    from mnist_edge.runtime.number import Number
 
 __all__ = ["Inspection", "Prediction", "Recognizer", "Source", "Status"]
 
@@ -94,6 +97,7 @@ class Recognizer:
             self.runner.close()
             raise UserError(f"cannot use {artifact.path}: {error}") from error
         self._preprocess, self._as_model_input = preprocessing.preprocess, preprocessing.as_model_input
+        self._segment_number = preprocessing.segment_number
         self._predict = _at_batch_one(self.runner.predict, contract.batch)
         self._name = artifact.path.name
         self._temperature = contract.temperature
@@ -162,6 +166,25 @@ class Recognizer:
             return Inspection(opened, None, self._failure(picture, error))
         return Inspection(opened, seen, self._classify(picture, seen.tensor, seen.other_digits))
 
+    def read(self, picture: Source) -> "Number":
+        """Return the number in a picture, or the numbers on a page; raises as `predict` does.
+
+        Digits that touch are cut apart by what the model says of the pieces; an answer with such digits is `uncertain`.
+
+        Raises:
+            UserError: the preprocessing of the model does not read numbers.
+        """
+        from mnist_edge.runtime.number import Number, read_lines  # who reads single digits does not pay for it
+
+        if self._segment_number is None:
+            raise UserError(f"{self._name} can't read numbers: its preprocessing is for pictures of one digit")
+        try:
+            lines = self._segment_number(open_picture(picture))
+        except _PICTURE_FAILURES as error:
+            failed = self._failure(picture, error)
+            return Number(failed.path, failed.status, None, None, (), self._name, failed.message)
+        return read_lines(lines, self._scored, self._labels, path_of(picture), self._name)
+
     def _answer(self, picture: Source) -> Prediction:
         if isinstance(picture, np.ndarray):
             ready = self._as_model_input(picture)
@@ -175,25 +198,29 @@ class Recognizer:
 
     def _classify(self, picture: Source, images: Images, other_digits: int) -> Prediction:
         """Return the answer to a picture that was prepared, float32 `[1, channels, height, width]`."""
-        best, probabilities, energy, margin = score(self._predict(images)[0].tolist(), self._temperature)
-        if not isfinite(energy):  # as is every probability then
-            raise UserError(f"{self._name} gives logits that are not finite numbers")
-        confidence = probabilities[best]
-        if self.min_confidence is None:
-            known = energy >= self._energy_threshold and margin >= self._margin_threshold
-            reliable = known and not other_digits
-        else:
-            reliable = confidence >= self.min_confidence
+        best, probabilities, _, known = self._scored(images)
+        reliable = known and (self.min_confidence is not None or not other_digits)
         return Prediction(
             path_of(picture),
             _OK if reliable else Status.UNCERTAIN,
             self._labels[best],
             self._digits[best],
-            confidence,
+            probabilities[best],
             probabilities,
             self._labels,
             self._name,
         )
+
+    def _scored(self, images: Images) -> Scored:
+        """Return what the model says of an image, float32 `[1, channels, height, width]`."""
+        best, probabilities, energy, margin = score(self._predict(images)[0].tolist(), self._temperature)
+        if not isfinite(energy):  # as is every probability then
+            raise UserError(f"{self._name} gives logits that are not finite numbers")
+        if self.min_confidence is None:
+            known = energy >= self._energy_threshold and margin >= self._margin_threshold
+        else:
+            known = probabilities[best] >= self.min_confidence
+        return best, probabilities, energy - self._energy_threshold, known
 
     def _failure(self, picture: Source, error: Exception) -> Prediction:
         status = Status.NO_DIGIT if isinstance(error, NoDigitError) else Status.UNREADABLE

@@ -42,7 +42,7 @@ def visualize(inspection: "Inspection") -> Image.Image:
     if inspection.picture is None or inspection.preprocessing is None:
         raise ValueError(f"there are no stages to draw: {inspection.prediction.message}")
     stages = [(stage.name, _as_picture(stage)) for stage in inspection.preprocessing.stages]
-    return _sheet([("picture", _on_paper(inspection.picture)), *stages], _answer(inspection.prediction))
+    return _sheet([("picture", on_paper(inspection.picture)), *stages], _answer(inspection.prediction))
 
 
 def preview(tensor: "Images | GrayImage") -> str:
@@ -64,7 +64,7 @@ def _answer(prediction: "Prediction") -> str:
     return f"{shorten(printable(prediction.label), MAX_LABEL_LENGTH)}  ({prediction.confidence:.1%})"
 
 
-def _on_paper(picture: Image.Image) -> Image.Image:
+def on_paper(picture: Image.Image) -> Image.Image:
     """Return the picture upright, not larger than needed, with its transparent parts laid over white."""
     shown = apply_exif_orientation(picture)
     if max(shown.size) > MAX_SHOWN_SIDE:

@@ -15,7 +15,9 @@ def test_processes_give_the_same_answers_in_the_same_order() -> None:
     recognizer = Recognizer(min_confidence=0.5)
     paths = [str(ROOT / "examples" / name) for name in ("two.png", "five.png", "missing.png", "seven.png")]
     pictures: list[parallel.FileSource] = [*paths, (ROOT / "examples" / "two.png").read_bytes()] * 30
-    assert list(parallel.stream(recognizer, pictures, jobs=2)) == recognizer.predict(pictures)
+    assert list(parallel.stream(recognizer, pictures, jobs=2, answering=parallel.predict)) == recognizer.predict(
+        pictures
+    )
 
 
 class Killed(Recognizer):
@@ -28,7 +30,7 @@ class Killed(Recognizer):
 @pytest.mark.slow
 def test_a_killed_process_is_one_error() -> None:
     with pytest.raises(UserError, match="a process that read pictures was killed"):
-        list(parallel.stream(Killed(), [str(ROOT / "examples" / "two.png")], jobs=1))
+        list(parallel.stream(Killed(), [str(ROOT / "examples" / "two.png")], jobs=1, answering=parallel.predict))
 
 
 class Buggy(Recognizer):
@@ -41,7 +43,7 @@ class Buggy(Recognizer):
 @pytest.mark.slow
 def test_a_bug_in_a_process_is_raised_here() -> None:
     with pytest.raises(ZeroDivisionError, match="a bug"):
-        list(parallel.stream(Buggy(), [str(ROOT / "examples" / "two.png")], jobs=1))
+        list(parallel.stream(Buggy(), [str(ROOT / "examples" / "two.png")], jobs=1, answering=parallel.predict))
 
 
 def test_an_error_of_whoever_names_pictures_comes_after_the_answers_before_it() -> None:
@@ -53,7 +55,7 @@ def test_an_error_of_whoever_names_pictures_comes_after_the_answers_before_it() 
 
     answers: list[Prediction] = []
     with pytest.raises(UserError, match="no more names"):
-        answers.extend(parallel.stream(Recognizer(), names(), jobs=2))
+        answers.extend(parallel.stream(Recognizer(), names(), jobs=2, answering=parallel.predict))
     assert [answer.digit for answer in answers] == [2] * 5
 
 
@@ -68,7 +70,7 @@ def test_an_answer_comes_before_the_next_picture_is_named() -> None:
             answered.clear()
 
     count = 0
-    for answer in parallel.stream(Recognizer(), names(), jobs=2):
+    for answer in parallel.stream(Recognizer(), names(), jobs=2, answering=parallel.predict):
         assert answer.digit == 2
         count += 1
         answered.set()
@@ -83,7 +85,7 @@ def test_names_without_an_end_are_taken_as_they_are_needed() -> None:
             taken.append(1)
             yield str(ROOT / "examples" / "missing.png")
 
-    answers = parallel.stream(Recognizer(), names(), jobs=1)
+    answers = parallel.stream(Recognizer(), names(), jobs=1, answering=parallel.predict)
     assert [next(answers).status for _ in range(3)] == ["unreadable"] * 3
     answers.close()  # type: ignore[attr-defined]
     assert len(taken) <= parallel.CHUNKS_AHEAD * parallel.CHUNK_PICTURES + 3 + 64

@@ -1,0 +1,148 @@
+"""The answer to a picture of numbers: digits in reading order, their text, and a confidence for the whole."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+from typing import Any
+
+from mnist_edge.preprocessing.result import DigitGroup
+from mnist_edge.runtime.prediction import Scored, Status
+from mnist_edge.runtime.touching import split_group
+from mnist_edge.types import Box, Images
+
+MIN_CUT_ASPECT, MAX_DIGIT_ASPECT = 0.45, 1.1
+"""Ink narrower than the one, as a share of its height, is one digit; wider than the other, it is cut if it can be.
+
+What is between is cut where the model does not know it as a digit.
+"""
+
+MIN_GAP_HEIGHT_SHARE = 0.6
+"""A gap between digits is a space if it is wider than this share of their height,"""
+
+MIN_GAP_FACTOR = 2.0
+"""and this many times as wide as half of the gaps of its line are."""
+
+
+@dataclass(frozen=True)
+class Digit:
+    """One digit of a number.
+
+    Attributes:
+        label: the most probable label of the model's task.
+        confidence: its probability, in [0, 1].
+        box: around it: left, upper, right and lower edge in pixels of the picture, set upright as its EXIF data say.
+        line: number of its line, from 0 at the top.
+        status: `uncertain` where it touches others, or may not be a digit; else `ok`.
+    """
+
+    label: str
+    confidence: float
+    box: Box
+    line: int
+    status: Status
+
+
+@dataclass(frozen=True)
+class Number:
+    """The answer to a picture of numbers.
+
+    Attributes:
+        path: the picture's file, or None where it came as bytes, picture or array.
+        status: whether there is an answer, and whether each digit of it can be relied on.
+        text: the labels in reading order, with a space for each wide gap and a newline between lines; None without an
+            answer.
+        confidence: the product of the digits' confidences, in [0, 1], or None without an answer.
+        digits: in reading order.
+        model: file name of the model.
+        message: what was wrong; empty where nothing was.
+    """
+
+    path: str | None
+    status: Status
+    text: str | None
+    confidence: float | None
+    digits: tuple[Digit, ...]
+    model: str
+    message: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the answer as JSON types, without the message, which is for people."""
+        return {
+            "path": self.path,
+            "status": self.status.value,
+            "text": self.text,
+            "confidence": self.confidence,
+            "digits": [
+                {
+                    "label": digit.label,
+                    "confidence": digit.confidence,
+                    "status": digit.status.value,
+                    "line": digit.line,
+                    "box": list(digit.box),
+                }
+                for digit in self.digits
+            ],
+            "model": self.model,
+        }
+
+
+def read_lines(
+    lines: Iterable[Iterable[DigitGroup]],
+    scored: Callable[[Images], Scored],
+    labels: tuple[str, ...],
+    path: str | None,
+    model: str,
+) -> Number:
+    """Return the number that lines of ink are.
+
+    Args:
+        lines: groups of ink that are one digit each, or several that touch.
+        scored: asks the model for an image, float32 `[1, channels, height, width]`.
+        labels: of the model's task.
+        path: of the picture.
+        model: file name of the model.
+    """
+    digits = tuple(
+        digit
+        for line, groups in enumerate(lines)
+        for group in groups
+        for digit in _read_group(group, line, scored, labels)
+    )
+    status = Status.OK if all(digit.status is Status.OK for digit in digits) else Status.UNCERTAIN
+    confidence = prod(digit.confidence for digit in digits)
+    return Number(path, status, text_of(digits), confidence, digits, model)
+
+
+def _read_group(
+    group: DigitGroup, line: int, scored: Callable[[Images], Scored], labels: tuple[str, ...]
+) -> list[Digit]:
+    """Return the digit that a group is, or the digits that it can be cut into, which are uncertain."""
+    left, top, right, bottom = group.box
+    aspect = (right - left) / (bottom - top)
+    best, probabilities, _, known = scored(group.tensor)
+    if aspect >= MAX_DIGIT_ASPECT or (aspect >= MIN_CUT_ASPECT and not known):
+        parts = split_group(group.pieces(), lambda piece: scored(piece.tensor))
+        if len(parts) > 1:
+            return [
+                Digit(labels[best], probabilities[best], piece.box, line, Status.UNCERTAIN)
+                for piece, (best, probabilities, _, _) in parts
+            ]
+    return [Digit(labels[best], probabilities[best], group.box, line, Status.OK if known else Status.UNCERTAIN)]
+
+
+def text_of(digits: Iterable[Digit]) -> str:
+    """Return the labels of digits that are in reading order, with a space for each wide gap and a newline for lines."""
+    lines: dict[int, list[Digit]] = {}
+    for digit in digits:
+        lines.setdefault(digit.line, []).append(digit)
+    return "\n".join(_line_text(line) for line in lines.values())
+
+
+def _line_text(digits: list[Digit]) -> str:
+    gaps = [after.box[0] - before.box[2] for before, after in pairwise(digits)]
+    height = sorted(digit.box[3] - digit.box[1] for digit in digits)[len(digits) // 2]
+    usual = sorted(gaps)[len(gaps) // 2] if len(gaps) > 1 else 0
+    least = max(MIN_GAP_HEIGHT_SHARE * height, MIN_GAP_FACTOR * usual)
+    spaces = [" " if gap > least else "" for gap in gaps]
+    return "".join(space + digit.label for space, digit in zip(["", *spaces], digits, strict=True))

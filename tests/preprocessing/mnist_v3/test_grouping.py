@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from mnist_edge.errors import NoDigitError
+from mnist_edge.preprocessing.mnist_v3.grouping import MAX_GROUPS, group_digits
+from mnist_edge.types import Box, GrayImage
+
+
+def picture(*boxes: Box, size: tuple[int, int] = (100, 200)) -> GrayImage:
+    ink = np.zeros(size, np.float32)
+    for left, top, right, bottom in boxes:
+        ink[top:bottom, left:right] = 1
+    return ink
+
+
+def boxes_of(ink: GrayImage) -> list[list[Box]]:
+    return [[group.box for group in line] for line in group_digits(ink, ink > 0.5)]
+
+
+def test_digits_are_in_reading_order() -> None:
+    first = [(20, 10, 30, 40), (50, 12, 60, 42), (80, 9, 90, 39)]
+    second = [(15, 60, 25, 90), (45, 62, 55, 92)]
+    assert boxes_of(picture(*second[::-1], *first[::-1])) == [first, second]
+
+
+def test_the_bar_of_a_five_belongs_to_the_body_under_it() -> None:
+    body, bar = (20, 30, 40, 60), (22, 20, 42, 26)
+    assert boxes_of(picture(body, bar, (70, 20, 85, 60))) == [[(20, 20, 42, 60), (70, 20, 85, 60)]]
+
+
+def test_two_halves_of_a_digit_are_one() -> None:
+    assert boxes_of(picture((20, 20, 40, 38), (21, 42, 41, 60), (70, 20, 85, 60))) == [
+        [(20, 20, 41, 60), (70, 20, 85, 60)]
+    ]
+
+
+def test_a_fragment_is_joined_to_the_nearest_digit_and_a_speck_is_left_out() -> None:
+    assert boxes_of(picture((20, 20, 35, 60), (60, 20, 75, 60), (52, 30, 57, 38), (120, 50, 122, 52))) == [
+        [(20, 20, 35, 60), (52, 20, 75, 60)]
+    ]
+
+
+def test_the_ink_of_a_group_is_its_own() -> None:
+    ink = picture((20, 20, 35, 60), (60, 20, 75, 60))
+    (line,) = group_digits(ink, ink > 0.5)
+    for group in line:
+        assert group.ink.shape == (42, 17)
+        assert group.ink.sum() == 15 * 40
+        assert (group.left, group.top) == (group.box[0] - 1, group.box[1] - 1)
+
+
+def test_a_texture_is_not_a_number() -> None:
+    ink = np.zeros((300, 300), np.float32)
+    for top in range(2, 296, 14):
+        for left in range(2, 296, 14):
+            ink[top : top + 8, left : left + 4] = 1
+    with pytest.raises(NoDigitError, match=f"expected at most {MAX_GROUPS}"):
+        group_digits(ink, ink > 0.5)

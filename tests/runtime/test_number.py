@@ -1,0 +1,137 @@
+"""Numbers: lines of test digits that the model reads correctly alone, so that the reading of lines is measured."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mnist_edge.preprocessing.result import DigitGroup, Piece
+from mnist_edge.runtime.number import Digit, read_lines, text_of
+from mnist_edge.runtime.prediction import Scored, Status
+from mnist_edge.runtime.recognizer import Recognizer
+from mnist_edge.runtime.touching import split_group
+from mnist_edge.training.datasets.splits import Split
+from mnist_edge.types import Box, Images
+from tests.conftest import ROOT
+from tests.number_pictures import GAPS, crop, draw_line, line_ink
+
+FLOORS = {"wide": 0.93, "normal": 0.93, "tight": 0.92, "touching": 0.45}
+"""Share of 60 lines of two to six digits that are read without a mistake, at least."""
+
+
+@pytest.fixture(scope="module")
+def recognizer() -> Recognizer:
+    return Recognizer()
+
+
+@pytest.fixture(scope="module")
+def readable(test_data: Split, recognizer: Recognizer) -> Split:
+    """Of the first 2,000 test images, those that the model reads correctly alone."""
+    part = Split(test_data.images[:2000], test_data.labels[:2000])
+    answers = recognizer.predict(list(part.images[:, 0].numpy()))
+    right = np.flatnonzero([answer.digit for answer in answers] == part.labels.numpy())
+    return Split(part.images[right], part.labels[right])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", GAPS)
+def test_lines_are_read(kind: str, recognizer: Recognizer, readable: Split) -> None:
+    generator = np.random.default_rng(0)
+    lines = [draw_line(readable, kind, generator, photographed=number % 2 == 1) for number in range(60)]
+    read = [recognizer.read(line.picture) for line in lines]
+    right = [
+        number.text is not None and number.text.replace(" ", "") == line.text
+        for number, line in zip(read, lines, strict=True)
+    ]
+    assert np.mean(right) >= FLOORS[kind]
+
+
+def test_a_number_has_its_digits_in_order_with_boxes(recognizer: Recognizer, readable: Split) -> None:
+    line = draw_line(readable, "normal", np.random.default_rng(3), photographed=False)
+    number = recognizer.read(line.picture)
+    assert number.text == line.text
+    assert (number.status is Status.OK) == all(digit.status is Status.OK for digit in number.digits)
+    assert number.confidence == pytest.approx(np.prod([digit.confidence for digit in number.digits]))
+    lefts = [digit.box[0] for digit in number.digits]
+    assert lefts == sorted(lefts)
+    ink = 255 - np.asarray(line.picture)
+    for digit in number.digits:
+        left, top, right, bottom = digit.box
+        assert ink[top:bottom, left:right].max() == 255
+    assert "".join(digit["label"] for digit in number.to_json()["digits"]) == line.text
+
+
+def test_lines_of_a_page_are_read_from_top_to_bottom(recognizer: Recognizer, readable: Split) -> None:
+    generator = np.random.default_rng(3)
+    lines = [draw_line(readable, "wide", generator, photographed=False) for _ in range(3)]
+    page = Image.new("L", (max(line.picture.width for line in lines), sum(line.picture.height for line in lines)), 255)
+    for number, line in enumerate(lines):
+        page.paste(line.picture, (0, number * line.picture.height))
+    read = recognizer.read(page)
+    assert read.text is not None
+    assert read.text.replace(" ", "") == "\n".join(line.text for line in lines)
+
+
+def test_digits_that_touch_are_uncertain(recognizer: Recognizer, readable: Split) -> None:
+    zeros = [crop(image.numpy()) for image in readable.images[readable.labels == 0][:2, 0]]
+    ink = line_ink(zeros, (-3, -3), np.random.default_rng(0))
+    number = recognizer.read(Image.fromarray(((1 - ink) * 255).astype(np.uint8)))
+    assert (len(number.digits), number.status) == (2, Status.UNCERTAIN)
+
+
+def test_a_picture_of_one_digit_is_a_number_of_one(recognizer: Recognizer) -> None:
+    number = recognizer.read(ROOT / "examples" / "seven.png")
+    assert (number.text, number.status) == ("7", Status.OK)
+
+
+def test_a_blank_picture_has_no_number_and_a_broken_file_is_unreadable(recognizer: Recognizer) -> None:
+    blank = recognizer.read(Image.new("L", (60, 40), 255))
+    assert (blank.status, blank.text, blank.digits) == (Status.NO_DIGIT, None, ())
+    broken = recognizer.read(b"no picture")
+    assert broken.status is Status.UNREADABLE
+    assert broken.message
+
+
+def digit(label: str, left: int, line: int = 0) -> Digit:
+    return Digit(label, 1.0, (left, 0, left + 10, 20), line, Status.OK)
+
+
+@pytest.mark.parametrize(
+    ("lefts", "text"), [((0, 15, 30, 60), "012 3"), ((0, 30, 60, 90), "0123"), ((0, 40), "0 1"), ((0,), "0")]
+)
+def test_a_gap_that_is_much_wider_than_the_others_is_a_space(lefts: tuple[int, ...], text: str) -> None:
+    assert text_of(digit(str(number), left) for number, left in enumerate(lefts)) == text
+
+
+def test_lines_are_separated_by_a_newline() -> None:
+    assert text_of([digit("1", 0), digit("2", 15), digit("3", 0, line=1)]) == "12\n3"
+
+
+def piece(start: int, stop: int, *, aspect: float = 0.65, strokes: float = 0.0) -> Piece:
+    return Piece(start, stop, (start, 0, stop, 1), np.zeros((1, 1, 1, 1), np.float32), aspect, 1.0, strokes)
+
+
+def says(known: set[tuple[int, int]]) -> dict[tuple[int, int], Scored]:
+    """Return what a model says that knows some pieces and is in doubt about the others."""
+    pieces = [(start, stop) for stop in range(1, 4) for start in range(stop)]
+    return {at: (0, (1.0,), 8.0, True) if at in known else (0, (0.4,), -4.0, False) for at in pieces}
+
+
+@pytest.mark.parametrize("known", [[(0, 1), (1, 3)], [(0, 2), (2, 3)], [(0, 1), (1, 2), (2, 3)], [(0, 3)]])
+def test_a_group_is_cut_into_the_pieces_that_the_model_knows(known: list[tuple[int, int]]) -> None:
+    answers = says(set(known))
+    pieces = [piece(start, stop) for start, stop in answers]
+    found = split_group(pieces, lambda asked: answers[asked.start, asked.stop])
+    assert [(part.start, part.stop) for part, _ in found] == known
+
+
+def test_a_group_that_is_known_is_not_cut() -> None:
+    def pieces() -> list[Piece]:
+        raise AssertionError
+
+    def scored(_: Images) -> Scored:
+        return 1, (0.1, 0.9), 5.0, True
+
+    box: Box = (0, 0, 20, 20)
+    group = DigitGroup(box, np.zeros((1, 1, 28, 28), np.float32), pieces)
+    number = read_lines([[group]], scored, ("0", "1"), None, "model")
+    assert (number.text, number.status, number.confidence) == ("1", Status.OK, 0.9)
