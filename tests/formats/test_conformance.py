@@ -103,7 +103,7 @@ def test_its_report_passes_with_every_check(
     scheme = spec.scheme(artifact.contract.scheme)
     assert scheme is not None
     batches = [f"batch_{batch}" for batch in spec.batches(scheme)]
-    content = ["checksum", "contract", "structure", "weights", "test_vectors", "program"]
+    content = ["checksum", "checkpoint", "contract", "structure", "weights", "test_vectors", "program"]
     assert codes == [*content, *batches, "batch_invariance", "synthetic_inputs", "nonfinite_inputs"]
     unavailable = {check.code for check in report.checks if not check.available}
     assert unavailable == (set() if spec.readable_weights else {"weights"}) | (

@@ -56,7 +56,7 @@ def test_a_number_has_its_digits_in_order_with_boxes(recognizer: Recognizer, rea
     ink = 255 - np.asarray(line.picture)
     for digit in number.digits:
         left, top, right, bottom = digit.box
-        assert ink[top:bottom, left:right].max() == 255
+        assert ink[top:bottom, left:right].max() > 250
     assert "".join(digit["label"] for digit in number.to_json()["digits"]) == line.text
 
 
