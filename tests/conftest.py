@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from mnist_edge.atomic import atomic_write
 from mnist_edge.exporting.pipeline import Artifact, ExportSettings, export_artifacts
@@ -27,6 +28,10 @@ RELEASED = RELEASES["mlp"]
 
 T = TypeVar("T")
 
+
+# No test depends on how busy the machine is.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 SLOWEST_FIRST = (
     "test_readme.py",
