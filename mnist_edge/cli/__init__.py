@@ -84,7 +84,7 @@ class LazyGroup(click.Group):
         edge.open_missing_streams()
         edge.end_on_sigterm()
         try:
-            with interrupts.long_calls_interrupted(interrupts.LONG_GRACE_SECONDS):
+            with interrupts.long_calls_interrupted(interrupts.grace_of(sys.argv[1:2])):
                 super().main()
         except (SystemExit, OSError) as ended:  # an error of the system by now is one of stderr
             code = edge.exit_code(ended)

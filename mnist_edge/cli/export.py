@@ -15,7 +15,7 @@ from mnist_edge.formats.registry import FORMATS
 from mnist_edge.formats.scheme import Precision
 
 if TYPE_CHECKING:
-    from mnist_edge.exporting.pipeline import ExportSettings
+    from mnist_edge.exporting.pipeline import Artifact, ExportSettings
     from mnist_edge.parity.reference import Reference
 
 ALL = "all"
@@ -159,11 +159,16 @@ def command(
     if as_json:
         say_json([artifact.to_json() for artifact in artifacts])
         return
+    _print(artifacts, len(reference.validation), output)
+
+
+def _print(artifacts: "list[Artifact]", images: int, output: Path) -> None:
+    """Print how the schemes compare on that many validation images, and the verdict on each artifact."""
     from mnist_edge.cli.layout import print_tables
     from mnist_edge.cli.tables import candidate_table, verdict_table
 
     compared = [artifact for artifact in artifacts if len(artifact.candidates) > 1]
-    candidates = [candidate_table(artifact, len(reference.validation)) for artifact in compared]
+    candidates = [candidate_table(artifact, images) for artifact in compared]
     print_tables([*candidates, verdict_table([artifact.report for artifact in artifacts], f"exported to {output}:")])
     for artifact in compared:
         for candidate in artifact.candidates:

@@ -14,11 +14,17 @@ GRACE_SECONDS = 1.0
 LONG_GRACE_SECONDS = 5.0
 """The same for a command that may have to remove what it was writing."""
 
+
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
+def grace_of(command: list[str]) -> float:
+    """Return the time for the sub-command that a command line begins with: `predict` writes one small file at most."""
+    return GRACE_SECONDS if command == ["predict"] else LONG_GRACE_SECONDS
+
+
 @contextmanager
-def long_calls_interrupted(grace: float = GRACE_SECONDS) -> Iterator[None]:
+def long_calls_interrupted(grace: float) -> Iterator[None]:
     """Let a signal end the program within `grace` seconds, also in the middle of a long call of a library.
 
     The interpreter notes a signal at once but acts on it between two steps of Python code, and where a library calls

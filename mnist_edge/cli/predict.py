@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mnist_edge.cli import options, outputs, version
+from mnist_edge.cli import options, outputs, recognition, version
 from mnist_edge.cli.answers import STREAMED, print_answers
 from mnist_edge.cli.formatters import FORMATTERS, STDIN, Layout, longest
 from mnist_edge.cli.inputs import Report, expand, listed, standard_input
-from mnist_edge.cli.interrupts import long_calls_interrupted
 from mnist_edge.cli.output import note
 from mnist_edge.errors import UserError
 
@@ -109,25 +108,22 @@ def command(
     if sheet:
         names = iter([_only_one(names, sheet)])
         outputs.check_outputs((sheet, outputs.SHEET), force=force)
-    with long_calls_interrupted():
-        recognizer = _open(model, min_confidence, quiet=quiet or format_name == "digits")
-        if selfcheck:
-            _check(recognizer)
-        known = list(names) if format_name == "table" else None  # the width of its first column depends on all names
-        labels = recognizer.runner.contract.task.labels
-        layout = Layout(min(top_k or 0, len(labels)), longest(known or []), labels, _columns())
-        total, at_once = None if known is None else len(known), format_name in STREAMED
-        todo = names if known is None else iter(known)
-        from mnist_edge.cli import recognition
+    recognizer = _open(model, min_confidence, quiet=quiet or format_name == "digits")
+    if selfcheck:
+        _check(recognizer)
+    known = list(names) if format_name == "table" else None  # the width of its first column depends on all names
+    labels = recognizer.runner.contract.task.labels
+    layout = Layout(min(top_k or 0, len(labels)), longest(known or []), labels, _columns())
+    total, at_once = None if known is None else len(known), format_name in STREAMED
+    todo = names if known is None else iter(known)
+    if number:
+        from mnist_edge.cli.number_formatters import NUMBER_FORMATTERS
 
-        if number:
-            from mnist_edge.cli.number_formatters import NUMBER_FORMATTERS
-
-            numbers, lines = recognition.numbers(recognizer, todo, jobs, sheet), NUMBER_FORMATTERS[format_name]
-            code = print_answers(numbers, missed, total, lines, layout, at_once=at_once)
-        else:
-            answers = recognition.answers(recognizer, todo, jobs, sheet, show_input)
-            code = print_answers(answers, missed, total, FORMATTERS[format_name], layout, at_once=at_once)
+        numbers, lines = recognition.numbers(recognizer, todo, jobs, sheet), NUMBER_FORMATTERS[format_name]
+        code = print_answers(numbers, missed, total, lines, layout, at_once=at_once)
+    else:
+        answers = recognition.answers(recognizer, todo, jobs, sheet, show_input)
+        code = print_answers(answers, missed, total, FORMATTERS[format_name], layout, at_once=at_once)
     if code:
         sys.exit(code)
 

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.random import Generator, default_rng
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from mnist_edge.training.strokes import spline
+
 SIDE = 160
 """Height and width of a picture in pixels."""
 
@@ -118,15 +120,7 @@ _SHAPES: tuple[list[list[Point]], ...] = (
 def _scribble(rng: Generator, _: int) -> Image.Image:
     """Return a curve through random points."""
     knots = rng.uniform(25, SIDE - 25, (int(rng.integers(6, 14)), 2))
-    time = np.linspace(0, len(knots) - 1, 40 * len(knots))
-    at = np.clip(time.astype(int), 1, len(knots) - 3)
-    t = (time - at)[:, None]
-    before, start, end, after = knots[at - 1], knots[at], knots[at + 1], knots[at + 2]
-    curve = start + t / 2 * (
-        end - before + t * (2 * before - 5 * start + 4 * end - after + t * (3 * (start - end) + after - before))
-    )  # Catmull-Rom
-    inside = curve[(time >= 1) & (time <= len(knots) - 2)]
-    return _strokes([[(float(x), float(y)) for x, y in inside]], int(rng.integers(4, 10)))
+    return _strokes([[(float(x), float(y)) for x, y in spline(knots, 40)]], int(rng.integers(4, 10)))
 
 
 def _strokes(paths: list[list[Point]], width: int) -> Image.Image:

@@ -117,66 +117,35 @@ MNIST_STROKES = dataclasses.replace(STROKES, shear=0.18, scale=0.14, drawn_digit
 
 PLAIN = Recipe(name="plain", epochs=15, batch_size=32, learning_rate=0.1, momentum=0.0)
 
+ROBUST_MLP = Recipe(
+    name="robust",
+    epochs=350,
+    batch_size=128,
+    learning_rate=0.1,
+    momentum=0.9,
+    warmup_epochs=5.0,
+    lr_schedule="cosine",
+    ema_decay=0.9995,
+    augmentation=MNIST_STROKES,
+    augmentation_decay=0.5,
+)
+
+ROBUST_CNN = dataclasses.replace(ROBUST_MLP, epochs=80, weight_decay=1e-4, warmup_epochs=2.0, augmentation_decay=0.6)
+
+
+def _diverse(robust: Recipe, **changes: Any) -> Recipe:  # noqa: ANN401 - fields of a recipe
+    """Return a robust recipe with every form of the digits, and outliers."""
+    return dataclasses.replace(
+        robust, name="diverse", augmentation=STROKES, outlier_share=0.25, outlier_weight=0.5, **changes
+    )
+
+
 RECIPES: dict[str, dict[str, Recipe]] = {
     "plain": {"mlp": PLAIN, "cnn": PLAIN},
-    "robust": {
-        "mlp": Recipe(
-            name="robust",
-            epochs=350,
-            batch_size=128,
-            learning_rate=0.1,
-            momentum=0.9,
-            warmup_epochs=5.0,
-            lr_schedule="cosine",
-            ema_decay=0.9995,
-            augmentation=MNIST_STROKES,
-            augmentation_decay=0.5,
-        ),
-        "cnn": Recipe(
-            name="robust",
-            epochs=80,
-            batch_size=128,
-            learning_rate=0.1,
-            momentum=0.9,
-            weight_decay=1e-4,
-            warmup_epochs=2.0,
-            lr_schedule="cosine",
-            ema_decay=0.9995,
-            augmentation=MNIST_STROKES,
-            augmentation_decay=0.6,
-        ),
-    },
+    "robust": {"mlp": ROBUST_MLP, "cnn": ROBUST_CNN},
     "diverse": {
-        "mlp": Recipe(
-            name="diverse",
-            epochs=300,
-            batch_size=256,
-            learning_rate=0.1,
-            momentum=0.9,
-            warmup_epochs=5.0,
-            lr_schedule="cosine",
-            ema_decay=0.9995,
-            augmentation=STROKES,
-            augmentation_decay=0.5,
-            muon_learning_rate=0.01,
-            outlier_share=0.25,
-            outlier_weight=0.5,
-        ),
-        "cnn": Recipe(
-            name="diverse",
-            epochs=80,
-            batch_size=128,
-            learning_rate=0.1,
-            momentum=0.9,
-            weight_decay=1e-4,
-            warmup_epochs=2.0,
-            lr_schedule="cosine",
-            ema_decay=0.9995,
-            augmentation=STROKES,
-            augmentation_decay=0.6,
-            outlier_share=0.25,
-            outlier_weight=0.5,
-        ),
+        "mlp": _diverse(ROBUST_MLP, epochs=300, batch_size=256, muon_learning_rate=0.01),
+        "cnn": _diverse(ROBUST_CNN),
     },
 }
 """The recipes, by name and architecture."""

@@ -72,7 +72,7 @@ def _segments(glyph: str, rng: Generator) -> Points:
     moved = {name: np.array([int(name[0]), int(name[1])]) + rng.normal(0, JITTER, 2) for name in names}
     paths = [np.array([moved[name] for name in stroke]) for stroke in strokes]
     if rng.random() < ROUND_SHARE:
-        paths = [_spline(path) if len(path) > 2 else path for path in paths]
+        paths = [spline(path) if len(path) > 2 else path for path in paths]
     stretch = np.array([rng.uniform(0.7, 1.3), 1.0])
     points = np.concatenate(paths) * stretch
     low, high = points.min(axis=0), points.max(axis=0)
@@ -81,7 +81,7 @@ def _segments(glyph: str, rng: Generator) -> Points:
     return np.concatenate([np.concatenate([path[:-1], path[1:]], axis=1) for path in placed])
 
 
-def _spline(points: Points, steps: int = 4) -> Points:
+def spline(points: Points, steps: int = 4) -> Points:
     """Return a Catmull-Rom spline through points `[N, 2]`, with `steps` straight lines between two of them."""
     wide = np.concatenate([points[:1], points, points[-1:]])[:, None]
     before, start, end, after = wide[:-3], wide[1:-2], wide[2:-1], wide[3:]

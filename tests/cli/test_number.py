@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from PIL import Image
+from PIL import Image, ImageColor
 
 from mnist_edge.cli import main
+from mnist_edge.runtime.number_sheet import COLORS
 from mnist_edge.runtime.recognizer import Recognizer
 from mnist_edge.training.datasets.splits import Split
 from tests.number_pictures import Line, draw_line
@@ -54,7 +55,9 @@ def test_boxes_are_drawn(files: list[Path], lines: list[Line], tmp_path: Path) -
     assert result.exit_code in (0, 3)
     drawn = np.asarray(Image.open(sheet).convert("RGB"))
     assert drawn.shape[1] == lines[0].picture.width
-    assert len(np.unique(drawn.reshape(-1, 3), axis=0)) > len(np.unique(np.asarray(lines[0].picture)))
+    colored = np.any([(drawn == ImageColor.getrgb(color)).all(axis=2) for color in COLORS.values()], axis=0)
+    outlines = [2 * sum(np.subtract(digit.box[2:], digit.box[:2])) for digit in Recognizer().read(files[0]).digits]
+    assert colored.sum() >= sum(outlines)
 
 
 def test_a_picture_without_a_number_is_one_line_and_exit_code_1(tmp_path: Path) -> None:

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
+from mnist_edge.preprocessing.mnist_v3.number import MAX_NUMBER_SIDE
 from mnist_edge.preprocessing.result import DigitGroup, Piece
-from mnist_edge.runtime.number import Digit, read_lines, text_of
+from mnist_edge.runtime.number import Digit, Number, read_lines, text_of
 from mnist_edge.runtime.prediction import Scored, Status
 from mnist_edge.runtime.recognizer import Recognizer
 from mnist_edge.runtime.touching import split_group
@@ -58,6 +59,23 @@ def test_a_number_has_its_digits_in_order_with_boxes(recognizer: Recognizer, rea
         left, top, right, bottom = digit.box
         assert ink[top:bottom, left:right].max() > 250
     assert "".join(digit["label"] for digit in number.to_json()["digits"]) == line.text
+
+
+def extent(number: Number) -> Box:
+    """Return the box around all digits."""
+    lefts, tops, rights, bottoms = zip(*(digit.box for digit in number.digits), strict=True)
+    return min(lefts), min(tops), max(rights), max(bottoms)
+
+
+def test_boxes_are_in_the_pixels_of_the_picture(recognizer: Recognizer, readable: Split) -> None:
+    """Also where a border is cropped, and where the picture is reduced."""
+    picture = draw_line(readable, "normal", np.random.default_rng(3), photographed=False).picture
+    box = np.array(extent(recognizer.read(picture)))
+    framed = recognizer.read(ImageOps.expand(picture, 20, fill=0))
+    assert np.abs(np.array(extent(framed)) - box - 20).max() <= 1
+    by = 2 * MAX_NUMBER_SIDE // picture.width
+    large = recognizer.read(picture.resize((picture.width * by, picture.height * by), Image.Resampling.BICUBIC))
+    assert np.abs(np.array(extent(large)) - by * box).max() <= by
 
 
 def test_lines_of_a_page_are_read_from_top_to_bottom(recognizer: Recognizer, readable: Split) -> None:

@@ -60,12 +60,12 @@ def test_that_share_of_the_distorted_validation_digits_misses_them(
     by = released.recipe.augmentation
     found = fit_thresholds(model, validation, by, temperature)
     assert [found.energy, found.margin] == pytest.approx(
-        [released.thresholds.energy, released.thresholds.margin], abs=0.02
+        [released.thresholds.energy, released.thresholds.margin], abs=0.002
     )
     generator = torch.Generator().manual_seed(0)
     distorted = augment(validation.images, validation.labels, by.times(PICTURE_STRENGTH), generator)
     assert missed(predict_logits(model, distorted).numpy(), temperature, found) == pytest.approx(
-        REJECTION_RATE, abs=1e-3
+        REJECTION_RATE, abs=2e-4
     )
     assert missed(predict_logits(model, validation.images).numpy(), temperature, found) < REJECTION_RATE / 2
 
@@ -77,4 +77,4 @@ def test_few_good_digits_are_called_uncertain(name: str, test_data: Split) -> No
         logits = runner.predict_in_batches(test_data.images.numpy(), 1)
     contract = runner.contract
     thresholds = Thresholds(contract.energy_threshold, contract.margin_threshold)
-    assert REJECTION_RATE / 20 <= missed(logits, contract.temperature, thresholds) <= REJECTION_RATE
+    assert REJECTION_RATE / 5 <= missed(logits, contract.temperature, thresholds) <= REJECTION_RATE

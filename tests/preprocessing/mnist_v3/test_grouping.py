@@ -28,9 +28,21 @@ def test_the_bar_of_a_five_belongs_to_the_body_under_it() -> None:
     assert boxes_of(picture(body, bar, (70, 20, 85, 60))) == [[(20, 20, 42, 60), (70, 20, 85, 60)]]
 
 
-def test_two_halves_of_a_digit_are_one() -> None:
-    assert boxes_of(picture((20, 20, 40, 38), (21, 42, 41, 60), (70, 20, 85, 60))) == [
+def test_two_halves_of_a_digit_above_each_other_are_one() -> None:
+    assert boxes_of(picture((20, 20, 40, 36), (21, 44, 41, 60), (70, 20, 85, 60))) == [
         [(20, 20, 41, 60), (70, 20, 85, 60)]
+    ]
+
+
+def test_a_low_part_close_beside_another_is_one_with_it_and_two_digits_are_not() -> None:
+    assert boxes_of(picture((20, 20, 28, 46), (30, 34, 44, 60), (70, 20, 85, 60), (87, 20, 100, 60))) == [
+        [(20, 20, 44, 60), (70, 20, 85, 60), (87, 20, 100, 60)]
+    ]
+
+
+def test_a_mark_that_is_near_to_no_digit_is_left_out() -> None:
+    assert boxes_of(picture((20, 20, 35, 60), (60, 20, 75, 60), (100, 30, 106, 38))) == [
+        [(20, 20, 35, 60), (60, 20, 75, 60)]
     ]
 
 
