@@ -117,17 +117,16 @@ def read_lines(
 def _read_group(
     group: DigitGroup, line: int, scored: Callable[[Images], Scored], labels: tuple[str, ...]
 ) -> list[Digit]:
-    """Return the digit that a group is, or the digits that it can be cut into, which are uncertain."""
+    """Return the digit that a group is; too wide for one, or not known, it is cut where that helps, and uncertain."""
     left, top, right, bottom = group.box
     aspect = (right - left) / (bottom - top)
     best, probabilities, _, known = scored(group.tensor)
     if aspect >= MAX_DIGIT_ASPECT or (aspect >= MIN_CUT_ASPECT and not known):
         parts = split_group(group.pieces(), lambda piece: scored(piece.tensor))
-        if len(parts) > 1:
-            return [
-                Digit(labels[best], probabilities[best], piece.box, line, Status.UNCERTAIN)
-                for piece, (best, probabilities, _, _) in parts
-            ]
+        return [
+            Digit(labels[best], probabilities[best], piece.box, line, Status.UNCERTAIN)
+            for piece, (best, probabilities, _, _) in parts
+        ]
     return [Digit(labels[best], probabilities[best], group.box, line, Status.OK if known else Status.UNCERTAIN)]
 
 

@@ -142,6 +142,15 @@ def test_a_group_is_cut_into_the_pieces_that_the_model_knows(known: list[tuple[i
     assert [(part.start, part.stop) for part, _ in found] == known
 
 
+def test_a_group_too_wide_for_a_digit_is_uncertain_though_the_model_knows_it_best_whole() -> None:
+    def scored(_: Images) -> Scored:
+        return 1, (0.1, 0.9), 5.0, True
+
+    whole = DigitGroup((0, 0, 24, 20), np.zeros((1, 1, 28, 28), np.float32), lambda: [piece(0, 1, aspect=1.2)])
+    number = read_lines([[whole]], scored, ("0", "1"), None, "model")
+    assert (number.text, number.status) == ("1", Status.UNCERTAIN)
+
+
 def test_a_group_that_is_known_is_not_cut() -> None:
     def pieces() -> list[Piece]:
         raise AssertionError
