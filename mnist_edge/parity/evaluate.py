@@ -13,7 +13,6 @@ from mnist_edge.parity.foreign import open_foreign
 from mnist_edge.parity.reference import EAGER_BATCH, eager_predictor
 from mnist_edge.parity.steps import OnStep, nothing
 from mnist_edge.training.checkpoint import CHECKPOINT_SUFFIX, Checkpoint, load_checkpoint
-from mnist_edge.training.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from mnist_edge.training.datasets.registry import DATASETS, DEFAULT_DATASET
 from mnist_edge.training.datasets.splits import Split
 from mnist_edge.training.metrics import Evaluation, evaluate_logits
@@ -142,6 +141,8 @@ def evaluate_corrupted(model: OpenModel, test: Split, on_step: OnStep = nothing)
     Raises:
         UserError: it can't be run.
     """
+    from mnist_edge.training.corruptions import CORRUPTIONS, SEVERITIES, corrupt  # torchvision takes over a second
+
     labels = test.labels.numpy()
 
     def accuracy(kind: str, severity: int) -> float:
