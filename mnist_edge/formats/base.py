@@ -16,7 +16,7 @@ from mnist_edge.artifact.contract import Contract
 from mnist_edge.artifact.test_vectors import TEST_VECTORS_KEY, TestVectors
 from mnist_edge.errors import ArtifactError, UserError
 from mnist_edge.formats.scheme import Precision, Scheme
-from mnist_edge.types import Images, Logits, Predict
+from mnist_edge.types import Images, Logits, Predict, PredictInBatches
 
 if TYPE_CHECKING:  # only the build machine has it, and a device should not pay for it
     from mnist_edge.formats.build import Exporter, ForeignReader, Inspector
@@ -187,7 +187,7 @@ class Runner:
     predict: Predict
     mismatches: tuple[str, ...] = ()
     close: Callable[[], None] = lambda: None
-    predict_batches: Callable[[Images, int], Logits] | None = None
+    predict_batches: PredictInBatches | None = None
 
     @cached_property
     def test_vectors(self) -> TestVectors:
