@@ -1,8 +1,10 @@
 """The trained model's answers: what an artifact is judged by."""
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +57,11 @@ class Reference:
     def accuracy(self) -> float:
         """The trained model's accuracy on the images, in [0, 1]."""
         return float(np.mean(self.logits.argmax(axis=1) == self.labels))
+
+    @cached_property
+    def test_set(self) -> str:
+        """SHA-256 of the images and their labels, as 64 hexadecimal digits."""
+        return hashlib.sha256(self.images.tobytes() + self.labels.tobytes()).hexdigest()
 
     def part(self, chosen: NDArray[np.intp]) -> "Reference":
         """Return the reference on the images with these indices only."""
