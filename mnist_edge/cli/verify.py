@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     help="Write the outcome of each check as JUnit XML.",
 )
 @outputs.force
+@options.own_architecture
 @options.data_dir
 @options.as_json
 def command(
@@ -45,6 +46,7 @@ def command(
     html: Path | None,
     junit_file: Path | None,
     force: bool,
+    architecture: str | None,
     data_dir: Path,
     as_json: bool,
 ) -> None:
@@ -70,7 +72,7 @@ def command(
         from mnist_edge.parity.steps import of_file
         from mnist_edge.parity.verify import verify_path
 
-        reference = load_reference(checkpoint, data_dir)
+        reference = load_reference(checkpoint, data_dir, architecture)
         reports = [verify_path(path, reference, layers=layers, on_step=of_file(path.name, on_step)) for path in paths]
     with transaction() as changes:
         if html:
