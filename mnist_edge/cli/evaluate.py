@@ -24,10 +24,17 @@ if TYPE_CHECKING:
     help="With --corruptions: also draw it, to a .png or .svg file.",
 )
 @outputs.force
+@options.own_architecture
 @options.data_dir
 @options.as_json
 def command(
-    models: tuple[Path, ...], corruptions: bool, figure: Path | None, force: bool, data_dir: Path, as_json: bool
+    models: tuple[Path, ...],
+    corruptions: bool,
+    figure: Path | None,
+    force: bool,
+    architecture: str | None,
+    data_dir: Path,
+    as_json: bool,
 ) -> None:
     """Measure each MODEL, a checkpoint or an exported artifact in its own runtime, on the test images.
 
@@ -41,9 +48,11 @@ def command(
     from mnist_edge.cli.progress import steps
     from mnist_edge.parity.evaluate import evaluate, evaluate_corrupted, open_model
     from mnist_edge.parity.steps import of_file
+    from mnist_edge.training.architectures.own import load_architecture
     from mnist_edge.training.datasets.registry import load_test_data
 
-    opened = [open_model(path, largest_batches=corruptions) for path in models]
+    own = load_architecture(architecture) if architecture else None
+    opened = [open_model(path, largest_batches=corruptions, own=own) for path in models]
     tasks = {model.task.name for model in opened}
     if len(tasks) > 1:
         raise UserError(f"the models are for different data sets ({', '.join(sorted(tasks))}): evaluate them apart")

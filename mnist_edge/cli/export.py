@@ -99,6 +99,7 @@ def _known_precisions() -> list[str]:
     help="Folder to write to.",
 )
 @outputs.force
+@options.own_architecture
 @options.data_dir
 @options.as_json
 def command(
@@ -114,6 +115,7 @@ def command(
     opset: int | None,
     output: Path,
     force: bool,
+    architecture: str | None,
     data_dir: Path,
     as_json: bool,
 ) -> None:
@@ -152,7 +154,7 @@ def command(
         on_step("answers with the trained model")
         from mnist_edge.parity.reference import load_reference
 
-        reference = load_reference(checkpoint, data_dir)
+        reference = load_reference(checkpoint, data_dir, architecture)
         if not force:
             _check_replaced(reference, settings, output)
         artifacts = export_artifacts(reference, settings, output, on_step)

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from mnist_edge.training.architectures.names import BUILTIN_ARCHITECTURES, is_own
+
 CHECKPOINT = Path("checkpoints/mnist-mlp.safetensors")
 """Where `train` writes and `export` reads, unless told otherwise."""
 
@@ -20,6 +22,36 @@ class Finite(click.FloatRange):
             self.fail(f"{value!r} is not a finite number", param, ctx)
         return number
 
+
+class Architecture(click.ParamType[str]):
+    """The name of an architecture: of the registry, or `path/to/net.py:Net` or `package.module:Net`."""
+
+    name = "architecture"
+
+    def __init__(self, *, builtin: bool = True) -> None:
+        self.builtin = BUILTIN_ARCHITECTURES if builtin else ()
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return what the help shows."""
+        return f"[{'|'.join((*self.builtin, 'FILE.py:NAME', 'MODULE:NAME'))}]"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name."""
+        if value not in self.builtin and not is_own(value):
+            self.fail(
+                f"{value!r} is not one of {', '.join((*self.builtin, 'path/to/net.py:Net', 'package.module:Net'))}",
+                param,
+                ctx,
+            )
+        return value
+
+
+own_architecture = click.option(
+    "--arch",
+    "architecture",
+    type=Architecture(builtin=False),
+    help="For a checkpoint of your own network: its code, which is run, as a file or as package.module:NAME.",
+)
 
 data_dir = click.option(
     "--data-dir",

@@ -48,9 +48,18 @@ MAX_LABEL = 20
     "--index", type=click.IntRange(min=0), default=0, show_default=True, help="For augmentation: of which image."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For what is drawn at random.")
+@options.own_architecture
 @options.data_dir
 def command(
-    kind: str, model: Path, output: Path | None, force: bool, recipe: str, index: int, seed: int, data_dir: Path
+    kind: str,
+    model: Path,
+    output: Path | None,
+    force: bool,
+    recipe: str,
+    index: int,
+    seed: int,
+    architecture: str | None,
+    data_dir: Path,
 ) -> None:
     """Draw a figure of KIND, of MODEL (a checkpoint or an exported file) where it shows a model.
 
@@ -72,10 +81,10 @@ def command(
         "samples": lambda: _samples(data_dir, seed),
         "augmentation": lambda: _augmentation(data_dir, recipe, index, seed),
         "curves": lambda: _curves(model),
-        "corruptions": lambda: _corruptions(model, data_dir),
-        "confusion": lambda: _confusion(model, data_dir),
-        "mistakes": lambda: _mistakes(model, data_dir),
-        "reliability": lambda: _reliability(model, data_dir),
+        "corruptions": lambda: _corruptions(model, architecture, data_dir),
+        "confusion": lambda: _confusion(model, architecture, data_dir),
+        "mistakes": lambda: _mistakes(model, architecture, data_dir),
+        "reliability": lambda: _reliability(model, architecture, data_dir),
     }
     save_figure(draw[kind](), output)
     say(output)
@@ -112,12 +121,13 @@ def _curves(model: Path) -> "Figure":
     return curves_figure(history)
 
 
-def _open(model: Path, data_dir: Path) -> "tuple[OpenModel, Split]":
+def _open(model: Path, architecture: str | None, data_dir: Path) -> "tuple[OpenModel, Split]":
     """Return a model and the test images of its task."""
     from mnist_edge.parity.evaluate import open_model
+    from mnist_edge.training.architectures.own import load_architecture
     from mnist_edge.training.datasets.registry import load_test_data
 
-    opened = open_model(model)
+    opened = open_model(model, own=load_architecture(architecture) if architecture else None)
     return opened, load_test_data(opened.task.name, data_dir)
 
 
@@ -126,11 +136,11 @@ def _captions(opened: "OpenModel") -> tuple[str, ...]:
     return tuple(caption(label, MAX_LABEL) for label in opened.task.labels)
 
 
-def _corruptions(model: Path, data_dir: Path) -> "Figure":
+def _corruptions(model: Path, architecture: str | None, data_dir: Path) -> "Figure":
     from mnist_edge.training.corruptions import CORRUPTIONS, corrupt
     from mnist_edge.training.figures import SHOWN_SEVERITY, corruption_figure
 
-    opened, test = _open(model, data_dir)
+    opened, test = _open(model, architecture, data_dir)
     images = test.images[list(SHOWN_INDICES)]
     logits = {"original": opened.predict_logits(images.numpy())}
     for kind in CORRUPTIONS:
@@ -138,27 +148,27 @@ def _corruptions(model: Path, data_dir: Path) -> "Figure":
     return corruption_figure(test, _captions(opened), logits, SHOWN_INDICES, opened.temperature)
 
 
-def _confusion(model: Path, data_dir: Path) -> "Figure":
+def _confusion(model: Path, architecture: str | None, data_dir: Path) -> "Figure":
     from mnist_edge.parity.evaluate import evaluate
     from mnist_edge.training.figures import confusion_figure
 
-    opened, test = _open(model, data_dir)
+    opened, test = _open(model, architecture, data_dir)
     return confusion_figure(evaluate(opened, test), _captions(opened), caption(model.name))
 
 
-def _mistakes(model: Path, data_dir: Path) -> "Figure":
+def _mistakes(model: Path, architecture: str | None, data_dir: Path) -> "Figure":
     from mnist_edge.training.figures import mistakes_figure
 
-    opened, test = _open(model, data_dir)
+    opened, test = _open(model, architecture, data_dir)
     logits = opened.predict_logits(test.images.numpy())
     return mistakes_figure(test, _captions(opened), logits, opened.temperature, caption(model.name))
 
 
-def _reliability(model: Path, data_dir: Path) -> "Figure":
+def _reliability(model: Path, architecture: str | None, data_dir: Path) -> "Figure":
     from mnist_edge.training.calibration import reliability
     from mnist_edge.training.figures import reliability_figure
 
-    opened, test = _open(model, data_dir)
+    opened, test = _open(model, architecture, data_dir)
     logits, labels = opened.predict_logits(test.images.numpy()), test.labels.numpy()
     before, after = reliability(logits, labels, 1.0), reliability(logits, labels, opened.temperature)
     return reliability_figure(before, after, opened.temperature, caption(model.name))

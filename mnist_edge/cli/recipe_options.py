@@ -59,10 +59,10 @@ recipe = click.option(
 architecture = click.option(
     "--arch",
     "architecture",
-    type=click.Choice(["mlp", "cnn"]),
+    type=options.Architecture(),
     default="mlp",
     show_default=True,
-    help="Network: mlp is the quicker, cnn reads better.",
+    help="Network: mlp is the quicker, cnn reads better; or your own, whose code is run.",
 )
 
 

@@ -10,10 +10,12 @@ import click
 
 from mnist_edge.cli import options, outputs, recipe_options, torch_setup
 from mnist_edge.cli.output import note, say, say_json
+from mnist_edge.training.architectures.names import file_stem, is_own, recorded_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mnist_edge.training.architectures.own import OwnArchitecture
     from mnist_edge.training.datasets.splits import TrainingData
     from mnist_edge.training.loop import StepResult
     from mnist_edge.training.train_state import Epoch, TrainingConfig, TrainState
@@ -94,7 +96,7 @@ def command(
     from mnist_edge.training.datasets.registry import DATASETS, DEFAULT_DATASET, load_training_data
 
     task = DATASETS[DEFAULT_DATASET].task
-    output = output or Path(f"checkpoints/{task.name}-{architecture}.safetensors")
+    output = output or Path("checkpoints") / f"{file_stem(task, architecture)}.safetensors"
     _check_outputs(output, curves, log_dir, force=force)
     torch_setup.wait_passively()
     torch_setup.round_reproducibly()
@@ -103,22 +105,24 @@ def command(
     from mnist_edge.training.files import history_path, resume_path
 
     with Progress("starting", quiet=quiet):
+        from mnist_edge.training.architectures.own import load_architecture
         from mnist_edge.training.checkpoint import make_checkpoint
         from mnist_edge.training.history import history_table, tensorboard_log
         from mnist_edge.training.train_state import TrainingConfig
 
+    own = load_architecture(architecture) if is_own(architecture) else None
     with torch_setup.torch_threads(threads):
         data = load_training_data(DEFAULT_DATASET, data_dir)
         images = len(data.train)
         chosen = recipe_options.recipe_with(recipe, architecture, settings)
-        config = TrainingConfig(task, architecture, chosen, seed, data.digest)
-        state = _begin(config, output, data_dir, resume=resume)
+        config = TrainingConfig(task, recorded_name(architecture), chosen, seed, data.digest)
+        state = _begin(config, own, output, data_dir, resume=resume)
         log = tensorboard_log(log_dir, len(state.history), chosen, images) if log_dir else nullcontext()
         with TrainingProgress(chosen.epochs, log_every=log_every, quiet=quiet) as progress, log as log_epoch:
             drawing = _drawing(state.history, chosen.epochs, curves) if curves else None
             followers = filter(None, (progress.on_epoch, log_epoch, drawing))
             _run(state, config, data, output, progress.on_step, list(followers))
-        checkpoint = make_checkpoint(state, config, data)
+        checkpoint = make_checkpoint(state, config, data, own)
     with transaction() as changes:
         changes.write(output, checkpoint.to_bytes())
         changes.write(history_path(output), history_table(state.history, chosen, images))
@@ -142,7 +146,9 @@ def _check_outputs(output: Path, curves: Path | None, log_dir: Path | None, *, f
         check_writable(log_dir, folder=True)
 
 
-def _begin(config: "TrainingConfig", output: Path, data_dir: Path, *, resume: bool) -> "TrainState":
+def _begin(
+    config: "TrainingConfig", own: "OwnArchitecture | None", output: Path, data_dir: Path, *, resume: bool
+) -> "TrainState":
     """Return a new training, or with `resume` the interrupted one.
 
     Raises:
@@ -154,9 +160,10 @@ def _begin(config: "TrainingConfig", output: Path, data_dir: Path, *, resume: bo
 
     path = resume_path(output)
     if not resume and not path.exists():
-        return config.init_train_state()
-    state, interrupted = load_train_state(path)
-    given = recipe_options.given_options(interrupted.recipe, interrupted.architecture, interrupted.seed)
+        return config.init_train_state(own)
+    state, interrupted = load_train_state(path, own)
+    named = own.spec if own and own.name == interrupted.architecture else interrupted.architecture
+    given = recipe_options.given_options(interrupted.recipe, named, interrupted.seed)
     places = ("--output", str(output), "--data-dir", str(data_dir))
     again = (
         f"continue it with `{recipe_options.command_line(given, *places, '--resume')}`, or remove {path} to begin again"

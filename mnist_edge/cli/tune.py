@@ -9,6 +9,7 @@ import click
 from mnist_edge.cli import options, outputs, recipe_options, torch_setup
 from mnist_edge.cli.output import note, say, say_json
 from mnist_edge.text import caption
+from mnist_edge.training.architectures.names import is_own, recorded_name
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -85,12 +86,14 @@ def command(
     from mnist_edge.training.datasets.registry import DATASETS, DEFAULT_DATASET, load_training_data
 
     with Progress("starting", quiet=quiet):
+        from mnist_edge.training.architectures.own import load_architecture
         from mnist_edge.training.figures import importance_figure, save_figure
         from mnist_edge.training.recipe import recipe_for
         from mnist_edge.training.tune import Search, best_recipe, check_importance, ended, importance, open_study
 
     base = recipe_for(recipe, architecture)
-    search = Search(DATASETS[DEFAULT_DATASET].task, architecture, base, epochs, seed)
+    own = load_architecture(architecture) if is_own(architecture) else None
+    search = Search(DATASETS[DEFAULT_DATASET].task, recorded_name(architecture), base, epochs, seed, own)
     found = open_study(storage, study, search)
     if figure:
         check_importance(found, trials)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     help="An earlier --json report or manifest.json: fail where the answers are worse than those, beyond chance.",
 )
 @outputs.force
+@options.own_architecture
 @options.data_dir
 @options.as_json
 def command(
@@ -52,6 +53,7 @@ def command(
     junit_file: Path | None,
     baseline_file: Path | None,
     force: bool,
+    architecture: str | None,
     data_dir: Path,
     as_json: bool,
 ) -> None:
@@ -80,7 +82,7 @@ def command(
         from mnist_edge.parity.verify import verify_path, with_baseline
 
         baseline = read_baseline(baseline_file) if baseline_file else None
-        reference = load_reference(checkpoint, data_dir)
+        reference = load_reference(checkpoint, data_dir, architecture)
         if baseline:
             for path in paths:
                 baseline.entry(path.name, reference.test_set)

@@ -12,6 +12,8 @@ from mnist_edge.formats.registry import open_artifact, read_artifact
 from mnist_edge.parity.foreign import open_foreign
 from mnist_edge.parity.reference import EAGER_BATCH, eager_predictor
 from mnist_edge.parity.steps import OnStep, nothing
+from mnist_edge.training.architectures.names import is_own
+from mnist_edge.training.architectures.own import OwnArchitecture
 from mnist_edge.training.checkpoint import CHECKPOINT_SUFFIX, Checkpoint, load_checkpoint
 from mnist_edge.training.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from mnist_edge.training.datasets.registry import DATASETS, DEFAULT_DATASET
@@ -72,19 +74,21 @@ def check_finite(images: Images) -> None:
         raise UserError(f"image {int(finite.argmin())} holds NaN or infinity: expected finite numbers")
 
 
-def open_model(path: Path, *, largest_batches: bool = False) -> OpenModel:
+def open_model(path: Path, *, largest_batches: bool = False, own: OwnArchitecture | None = None) -> OpenModel:
     """Open a checkpoint (`.safetensors`), an exported artifact, or a file that somebody else made for our images.
 
     Args:
         path: of it.
         largest_batches: whether to give an artifact as many images at once as it was proved for, which is quicker,
             and not as many as it is deployed with.
+        own: the code of the network of a checkpoint, where that is the user's own; other files have no use for it.
 
     Raises:
         UserError: it can't be read, is neither, or was altered since its export.
     """
     if path.suffix == CHECKPOINT_SUFFIX:
-        return open_checkpoint(path, load_checkpoint(path))
+        checkpoint = load_checkpoint(path)
+        return open_checkpoint(path, checkpoint.with_own(own) if is_own(checkpoint.architecture) else checkpoint)
     artifact = read_model(path)
     task = DATASETS[DEFAULT_DATASET].task
     if foreign := open_foreign(artifact, task):

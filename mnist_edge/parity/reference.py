@@ -19,6 +19,7 @@ from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.scheme import Scheme
 from mnist_edge.parity.logits import top2_margin
 from mnist_edge.parity.test_vectors import choose_test_vectors, exact_logits
+from mnist_edge.training.architectures.own import OwnArchitecture, load_architecture
 from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint
 from mnist_edge.training.datasets.registry import load_test_data, load_training_data
 from mnist_edge.training.datasets.splits import Split, TrainingData
@@ -119,13 +120,23 @@ def _program_key(spec: FormatSpec, scheme: Scheme, options: Mapping[str, int]) -
     return (spec.name, scheme.name, *sorted(options.items()))
 
 
-def load_reference(checkpoint: str | os.PathLike[str], data_dir: str | os.PathLike[str] = "data") -> Reference:
+def load_reference(
+    checkpoint: str | os.PathLike[str],
+    data_dir: str | os.PathLike[str] = "data",
+    architecture: str | OwnArchitecture | None = None,
+) -> Reference:
     """Read a checkpoint and its data set under `data_dir`, and answer the images.
 
+    Args:
+        checkpoint: what `mnist-edge train` wrote.
+        data_dir: the folder that holds the data set.
+        architecture: for a network of your own, its code: `path/to/net.py:Net` or `package.module:Net`. It is run.
+
     Raises:
-        UserError: a file is missing or damaged, or is not a checkpoint.
+        UserError: a file is missing or damaged, is not a checkpoint, or the architecture does not fit.
     """
-    loaded, folder = load_checkpoint(Path(checkpoint)), Path(data_dir)
+    own = load_architecture(architecture) if isinstance(architecture, str) else architecture
+    loaded, folder = load_checkpoint(Path(checkpoint)).with_own(own), Path(data_dir)
     name = loaded.task.name
     return make_reference(loaded, load_test_data(name, folder), load_training_data(name, folder))
 

@@ -27,6 +27,8 @@ from mnist_edge.artifact.fields import (
 )
 from mnist_edge.atomic import atomic_write
 from mnist_edge.errors import UserError
+from mnist_edge.training.architectures.names import is_own
+from mnist_edge.training.architectures.own import OwnArchitecture
 from mnist_edge.training.architectures.registry import build_model, weights_fit
 from mnist_edge.training.calibration import choose_temperature
 from mnist_edge.training.datasets.splits import TrainingData
@@ -42,7 +44,7 @@ CHECKPOINT_SUFFIX = ".safetensors"
 VERSION = 3
 """Version of the metadata's layout."""
 
-_NOT_METADATA = ("weights", "file_digest")
+_NOT_METADATA = ("weights", "file_digest", "own")
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Checkpoint:
 
     Attributes:
         task: what the model is for, and its input.
-        architecture: a key of `mnist_edge.training.architectures.registry.ARCHITECTURES`.
+        architecture: a key of `mnist_edge.training.architectures.registry.ARCHITECTURES`, or names the user's own code.
         weights: the model's `state_dict`.
         recipe: how it was trained.
         seed: what the initial weights, the order of the images and the augmentation were drawn from.
@@ -61,6 +63,7 @@ class Checkpoint:
         data_digest: SHA-256 of the training images and labels.
         producer: versions of the packages that made it.
         file_digest: SHA-256 of the file it was read from, None for one that was not.
+        own: the code of an architecture of the user's own, which no file holds.
     """
 
     task: Task
@@ -74,24 +77,36 @@ class Checkpoint:
     data_digest: str
     producer: dict[str, str]
     file_digest: str | None = field(default=None, compare=False)
+    own: OwnArchitecture | None = field(default=None, compare=False, repr=False)
 
     def build(self) -> nn.Module:
         """Return the model with these weights, in `eval()`.
 
         Raises:
-            UserError: the architecture is unknown or the weights are not its own.
+            UserError: the architecture is unknown, or is the user's own and not given, or the weights are not its own.
         """
-        if not weights_fit(self.architecture, self.task, self.weights):
-            raise UserError(
-                f"the checkpoint's weights do not fit its architecture {self.architecture!r}: train it again"
-            )
-        model = build_model(self.architecture, self.task)
+        if not weights_fit(self.architecture, self.task, self.weights, self.own):
+            name = self.architecture if self.own is None else self.own.spec
+            raise UserError(f"the checkpoint's weights do not fit its architecture {name!r}: train it again")
+        model = build_model(self.architecture, self.task, own=self.own)
         model.load_state_dict(self.weights)
         return model.eval()
 
+    def with_own(self, own: OwnArchitecture | None) -> "Checkpoint":
+        """Return the checkpoint with the code of its architecture, None for one of the registry.
+
+        Raises:
+            UserError: its architecture is one of the registry, which needs no code.
+        """
+        if own is not None and not is_own(self.architecture):
+            raise UserError(
+                f"the checkpoint is of the architecture {self.architecture!r}, not of {own.spec}: leave out --arch"
+            )
+        return dataclasses.replace(self, own=own)
+
     def to_bytes(self) -> bytes:
         """Return the checkpoint as a safetensors file; the same checkpoint gives the same bytes."""
-        metadata = dataclasses.asdict(dataclasses.replace(self, weights={}))
+        metadata = dataclasses.asdict(dataclasses.replace(self, weights={}, own=None))
         for name in _NOT_METADATA:
             del metadata[name]
         return tensors_to_bytes(self.weights, {"version": VERSION, **metadata})
@@ -102,8 +117,13 @@ class Checkpoint:
         return self.file_digest or sha256(self.to_bytes())
 
 
-def make_checkpoint(state: TrainState, config: TrainingConfig, data: TrainingData) -> Checkpoint:
-    """Return the checkpoint of a training that was just finished here, calibrated on `data`'s validation images."""
+def make_checkpoint(
+    state: TrainState, config: TrainingConfig, data: TrainingData, own: OwnArchitecture | None = None
+) -> Checkpoint:
+    """Return the checkpoint of a training that was just finished here, calibrated on `data`'s validation images.
+
+    `own` is the code of an architecture of the user's own.
+    """
     validation = data.validation
     logits = predict_logits(state.eval_model, validation.images).numpy()
     temperature = choose_temperature(logits, validation.labels.numpy())
@@ -118,6 +138,7 @@ def make_checkpoint(state: TrainState, config: TrainingConfig, data: TrainingDat
         thresholds=fit_thresholds(state.eval_model, validation, config.recipe.augmentation, temperature),
         data_digest=config.data_digest,
         producer={"mnist-edge": mnist_edge.__version__, "torch": torch.__version__},
+        own=own,
     )
 
 

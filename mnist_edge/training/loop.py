@@ -1,7 +1,8 @@
 """The SGD loop: forward, loss, zero_grad, backward, step."""
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -39,22 +40,32 @@ def train_epoch(state: TrainState, data: TrainingData, on_step: Callable[[StepRe
     augmentation = recipe.augmentation_at(epoch)
     losses = []
     model.train()
-    for step, (images, labels) in enumerate(loader):
-        share = recipe.learning_rate_share_at((epoch - 1) * len(loader) + step, len(loader))
-        scale_learning_rates(state.optimizers, share)
-        loss = _loss(model, images, labels, recipe, augmentation, state.augment_rng)
-        model.zero_grad()
-        loss.backward()
-        for optimizer in state.optimizers:
-            optimizer.step()
-        if state.ema is not None:
-            state.ema.update_parameters(model)
-        losses.append(loss.item())
-        on_step(StepResult(epoch, step + 1, len(loader), losses[-1]))
+    with _seeded(state.shuffle_rng):
+        for step, (images, labels) in enumerate(loader):
+            share = recipe.learning_rate_share_at((epoch - 1) * len(loader) + step, len(loader))
+            scale_learning_rates(state.optimizers, share)
+            loss = _loss(model, images, labels, recipe, augmentation, state.augment_rng)
+            model.zero_grad()
+            loss.backward()
+            for optimizer in state.optimizers:
+                optimizer.step()
+            if state.ema is not None:
+                state.ema.update_parameters(model)
+            losses.append(loss.item())
+            on_step(StepResult(epoch, step + 1, len(loader), losses[-1]))
     if not math.isfinite(sum(losses)):
         raise UserError(f"the loss became {sum(losses)} in epoch {epoch}: choose a smaller --learning-rate")
     state.history.append(Epoch(epoch, sum(losses) / len(losses), accuracy(state.eval_model, data.validation)))
     return state.history[-1]
+
+
+@contextlib.contextmanager
+def _seeded(generator: Generator) -> Iterator[None]:
+    """Let layers that draw from torch's global generator, as dropout does, depend on the state of another alone."""
+    copied = Generator().set_state(generator.get_state())
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=copied)))
+        yield
 
 
 def _loss(

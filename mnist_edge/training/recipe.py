@@ -8,6 +8,7 @@ from typing import Any, Literal, cast, get_args
 
 from mnist_edge.artifact.fields import MAX_COUNT, expect_fields, take_integer, take_number, take_object, take_text
 from mnist_edge.errors import UserError
+from mnist_edge.training.architectures.names import is_own
 from mnist_edge.training.augment import Augmentation
 
 LrSchedule = Literal["constant", "cosine"]
@@ -152,12 +153,12 @@ RECIPES: dict[str, dict[str, Recipe]] = {
 
 
 def recipe_for(name: str, architecture: str) -> Recipe:
-    """Return a recipe.
+    """Return a recipe; an architecture of the user's own has those of the CNN.
 
     Raises:
         UserError: there is none of that name for that architecture.
     """
     try:
-        return RECIPES[name][architecture]
+        return RECIPES[name]["cnn" if is_own(architecture) else architecture]
     except KeyError as error:
         raise UserError(f"no recipe {name!r} for {architecture!r}: expected one of {', '.join(RECIPES)}") from error
