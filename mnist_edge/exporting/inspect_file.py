@@ -87,7 +87,7 @@ def _describe_checkpoint(path: Path) -> Groups:
     return {
         "file": _file(path, bundle),
         "task": checkpoint.task.to_fields(),
-        "recipe": dataclasses.asdict(checkpoint.recipe),
+        "recipe": dataclasses.asdict(checkpoint.recipe) if checkpoint.recipe else {"name": "none: trained elsewhere"},
         "provenance": {
             "architecture": checkpoint.architecture,
             "seed": checkpoint.seed,

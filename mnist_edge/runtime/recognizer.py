@@ -4,7 +4,7 @@ import dataclasses
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
@@ -102,6 +102,7 @@ class Recognizer:
         self._name = artifact.path.name
         self._temperature = contract.temperature
         self._energy_threshold, self._margin_threshold = contract.energy_threshold, contract.margin_threshold
+        self._least_energy = contract.energy_threshold or -inf  # a threshold of 0 is none, and an energy may be below
         self._labels, self._digits = contract.task.labels, digits_of(contract.task.labels)
 
     @classmethod
@@ -217,7 +218,7 @@ class Recognizer:
         if not isfinite(energy):  # as is every probability then
             raise UserError(f"{self._name} gives logits that are not finite numbers")
         if self.min_confidence is None:
-            known = energy >= self._energy_threshold and margin >= self._margin_threshold
+            known = energy >= self._least_energy and margin >= self._margin_threshold
         else:
             known = probabilities[best] >= self.min_confidence
         return best, probabilities, energy - self._energy_threshold, known

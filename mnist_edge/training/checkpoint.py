@@ -28,6 +28,7 @@ from mnist_edge.artifact.fields import (
 from mnist_edge.atomic import atomic_write
 from mnist_edge.errors import UserError
 from mnist_edge.training.architectures.names import is_own
+from mnist_edge.training.architectures.normalization import Normalization
 from mnist_edge.training.architectures.own import OwnArchitecture
 from mnist_edge.training.architectures.registry import build_model, weights_fit
 from mnist_edge.training.calibration import choose_temperature
@@ -55,12 +56,13 @@ class Checkpoint:
         task: what the model is for, and its input.
         architecture: a key of `mnist_edge.training.architectures.registry.ARCHITECTURES`, or names the user's own code.
         weights: the model's `state_dict`.
-        recipe: how it was trained.
-        seed: what the initial weights, the order of the images and the augmentation were drawn from.
-        history: loss and validation accuracy of each epoch.
+        recipe: how it was trained, None for weights that were imported.
+        seed: what the initial weights, the order of the images and the augmentation were drawn from, 0 for imported
+            ones.
+        history: loss and validation accuracy of each epoch; none for imported ones.
         temperature: logits are divided by it before the softmax; fitted on the validation images.
         thresholds: the out-of-distribution scores that an answer must have; fitted on the validation images.
-        data_digest: SHA-256 of the training images and labels.
+        data_digest: SHA-256 of the training images and labels, of which imported weights were calibrated on a part.
         producer: versions of the packages that made it.
         file_digest: SHA-256 of the file it was read from, None for one that was not.
         own: the code of an architecture of the user's own, which no file holds.
@@ -69,7 +71,7 @@ class Checkpoint:
     task: Task
     architecture: str
     weights: dict[str, Tensor]
-    recipe: Recipe
+    recipe: Recipe | None
     seed: int
     history: tuple[Epoch, ...]
     temperature: float
@@ -102,6 +104,8 @@ class Checkpoint:
             raise UserError(
                 f"the checkpoint is of the architecture {self.architecture!r}, not of {own.spec}: leave out --arch"
             )
+        if own is not None:
+            own = dataclasses.replace(own, normalization=Normalization.stored_in(self.weights))
         return dataclasses.replace(self, own=own)
 
     def to_bytes(self) -> bytes:
@@ -178,7 +182,7 @@ def _from_metadata(metadata: Mapping[str, Any], weights: dict[str, Tensor]) -> C
         task=Task.from_fields(take_object(metadata, "task")),
         architecture=take_text(metadata, "architecture"),
         weights=weights,
-        recipe=Recipe.from_fields(take_object(metadata, "recipe")),
+        recipe=None if metadata["recipe"] is None else Recipe.from_fields(take_object(metadata, "recipe")),
         seed=take_integer(metadata, "seed", 0, MAX_COUNT),
         history=tuple(history_from_fields(metadata)),
         temperature=take_number(metadata, "temperature", 1e-6, 1e6),

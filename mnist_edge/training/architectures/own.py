@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,12 @@ from mnist_edge.artifact.contract import Task
 from mnist_edge.artifact.fields import one_line
 from mnist_edge.errors import MnistEdgeError, UserError
 from mnist_edge.training.architectures.names import is_own, recorded_name
+from mnist_edge.training.architectures.normalization import Normalization
+
+T = TypeVar("T")
+
+NETWORK = "network."
+"""What the names of the weights of a network of the user's begin with."""
 
 TRIAL_IMAGES = 2
 """Images that a new network is tried on: batch normalization can't train on a single one."""
@@ -37,10 +43,12 @@ class OwnArchitecture:
     Attributes:
         spec: as it was named, with the folders of the file.
         definition: the class or function.
+        normalization: that its network was trained with, or None for one that takes images as they are.
     """
 
     spec: str
     definition: Callable[..., object]
+    normalization: Normalization | None = None
 
     @property
     def name(self) -> str:
@@ -57,23 +65,26 @@ class OwnArchitecture:
             UserError: the code raises, asks for other arguments, or does not give a network of the task's sizes.
         """
         images = torch.zeros(TRIAL_IMAGES, *task.input.shape)
-        own = OwnNetwork(self._made(task), flat=False).eval()
+        own = self._wrapped(task, flat=False)
         try:
-            logits = self._run("with images", lambda: own(images))
+            logits = self.run("with images", lambda: own(images))
         except UserError as as_images:
-            own = OwnNetwork(self._made(task), flat=True).eval()  # made again: lazy layers keep the first size they see
+            own = self._wrapped(task, flat=True)  # made again: lazy layers keep the first size they see
             try:
-                logits = self._run("with flat images", lambda: own(images))
+                logits = self.run("with flat images", lambda: own(images))
             except UserError:
                 raise as_images from None
         self._check_logits(logits, task)
         practice = copy.deepcopy(own).train()  # what it learns of the images is thrown away
-        self._run("in training", lambda: practice(images))
+        self.run("in training", lambda: practice(images))
         return own.train()
+
+    def _wrapped(self, task: Task, *, flat: bool) -> "OwnNetwork":
+        return OwnNetwork(self._made(task), self.normalization, flat=flat).eval()
 
     def _made(self, task: Task) -> nn.Module:
         arguments = self._arguments(task)
-        made = self._run("when it is called", lambda: self.definition(**arguments))
+        made = self.run("when it is called", lambda: self.definition(**arguments))
         if not isinstance(made, nn.Module):
             raise UserError(f"{self.spec} gives {_article(type(made).__name__)}, expected a torch.nn.Module")
         return made
@@ -113,7 +124,7 @@ class OwnArchitecture:
         if logits.device.type != "meta" and not logits.isfinite().all():
             raise UserError(f"{self.spec} gives logits that are not finite numbers for a black image")
 
-    def _run(self, when: str, action: Callable[[], object]) -> object:
+    def run(self, when: str, action: Callable[[], T]) -> T:
         """Return what the user's code gives; raises `UserError` with the line that raised something."""
         try:
             with torch.no_grad():
@@ -125,12 +136,19 @@ class OwnArchitecture:
 
 
 class OwnNetwork(nn.Module):
-    """A network of the user's, given images as it takes them; its weights are named `network.…`."""
+    """A network of the user's, given images as it takes them; its weights are named `network.…`.
 
-    def __init__(self, network: nn.Module, *, flat: bool) -> None:
-        """Wrap a network that takes images, or with `flat` their values in a row."""
+    Those of the layer that normalizes the images, where there is one, are named `prepare.normalize.…`.
+    """
+
+    def __init__(self, network: nn.Module, normalization: Normalization | None = None, *, flat: bool) -> None:
+        """Wrap a network that takes images, or with `flat` their values in a row, normalized before that or not."""
         super().__init__()
-        self.prepare = nn.Sequential(nn.Flatten()) if flat else nn.Sequential()
+        self.prepare = nn.Sequential()
+        if normalization is not None:
+            self.prepare.add_module("normalize", normalization.layer())
+        if flat:
+            self.prepare.add_module("flatten", nn.Flatten())
         self.network = network
 
     def forward(self, image: Tensor) -> Tensor:
