@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     "-c",
     "--checkpoint",
     type=click.Path(path_type=Path),
-    default=options.CHECKPOINT,
-    show_default=True,
+    default=options.last_checkpoint,
+    show_default="the one in checkpoints/ that was trained last",
     help="The checkpoint that they were exported from.",
 )
 @click.option("--layers", is_flag=True, help="Also compare layer by layer, and name the first that diverges.")
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 )
 @outputs.force
 @options.own_architecture
+@options.pictures
 @options.data_dir
 @options.as_json
 def command(
@@ -47,6 +48,7 @@ def command(
     junit_file: Path | None,
     force: bool,
     architecture: str | None,
+    dataset: Path | None,
     data_dir: Path,
     as_json: bool,
 ) -> None:
@@ -72,7 +74,7 @@ def command(
         from mnist_edge.parity.steps import of_file
         from mnist_edge.parity.verify import verify_path
 
-        reference = load_reference(checkpoint, data_dir, architecture)
+        reference = load_reference(checkpoint, data_dir, architecture, dataset)
         reports = [verify_path(path, reference, layers=layers, on_step=of_file(path.name, on_step)) for path in paths]
     with transaction() as changes:
         if html:
