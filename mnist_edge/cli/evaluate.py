@@ -7,7 +7,6 @@ import click
 
 from mnist_edge.cli import options, outputs, torch_setup
 from mnist_edge.cli.output import note, say_json
-from mnist_edge.errors import UserError
 from mnist_edge.text import caption
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 )
 @outputs.force
 @options.own_architecture
+@options.pictures
 @options.data_dir
 @options.as_json
 def command(
@@ -33,6 +33,7 @@ def command(
     figure: Path | None,
     force: bool,
     architecture: str | None,
+    dataset: Path | None,
     data_dir: Path,
     as_json: bool,
 ) -> None:
@@ -46,20 +47,16 @@ def command(
     outputs.check_outputs((figure, outputs.FIGURE), force=force)
     torch_setup.wait_passively()
     from mnist_edge.cli.progress import steps
-    from mnist_edge.parity.evaluate import evaluate, evaluate_corrupted, open_model
+    from mnist_edge.parity.evaluate import evaluate, evaluate_corrupted, load_test_images, open_model
     from mnist_edge.parity.steps import of_file
     from mnist_edge.training.architectures.own import load_architecture
-    from mnist_edge.training.datasets.registry import load_test_data
 
     own = load_architecture(architecture) if architecture else None
     opened = [open_model(path, largest_batches=corruptions, own=own) for path in models]
-    tasks = {model.task.name for model in opened}
-    if len(tasks) > 1:
-        raise UserError(f"the models are for different data sets ({', '.join(sorted(tasks))}): evaluate them apart")
     for model in opened:
         if model.caveats:
             note(f"{model.path}: {model.caveats}")
-    test = load_test_data(tasks.pop(), data_dir)
+    test = load_test_images(opened, data_dir, dataset)
     if corruptions:
         with steps() as on_step:
             measured = {

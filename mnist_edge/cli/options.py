@@ -8,8 +8,14 @@ import click
 
 from mnist_edge.training.architectures.names import BUILTIN_ARCHITECTURES, is_own
 
-CHECKPOINT = Path("checkpoints/mnist-mlp.safetensors")
-"""Where `train` writes and `export` reads, unless told otherwise."""
+CHECKPOINTS = Path("checkpoints")
+"""The folder where `train` writes and `export` reads, unless told otherwise."""
+
+
+def last_checkpoint() -> Path:
+    """Return the checkpoint that was written last in `CHECKPOINTS`; the name of one of MNIST where there is none."""
+    found = sorted(CHECKPOINTS.glob("*.safetensors"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+    return found[-1] if found else CHECKPOINTS / "mnist-mlp.safetensors"
 
 
 class Finite(click.FloatRange):
@@ -45,6 +51,13 @@ class Architecture(click.ParamType[str]):
             )
         return value
 
+
+pictures = click.option(
+    "--dataset",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="For a checkpoint of a folder of pictures: where that is now.  [default: where it was]",
+)
 
 own_architecture = click.option(
     "--arch",

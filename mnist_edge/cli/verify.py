@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     "-c",
     "--checkpoint",
     type=click.Path(path_type=Path),
-    default=options.CHECKPOINT,
-    show_default=True,
+    default=options.last_checkpoint,
+    show_default="the one in checkpoints/ that was trained last",
     help="The checkpoint that they were exported from.",
 )
 @click.option("--layers", is_flag=True, help="Also compare layer by layer, and name the first that diverges.")
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 )
 @outputs.force
 @options.own_architecture
+@options.pictures
 @options.data_dir
 @options.as_json
 def command(
@@ -54,6 +55,7 @@ def command(
     baseline_file: Path | None,
     force: bool,
     architecture: str | None,
+    dataset: Path | None,
     data_dir: Path,
     as_json: bool,
 ) -> None:
@@ -82,7 +84,7 @@ def command(
         from mnist_edge.parity.verify import verify_path, with_baseline
 
         baseline = read_baseline(baseline_file) if baseline_file else None
-        reference = load_reference(checkpoint, data_dir, architecture)
+        reference = load_reference(checkpoint, data_dir, architecture, dataset)
         if baseline:
             for path in paths:
                 baseline.entry(path.name, reference.test_set)

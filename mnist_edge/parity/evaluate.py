@@ -1,5 +1,6 @@
 """Measuring a model, trained or exported, on labeled images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from mnist_edge.parity.steps import OnStep, nothing
 from mnist_edge.training.architectures.names import is_own
 from mnist_edge.training.architectures.own import OwnArchitecture
 from mnist_edge.training.checkpoint import CHECKPOINT_SUFFIX, Checkpoint, load_checkpoint
-from mnist_edge.training.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from mnist_edge.training.corruptions import CORRUPTIONS, SEVERITIES, check_corruptible, corrupt
+from mnist_edge.training.datasets import of_checkpoint, registry
 from mnist_edge.training.datasets.registry import DATASETS, DEFAULT_DATASET
 from mnist_edge.training.datasets.splits import Split
 from mnist_edge.training.metrics import Evaluation, evaluate_logits
@@ -35,6 +37,7 @@ class OpenModel:
         temperature: by which its logits are to be divided before the softmax.
         task: what it tells apart.
         caveats: what is not known of it, in a line; empty for a model of ours.
+        checkpoint: the checkpoint, where it is one.
     """
 
     path: Path
@@ -42,6 +45,7 @@ class OpenModel:
     temperature: float
     task: Task
     caveats: str = ""
+    checkpoint: Checkpoint | None = None
 
     def predict_logits(self, images: Images) -> Logits:
         """Return the logits, float32 `[N, classes]`, of images, float32 `[N, channels, height, width]`.
@@ -115,8 +119,41 @@ def open_checkpoint(path: Path, checkpoint: Checkpoint) -> OpenModel:
     """Return a checkpoint as a model that runs in eager PyTorch."""
     eager = eager_predictor(checkpoint)
     return OpenModel(
-        path, lambda images: predict_in_batches(eager, images, EAGER_BATCH), checkpoint.temperature, checkpoint.task
+        path,
+        lambda images: predict_in_batches(eager, images, EAGER_BATCH),
+        checkpoint.temperature,
+        checkpoint.task,
+        checkpoint=checkpoint,
     )
+
+
+def load_test_images(models: Sequence[OpenModel], data_dir: Path, pictures: Path | None = None) -> Split:
+    """Return the test images that models, at least one, can be measured on.
+
+    A file that was exported names its data set; which pictures of a folder are for testing, its checkpoint knows alone.
+
+    Args:
+        models: of one task.
+        data_dir: the folder that holds the data set.
+        pictures: where the folder of pictures is, if it is not where it was when a checkpoint was trained.
+
+    Raises:
+        UserError: the models are of several tasks, or the images can't be found or read.
+    """
+    tasks = list(dict.fromkeys((model.task.name, model.task.labels) for model in models))
+    if len(tasks) > 1:
+        names = ", ".join(sorted(name for name, _ in tasks))
+        raise UserError(f"the models are for different data sets ({names}): evaluate them apart")
+    for model in models:
+        if model.checkpoint:
+            return of_checkpoint.load_test_images(model.checkpoint, data_dir, pictures)
+    task = models[0].task
+    if task.name not in DATASETS:
+        raise UserError(
+            f"which images of {task.name} are for testing, its checkpoint alone knows: name that too, as in "
+            f"`mnist-edge evaluate checkpoints/{models[0].path.stem}.safetensors {models[0].path}`"
+        )
+    return registry.load_test_data(task.name, data_dir)
 
 
 def deployed(path: Path, runner: Runner, batch: int) -> OpenModel:
@@ -146,6 +183,7 @@ def evaluate_corrupted(model: OpenModel, test: Split, on_step: OnStep = nothing)
     Raises:
         UserError: it can't be run.
     """
+    check_corruptible(model.task)
     labels = test.labels.numpy()
 
     def accuracy(kind: str, severity: int) -> float:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import Contract
 from mnist_edge.artifact.test_vectors import TestVectors
+from mnist_edge.errors import UserError
 from mnist_edge.formats.base import FormatSpec, predict_in_batches
 from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.scheme import Scheme
@@ -21,6 +22,7 @@ from mnist_edge.parity.logits import top2_margin
 from mnist_edge.parity.test_vectors import choose_test_vectors, exact_logits
 from mnist_edge.training.architectures.own import OwnArchitecture, load_architecture
 from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint
+from mnist_edge.training.datasets.of_checkpoint import pictures_of
 from mnist_edge.training.datasets.registry import load_test_data, load_training_data
 from mnist_edge.training.datasets.splits import Split, TrainingData
 from mnist_edge.types import Images, Labels, Logits, Predict
@@ -124,21 +126,31 @@ def load_reference(
     checkpoint: str | os.PathLike[str],
     data_dir: str | os.PathLike[str] = "data",
     architecture: str | OwnArchitecture | None = None,
+    pictures: str | os.PathLike[str] | None = None,
 ) -> Reference:
-    """Read a checkpoint and its data set under `data_dir`, and answer the images.
+    """Read a checkpoint and the data that it was trained on, and answer the images.
 
     Args:
         checkpoint: what `mnist-edge train` wrote.
         data_dir: the folder that holds the data set.
         architecture: for a network of your own, its code: `path/to/net.py:Net` or `package.module:Net`. It is run.
+        pictures: where the folder of pictures is, if it is not where it was when the checkpoint was trained.
 
     Raises:
-        UserError: a file is missing or damaged, is not a checkpoint, or the architecture does not fit.
+        UserError: a file is missing or damaged, is not a checkpoint, the architecture does not fit, or the data are not
+            those that the checkpoint was trained on.
     """
     own = load_architecture(architecture) if isinstance(architecture, str) else architecture
     loaded, folder = load_checkpoint(Path(checkpoint)).with_own(own), Path(data_dir)
-    name = loaded.task.name
-    return make_reference(loaded, load_test_data(name, folder), load_training_data(name, folder))
+    if found := pictures_of(loaded, pictures):
+        return make_reference(loaded, found.load_test_data(), found.load_training_data())
+    name = loaded.data.dataset
+    data = load_training_data(name, folder)
+    if data.digest != loaded.data_digest:
+        raise UserError(
+            f"the images of {name} in {folder} are not those that {checkpoint} was trained on: train it again"
+        )
+    return make_reference(loaded, load_test_data(name, folder), data)
 
 
 def make_reference(checkpoint: Checkpoint, test: Split, data: TrainingData) -> Reference:

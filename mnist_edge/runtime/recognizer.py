@@ -17,8 +17,8 @@ from mnist_edge.errors import NoDigitError, PictureError, UserError
 from mnist_edge.formats.base import ArtifactFile, Runner
 from mnist_edge.formats.registry import FORMATS, open_artifact, read_artifact
 from mnist_edge.preprocessing.guard import TOO_MUCH_MEMORY
-from mnist_edge.preprocessing.registry import PREPROCESSINGS, Preprocessing, load_preprocessing
-from mnist_edge.preprocessing.result import PreprocessingResult, Stage
+from mnist_edge.preprocessing.registry import PREPROCESSINGS, load_preprocessing
+from mnist_edge.preprocessing.result import Preprocessing, PreprocessingResult, Stage
 from mnist_edge.runtime.builtin_models import DEFAULT_MODEL, model_path
 from mnist_edge.runtime.pictures import Source, open_picture, path_of
 from mnist_edge.runtime.prediction import Prediction, Scored, Status, digits_of, score
@@ -142,10 +142,10 @@ class Recognizer:
         return self._answer(pictures)
 
     def _as_batch(self, array: AnyArray) -> AnyArray | None:
-        """Return an array of gray images as `[N, height, width]`, or None where it is another."""
+        """Return an array of images of the model's size, of gray ones as `[N, height, width]`; None for another."""
         channels, height, width = self.runner.contract.task.input.shape
-        if array.ndim == 4 and array.shape[1] == channels == 1:
-            array = array[:, 0]
+        if array.ndim == 4 and array.shape[1:] == (channels, height, width):
+            return array[:, 0] if channels == 1 else array
         colors = width in (3, 4)  # the last side of one picture, then
         return array if array.shape[1:] == (height, width) and not colors else None
 
@@ -240,9 +240,9 @@ def _preprocessing_for(task: Task) -> Preprocessing:
             f"its contract asks for preprocessing {task.preprocessing!r}, this runner gives "
             f"{' or '.join(map(repr, PREPROCESSINGS))}"
         )
-    preprocessing = load_preprocessing(task.preprocessing)
+    preprocessing = load_preprocessing(task.preprocessing, task.input)
     for field in dataclasses.fields(task.input):
-        asked, given = getattr(task.input, field.name), getattr(preprocessing.OUTPUT, field.name)
+        asked, given = getattr(task.input, field.name), getattr(preprocessing.output, field.name)
         if asked != given:
             raise UserError(f"its contract asks for input {field.name} {asked!r}, this runner gives {given!r}")
     return preprocessing
@@ -256,4 +256,5 @@ def _at_batch_one(predict: Predict, batch: int | None) -> Predict:
 
 
 def _as_stage(images: Images) -> Stage:
-    return Stage("model input", images[0, 0])
+    """Return a model input, `[1, channels, height, width]`, as what a preprocessing would have given."""
+    return Stage("model input", images[0, 0] if images.shape[1] == 1 else images[0].transpose(1, 2, 0))

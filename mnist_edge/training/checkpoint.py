@@ -32,6 +32,7 @@ from mnist_edge.training.architectures.normalization import Normalization
 from mnist_edge.training.architectures.own import OwnArchitecture
 from mnist_edge.training.architectures.registry import build_model, weights_fit
 from mnist_edge.training.calibration import choose_temperature
+from mnist_edge.training.datasets.record import DataRecord
 from mnist_edge.training.datasets.splits import TrainingData
 from mnist_edge.training.loop import predict_logits
 from mnist_edge.training.ood import Thresholds, fit_thresholds
@@ -42,7 +43,7 @@ from mnist_edge.training.train_state import Epoch, TrainingConfig, TrainState, h
 CHECKPOINT_SUFFIX = ".safetensors"
 """How the names of checkpoints end."""
 
-VERSION = 3
+VERSION = 4
 """Version of the metadata's layout."""
 
 _NOT_METADATA = ("weights", "file_digest", "own")
@@ -62,7 +63,9 @@ class Checkpoint:
         history: loss and validation accuracy of each epoch; none for imported ones.
         temperature: logits are divided by it before the softmax; fitted on the validation images.
         thresholds: the out-of-distribution scores that an answer must have; fitted on the validation images.
-        data_digest: SHA-256 of the training images and labels, of which imported weights were calibrated on a part.
+        data_digest: SHA-256 of the training images and labels, or of a folder's files; imported weights were calibrated
+            on a part of them.
+        data: where the images came from, and how many there are of each label.
         producer: versions of the packages that made it.
         file_digest: SHA-256 of the file it was read from, None for one that was not.
         own: the code of an architecture of the user's own, which no file holds.
@@ -77,6 +80,7 @@ class Checkpoint:
     temperature: float
     thresholds: Thresholds
     data_digest: str
+    data: DataRecord
     producer: dict[str, str]
     file_digest: str | None = field(default=None, compare=False)
     own: OwnArchitecture | None = field(default=None, compare=False, repr=False)
@@ -134,13 +138,14 @@ def make_checkpoint(
     return Checkpoint(
         task=config.task,
         architecture=config.architecture,
-        weights={name: tensor.detach().clone() for name, tensor in state.eval_model.state_dict().items()},
+        weights={name: tensor.detach().cpu().clone() for name, tensor in state.eval_model.state_dict().items()},
         recipe=config.recipe,
         seed=config.seed,
         history=tuple(state.history),
         temperature=temperature,
         thresholds=fit_thresholds(state.eval_model, validation, config.recipe.augmentation, temperature),
         data_digest=config.data_digest,
+        data=data.record(config.task),
         producer={"mnist-edge": mnist_edge.__version__, "torch": torch.__version__},
         own=own,
     )
@@ -188,5 +193,6 @@ def _from_metadata(metadata: Mapping[str, Any], weights: dict[str, Tensor]) -> C
         temperature=take_number(metadata, "temperature", 1e-6, 1e6),
         thresholds=Thresholds.from_fields(take_object(metadata, "thresholds")),
         data_digest=take_sha256(metadata, "data_digest"),
+        data=DataRecord.from_fields(take_object(metadata, "data")),
         producer=take_versions(metadata, "producer"),
     )

@@ -73,20 +73,30 @@ def _loss(
 ) -> Tensor:
     """Return the loss of a batch in nats: cross-entropy of the digits, and the recipe's share of outliers."""
     outliers = round(recipe.outlier_share * len(images)) if recipe.outlier_weight else 0
+    device = device_of(model)
     if not outliers:
-        return F.cross_entropy(model(augment(images, labels, augmentation, generator)), labels)
+        return F.cross_entropy(model(augment(images, labels, augmentation, generator).to(device)), labels.to(device))
     everything = torch.cat([images, draw_outliers(images, labels, outliers, generator)])
     marked = torch.cat([labels, torch.full((outliers,), NOT_A_DIGIT)])
-    logits = model(augment(everything, marked, augmentation, generator))
-    digits = F.cross_entropy(logits[: len(images)], labels)
+    logits = model(augment(everything, marked, augmentation, generator).to(device))
+    digits = F.cross_entropy(logits[: len(images)], labels.to(device))
     return digits + recipe.outlier_weight * exposure_loss(logits[len(images) :])
 
 
 def predict_logits(model: nn.Module, images: Tensor) -> Tensor:
-    """Return the logits, float32 `[N, labels]`, of images in `eval()` and under `no_grad`, in batches of 1,000."""
+    """Return the logits, float32 `[N, labels]`, of images in `eval()` and under `no_grad`, in batches of 1,000.
+
+    Images and logits are on the CPU, wherever the model is.
+    """
     model.eval()
+    device = device_of(model)
     with torch.no_grad():
-        return torch.cat([model(batch) for batch in torch.split(images, 1_000)])
+        return torch.cat([model(batch.to(device)).cpu() for batch in torch.split(images, 1_000)])
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Return the device of a model's weights."""
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
 
 def accuracy(model: nn.Module, split: Split) -> float:

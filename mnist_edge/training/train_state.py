@@ -80,6 +80,17 @@ class TrainState:
         """The model that the training is for: the average of the weights where there is one."""
         return self.model if self.ema is None else self.ema.module
 
+    def to(self, device: str) -> None:
+        """Move what is computed with to a device; what is drawn stays on the CPU."""
+        if device == "cpu":
+            return
+        self.model.to(device)
+        if self.ema is not None:
+            self.ema.to(device)
+        for optimizer in self.optimizers:
+            for kept in optimizer.state.values():
+                kept.update({name: value.to(device) for name, value in kept.items() if isinstance(value, Tensor)})
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
