@@ -150,6 +150,7 @@ def _figures(measured: Mapping[str, Any]) -> str:
 
 
 def _recipe(checkpoint: Checkpoint) -> str:
+    assert checkpoint.recipe is not None, "the built-in models were trained here"
     settings = dataclasses.asdict(checkpoint.recipe)
     settings |= {f"augmentation: {name}": value for name, value in settings.pop("augmentation").items()}
     del settings["name"]

@@ -26,6 +26,7 @@ def export(
     options: Mapping[str, int] | None = None,
     goals: Goals = NO_GOALS,
     scheme: str | None = None,
+    architecture: str | None = None,
 ) -> list[Artifact]:
     """Export a checkpoint in each format and precision, all or nothing, each with its proof.
 
@@ -42,6 +43,7 @@ def export(
         options: of the formats, such as `{"opset": 17}`.
         goals: what each artifact must keep beyond the tolerance of its scheme.
         scheme: how quantized artifacts are stored; None compares all schemes and takes the best.
+        architecture: for a checkpoint of your own network, its code, `path/to/net.py:Net`, which is run.
 
     Returns:
         The artifacts that were written; each has its `ParityReport`.
@@ -57,7 +59,7 @@ def export(
         goals=goals,
         scheme=scheme,
     )
-    return export_artifacts(_reference(checkpoint, data_dir), settings, Path(output))
+    return export_artifacts(_reference(checkpoint, data_dir, architecture), settings, Path(output))
 
 
 def verify(
@@ -66,6 +68,7 @@ def verify(
     *,
     data_dir: PathLike = "data",
     layers: bool = False,
+    architecture: str | None = None,
 ) -> ParityReport:
     """Judge an exported artifact against the checkpoint that it came from.
 
@@ -77,6 +80,7 @@ def verify(
         checkpoint: what `mnist-edge train` wrote, or a `Reference` that `load_reference` made of it.
         data_dir: the folder that holds the data set.
         layers: whether to compare layer by layer too.
+        architecture: for a checkpoint of your own network, its code, `path/to/net.py:Net`, which is run.
 
     Returns:
         The verdict, truthy when it passed, with every check and figure. A file that can't be read fails.
@@ -84,11 +88,11 @@ def verify(
     Raises:
         UserError: the checkpoint or the data can't be read, or a package that the format needs is not installed.
     """
-    return verify_path(Path(artifact), _reference(checkpoint, data_dir), layers=layers)
+    return verify_path(Path(artifact), _reference(checkpoint, data_dir, architecture), layers=layers)
 
 
-def _reference(checkpoint: PathLike | Reference, data_dir: PathLike) -> Reference:
-    return checkpoint if isinstance(checkpoint, Reference) else load_reference(checkpoint, data_dir)
+def _reference(checkpoint: PathLike | Reference, data_dir: PathLike, architecture: str | None) -> Reference:
+    return checkpoint if isinstance(checkpoint, Reference) else load_reference(checkpoint, data_dir, architecture)
 
 
 def _known(kind: str, name: str, known: Iterable[str]) -> str:

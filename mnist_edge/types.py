@@ -25,6 +25,9 @@ PredictInBatches = Callable[[Images, int], Logits]
 GrayImage = NDArray[np.float32]
 """Brightness or ink, float32 `[height, width]` in [0, 1]."""
 
+Pixels = NDArray[np.float32]
+"""A gray picture `[height, width]`, or one in color `[height, width, 3]`, float32 in [0, 1]."""
+
 BoolMask = NDArray[np.bool_]
 """Chosen pixels `[height, width]`, or chosen elements `[N]`."""
 

@@ -29,13 +29,18 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
     Raises:
         ValueError: the text is not JSON, is nested too deeply, or is not an object.
     """
-    try:
-        fields = json.loads(text)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
+    fields = parse_json(text)
     if not isinstance(fields, dict):
         raise ValueError(f"expected an object, not {type(fields).__name__}")
     return fields
+
+
+def parse_json(text: str | bytes) -> Any:  # noqa: ANN401 - any JSON value
+    """Return a JSON value; raises `ValueError` where the text is not JSON, or is nested too deeply."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def expect_fields(names: Iterable[str], fields: Mapping[str, Any]) -> None:
@@ -61,7 +66,11 @@ def take(fields: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - any JSO
 
 def take_object(fields: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return a field that is an object; raises `ValueError` where it is not."""
-    value = take(fields, name)
+    return check_object(take(fields, name), name)
+
+
+def check_object(value: object, name: str) -> dict[str, Any]:
+    """Return a value that is an object; raises `ValueError` where it is not."""
     if not isinstance(value, dict) or len(value) > MAX_LIST:
         raise ValueError(f"{name} is not an object")
     return value

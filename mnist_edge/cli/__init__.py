@@ -11,6 +11,7 @@ from mnist_edge.cli import edge, interrupts, version
 
 COMMANDS = {
     "train": "Train the digit classifier and write a checkpoint.",
+    "import": "Take weights that were trained elsewhere.",
     "tune": "Search for settings that train better.",
     "evaluate": "Measure checkpoints and exported files on the test images.",
     "plot": "Draw samples, curves, confusions, mistakes and more.",
@@ -22,6 +23,9 @@ COMMANDS = {
     "predict": "Read the digit in each picture.",
 }
 """The sub-commands and the line that `--help` shows of each, kept here so that help imports none of them."""
+
+_MODULES = {"import": "import_weights"}
+"""Sub-commands whose module can't have their name."""
 
 EXTRAS = {
     "torch": "train",
@@ -43,7 +47,7 @@ EXTRAS = {
 
 
 class LazyGroup(click.Group):
-    """A group whose sub-commands live in `mnist_edge.cli.<name>` as `command`."""
+    """A group whose sub-commands live in `mnist_edge.cli.<name>`, or where `_MODULES` says, as `command`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the work."""
@@ -53,7 +57,7 @@ class LazyGroup(click.Group):
         """Import the sub-command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"{__name__}.{_MODULES.get(cmd_name, cmd_name)}").command
         return command
 
     def resolve_command(

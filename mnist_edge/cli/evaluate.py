@@ -7,7 +7,6 @@ import click
 
 from mnist_edge.cli import options, outputs, torch_setup
 from mnist_edge.cli.output import note, say_json
-from mnist_edge.errors import UserError
 from mnist_edge.text import caption
 
 if TYPE_CHECKING:
@@ -24,10 +23,19 @@ if TYPE_CHECKING:
     help="With --corruptions: also draw it, to a .png or .svg file.",
 )
 @outputs.force
+@options.own_architecture
+@options.pictures
 @options.data_dir
 @options.as_json
 def command(
-    models: tuple[Path, ...], corruptions: bool, figure: Path | None, force: bool, data_dir: Path, as_json: bool
+    models: tuple[Path, ...],
+    corruptions: bool,
+    figure: Path | None,
+    force: bool,
+    architecture: str | None,
+    dataset: Path | None,
+    data_dir: Path,
+    as_json: bool,
 ) -> None:
     """Measure each MODEL, a checkpoint or an exported artifact in its own runtime, on the test images.
 
@@ -39,18 +47,16 @@ def command(
     outputs.check_outputs((figure, outputs.FIGURE), force=force)
     torch_setup.wait_passively()
     from mnist_edge.cli.progress import steps
-    from mnist_edge.parity.evaluate import evaluate, evaluate_corrupted, open_model
+    from mnist_edge.parity.evaluate import evaluate, evaluate_corrupted, load_test_images, open_model
     from mnist_edge.parity.steps import of_file
-    from mnist_edge.training.datasets.registry import load_test_data
+    from mnist_edge.training.architectures.own import load_architecture
 
-    opened = [open_model(path, largest_batches=corruptions) for path in models]
-    tasks = {model.task.name for model in opened}
-    if len(tasks) > 1:
-        raise UserError(f"the models are for different data sets ({', '.join(sorted(tasks))}): evaluate them apart")
+    own = load_architecture(architecture) if architecture else None
+    opened = [open_model(path, largest_batches=corruptions, own=own) for path in models]
     for model in opened:
         if model.caveats:
             note(f"{model.path}: {model.caveats}")
-    test = load_test_data(tasks.pop(), data_dir)
+    test = load_test_images(opened, data_dir, dataset)
     if corruptions:
         with steps() as on_step:
             measured = {

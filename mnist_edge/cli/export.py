@@ -49,7 +49,7 @@ def _known_precisions() -> list[str]:
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(dir_okay=False, path_type=Path), default=options.CHECKPOINT)
+@click.argument("checkpoint", type=click.Path(dir_okay=False, path_type=Path), default=options.last_checkpoint)
 @click.option(
     "-f",
     "--format",
@@ -99,6 +99,8 @@ def _known_precisions() -> list[str]:
     help="Folder to write to.",
 )
 @outputs.force
+@options.own_architecture
+@options.pictures
 @options.data_dir
 @options.as_json
 def command(
@@ -114,10 +116,12 @@ def command(
     opset: int | None,
     output: Path,
     force: bool,
+    architecture: str | None,
+    dataset: Path | None,
     data_dir: Path,
     as_json: bool,
 ) -> None:
-    """Export CHECKPOINT, which is checkpoints/mnist-mlp.safetensors unless another is named.
+    """Export CHECKPOINT, which is the one in checkpoints/ that was trained last, unless another is named.
 
     Every artifact is compared with the trained model on all test images before it gets its name. If one differs, none
     is written and what was there stays. Goals come on top of the tolerance of each precision; to miss one is to
@@ -152,7 +156,7 @@ def command(
         on_step("answers with the trained model")
         from mnist_edge.parity.reference import load_reference
 
-        reference = load_reference(checkpoint, data_dir)
+        reference = load_reference(checkpoint, data_dir, architecture, dataset)
         if not force:
             _check_replaced(reference, settings, output)
         artifacts = export_artifacts(reference, settings, output, on_step)

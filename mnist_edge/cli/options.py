@@ -6,8 +6,16 @@ from typing import Any
 
 import click
 
-CHECKPOINT = Path("checkpoints/mnist-mlp.safetensors")
-"""Where `train` writes and `export` reads, unless told otherwise."""
+from mnist_edge.training.architectures.names import BUILTIN_ARCHITECTURES, is_own
+
+CHECKPOINTS = Path("checkpoints")
+"""The folder where `train` writes and `export` reads, unless told otherwise."""
+
+
+def last_checkpoint() -> Path:
+    """Return the checkpoint that was written last in `CHECKPOINTS`; the name of one of MNIST where there is none."""
+    found = sorted(CHECKPOINTS.glob("*.safetensors"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+    return found[-1] if found else CHECKPOINTS / "mnist-mlp.safetensors"
 
 
 class Finite(click.FloatRange):
@@ -20,6 +28,43 @@ class Finite(click.FloatRange):
             self.fail(f"{value!r} is not a finite number", param, ctx)
         return number
 
+
+class Architecture(click.ParamType[str]):
+    """The name of an architecture: of the registry, or `path/to/net.py:Net` or `package.module:Net`."""
+
+    name = "architecture"
+
+    def __init__(self, *, builtin: bool = True) -> None:
+        self.builtin = BUILTIN_ARCHITECTURES if builtin else ()
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return what the help shows."""
+        return f"[{'|'.join((*self.builtin, 'FILE.py:NAME', 'MODULE:NAME'))}]"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name."""
+        if value not in self.builtin and not is_own(value):
+            self.fail(
+                f"{value!r} is not one of {', '.join((*self.builtin, 'path/to/net.py:Net', 'package.module:Net'))}",
+                param,
+                ctx,
+            )
+        return value
+
+
+pictures = click.option(
+    "--dataset",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="For a checkpoint of a folder of pictures: where that is now.  [default: where it was]",
+)
+
+own_architecture = click.option(
+    "--arch",
+    "architecture",
+    type=Architecture(builtin=False),
+    help="For a checkpoint of your own network: its code, which is run, as a file or as package.module:NAME.",
+)
 
 data_dir = click.option(
     "--data-dir",

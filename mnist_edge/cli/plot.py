@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mnist_edge.cli import options, outputs, torch_setup
+from mnist_edge.cli import data_options, options, outputs, recipe_options, torch_setup
 from mnist_edge.cli.output import say
 from mnist_edge.errors import UserError
 from mnist_edge.text import caption
+from mnist_edge.training.datasets.registry import DEFAULT_DATASET
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +29,7 @@ MAX_LABEL = 20
 
 @click.command()
 @click.argument("kind", type=click.Choice(KINDS))
-@click.argument("model", type=click.Path(path_type=Path), default=options.CHECKPOINT)
+@click.argument("model", type=click.Path(path_type=Path), default=options.last_checkpoint)
 @click.option(
     "-o",
     "--output",
@@ -39,7 +40,7 @@ MAX_LABEL = 20
 @outputs.force
 @click.option(
     "--recipe",
-    type=click.Choice(["plain", "robust", "diverse"]),
+    type=click.Choice(recipe_options.RECIPE_NAMES),
     default="robust",
     show_default=True,
     help="For augmentation: whose changes to show.",
@@ -48,9 +49,24 @@ MAX_LABEL = 20
     "--index", type=click.IntRange(min=0), default=0, show_default=True, help="For augmentation: of which image."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For what is drawn at random.")
+@options.own_architecture
+@click.option(
+    "--dataset",
+    metavar="NAME|FOLDER",
+    help="For samples and augmentation: whose images; else where the folder of a checkpoint's pictures is now.",
+)
 @options.data_dir
 def command(
-    kind: str, model: Path, output: Path | None, force: bool, recipe: str, index: int, seed: int, data_dir: Path
+    kind: str,
+    model: Path,
+    output: Path | None,
+    force: bool,
+    recipe: str,
+    index: int,
+    seed: int,
+    architecture: str | None,
+    dataset: str | None,
+    data_dir: Path,
 ) -> None:
     """Draw a figure of KIND, of MODEL (a checkpoint or an exported file) where it shows a model.
 
@@ -69,35 +85,35 @@ def command(
     from mnist_edge.training.figures import save_figure
 
     draw: dict[str, Callable[[], Figure]] = {
-        "samples": lambda: _samples(data_dir, seed),
-        "augmentation": lambda: _augmentation(data_dir, recipe, index, seed),
+        "samples": lambda: _samples(dataset or DEFAULT_DATASET, data_dir, seed),
+        "augmentation": lambda: _augmentation(dataset or DEFAULT_DATASET, data_dir, recipe, index, seed),
         "curves": lambda: _curves(model),
-        "corruptions": lambda: _corruptions(model, data_dir),
-        "confusion": lambda: _confusion(model, data_dir),
-        "mistakes": lambda: _mistakes(model, data_dir),
-        "reliability": lambda: _reliability(model, data_dir),
+        "corruptions": lambda: _corruptions(*_open(model, architecture, dataset, data_dir)),
+        "confusion": lambda: _confusion(*_open(model, architecture, dataset, data_dir)),
+        "mistakes": lambda: _mistakes(*_open(model, architecture, dataset, data_dir)),
+        "reliability": lambda: _reliability(*_open(model, architecture, dataset, data_dir)),
     }
     save_figure(draw[kind](), output)
     say(output)
 
 
-def _samples(data_dir: Path, seed: int) -> "Figure":
-    from mnist_edge.training.datasets.registry import DATASETS, DEFAULT_DATASET, load_test_data
+def _samples(dataset: str, data_dir: Path, seed: int) -> "Figure":
     from mnist_edge.training.figures import samples_figure
 
-    return samples_figure(load_test_data(DEFAULT_DATASET, data_dir), DATASETS[DEFAULT_DATASET].task, seed)
+    data = data_options.open_data(dataset, data_dir)
+    return samples_figure(data.load_test_data(), data.task, seed)
 
 
-def _augmentation(data_dir: Path, recipe: str, index: int, seed: int) -> "Figure":
-    from mnist_edge.training.datasets.registry import DATASETS, DEFAULT_DATASET, load_training_data
+def _augmentation(dataset: str, data_dir: Path, recipe: str, index: int, seed: int) -> "Figure":
     from mnist_edge.training.figures import augmentation_figure
-    from mnist_edge.training.recipe import recipe_for
+    from mnist_edge.training.recipe import check_suits, recipe_for
 
-    split = load_training_data(DEFAULT_DATASET, data_dir).train
+    data, chosen = data_options.open_data(dataset, data_dir), recipe_for(recipe, "mlp")
+    check_suits(chosen, data.task)
+    split = data.load_training_data().train
     if index >= len(split):
         raise click.BadParameter(f"{index} is not in the range 0<=x<={len(split) - 1}.", param_hint="'--index'")
-    labels = DATASETS[DEFAULT_DATASET].task.labels
-    return augmentation_figure(split, labels, recipe_for(recipe, "mlp"), index, seed)
+    return augmentation_figure(split, data.task.labels, chosen, index, seed)
 
 
 def _curves(model: Path) -> "Figure":
@@ -112,13 +128,13 @@ def _curves(model: Path) -> "Figure":
     return curves_figure(history)
 
 
-def _open(model: Path, data_dir: Path) -> "tuple[OpenModel, Split]":
+def _open(model: Path, architecture: str | None, dataset: str | None, data_dir: Path) -> "tuple[OpenModel, Split]":
     """Return a model and the test images of its task."""
-    from mnist_edge.parity.evaluate import open_model
-    from mnist_edge.training.datasets.registry import load_test_data
+    from mnist_edge.parity.evaluate import load_test_images, open_model
+    from mnist_edge.training.architectures.own import load_architecture
 
-    opened = open_model(model)
-    return opened, load_test_data(opened.task.name, data_dir)
+    opened = open_model(model, own=load_architecture(architecture) if architecture else None)
+    return opened, load_test_images([opened], data_dir, Path(dataset) if dataset else None)
 
 
 def _captions(opened: "OpenModel") -> tuple[str, ...]:
@@ -126,39 +142,37 @@ def _captions(opened: "OpenModel") -> tuple[str, ...]:
     return tuple(caption(label, MAX_LABEL) for label in opened.task.labels)
 
 
-def _corruptions(model: Path, data_dir: Path) -> "Figure":
-    from mnist_edge.training.corruptions import CORRUPTIONS, corrupt
+def _corruptions(opened: "OpenModel", test: "Split") -> "Figure":
+    from mnist_edge.training.corruptions import CORRUPTIONS, check_corruptible, corrupt
     from mnist_edge.training.figures import SHOWN_SEVERITY, corruption_figure
 
-    opened, test = _open(model, data_dir)
-    images = test.images[list(SHOWN_INDICES)]
+    check_corruptible(opened.task)
+    shown = [index for index in SHOWN_INDICES if index < len(test)]
+    images = test.images[shown]
     logits = {"original": opened.predict_logits(images.numpy())}
     for kind in CORRUPTIONS:
         logits[kind] = opened.predict_logits(corrupt(images, kind, SHOWN_SEVERITY).numpy())
-    return corruption_figure(test, _captions(opened), logits, SHOWN_INDICES, opened.temperature)
+    return corruption_figure(test, _captions(opened), logits, shown, opened.temperature)
 
 
-def _confusion(model: Path, data_dir: Path) -> "Figure":
+def _confusion(opened: "OpenModel", test: "Split") -> "Figure":
     from mnist_edge.parity.evaluate import evaluate
     from mnist_edge.training.figures import confusion_figure
 
-    opened, test = _open(model, data_dir)
-    return confusion_figure(evaluate(opened, test), _captions(opened), caption(model.name))
+    return confusion_figure(evaluate(opened, test), _captions(opened), caption(opened.path.name))
 
 
-def _mistakes(model: Path, data_dir: Path) -> "Figure":
+def _mistakes(opened: "OpenModel", test: "Split") -> "Figure":
     from mnist_edge.training.figures import mistakes_figure
 
-    opened, test = _open(model, data_dir)
     logits = opened.predict_logits(test.images.numpy())
-    return mistakes_figure(test, _captions(opened), logits, opened.temperature, caption(model.name))
+    return mistakes_figure(test, _captions(opened), logits, opened.temperature, caption(opened.path.name))
 
 
-def _reliability(model: Path, data_dir: Path) -> "Figure":
+def _reliability(opened: "OpenModel", test: "Split") -> "Figure":
     from mnist_edge.training.calibration import reliability
     from mnist_edge.training.figures import reliability_figure
 
-    opened, test = _open(model, data_dir)
     logits, labels = opened.predict_logits(test.images.numpy()), test.labels.numpy()
     before, after = reliability(logits, labels, 1.0), reliability(logits, labels, opened.temperature)
-    return reliability_figure(before, after, opened.temperature, caption(model.name))
+    return reliability_figure(before, after, opened.temperature, caption(opened.path.name))

@@ -45,24 +45,30 @@ AUGMENTATION: dict[str, tuple[click.ParamType[Any], str]] = {
     "fracture": (_SHARE, "Share of the images in which patches of the strokes fade."),
     "glyph_variants": (_SHARE, "Share of the ones that get flags or feet, and of the sevens that get bars."),
     "drawn_digits": (_SHARE, "Share of digits replaced by drawn ones in rare forms."),
+    "translate": (_SHARE, "Move images of any kind along each side by up to this share of it."),
+    "mirror": (_SHARE, "Share of images of any kind that are mirrored left to right."),
 }
 """An option for each change of the augmentation."""
 
+RECIPE_NAMES = ["plain", "robust", "diverse", "shapes", "photos"]
+"""The names of the recipes."""
+
 recipe = click.option(
     "--recipe",
-    type=click.Choice(["plain", "robust", "diverse"]),
+    type=click.Choice(RECIPE_NAMES),
     default="plain",
     show_default=True,
-    help="Set of settings.",
+    help="Set of settings: robust and diverse for handwritten digits, photos for things that may be mirrored, shapes "
+    "for those that may not.",
 )
 
 architecture = click.option(
     "--arch",
     "architecture",
-    type=click.Choice(["mlp", "cnn"]),
+    type=options.Architecture(),
     default="mlp",
     show_default=True,
-    help="Network: mlp is the quicker, cnn reads better.",
+    help="Network: mlp is the quicker, cnn reads better; or your own, whose code is run.",
 )
 
 
@@ -115,7 +121,7 @@ def differences(interrupted: "TrainingConfig", requested: "TrainingConfig") -> s
         if was.get(option) != now.get(option)
     ]
     if interrupted.data_digest != requested.data_digest or interrupted.task != requested.task:
-        found.append("other training images than in --data-dir")
+        found.append("other training images")
     return "; ".join(found)
 
 

@@ -6,12 +6,23 @@ from contextlib import contextmanager
 
 import click
 
+from mnist_edge.errors import UserError
+
 threads = click.option(
     "--threads",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
     help="Threads of torch; the bytes of a CNN depend on how many.",
+)
+
+
+device = click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda", "mps", "auto"]),
+    default="cpu",
+    show_default=True,
+    help="Where to train; the same bytes are promised for the cpu alone.",
 )
 
 
@@ -44,3 +55,19 @@ def torch_threads(number: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def device_of(name: str) -> str:
+    """Return the device of that name, for `auto` the fastest that torch finds; imports torch.
+
+    Raises:
+        UserError: torch finds no such device.
+    """
+    import torch
+
+    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available, "cpu": lambda: True}
+    if name == "auto":
+        return next(each for each, is_there in there.items() if is_there())
+    if not there[name]():
+        raise UserError(f"torch {torch.__version__} finds no device {name!r} here: choose --device cpu, or auto")
+    return name

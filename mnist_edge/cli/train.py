@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mnist_edge.cli import options, outputs, recipe_options, torch_setup
+from mnist_edge.cli import data_options, options, outputs, recipe_options, torch_setup
 from mnist_edge.cli.output import note, say, say_json
+from mnist_edge.training.architectures.names import file_stem, is_own, recorded_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mnist_edge.training.architectures.own import OwnArchitecture
     from mnist_edge.training.datasets.splits import TrainingData
     from mnist_edge.training.loop import StepResult
     from mnist_edge.training.train_state import Epoch, TrainingConfig, TrainState
@@ -25,6 +27,8 @@ SECONDS_BETWEEN_CURVES = 10.0
 @click.command()
 @recipe_options.recipe
 @recipe_options.architecture
+@data_options.options_of_data
+@torch_setup.device
 @click.option(
     "--seed",
     type=click.IntRange(min=0, max=2**62),
@@ -69,6 +73,11 @@ SECONDS_BETWEEN_CURVES = 10.0
 def command(
     recipe: str,
     architecture: str,
+    dataset: str,
+    image_size: int | None,
+    color: bool,
+    preprocessing: str | None,
+    device: str,
     seed: int,
     output: Path | None,
     force: bool,
@@ -82,19 +91,18 @@ def command(
     as_json: bool,
     **settings: Any,  # noqa: ANN401 - one for each setting of a recipe
 ) -> None:
-    """Train the digit classifier and write a checkpoint.
+    """Train a classifier and write a checkpoint.
 
-    The same seed gives the same file, byte for byte, with the same versions; for --arch cnn, also with the same
-    --threads. Accuracy is measured on the validation images, which are held back from the training images; the test
-    images are for `mnist-edge evaluate`.
+    The same seed gives the same file, byte for byte, with the same versions and --device cpu; for --arch cnn, also with
+    the same --threads. Accuracy is measured on the validation images, which are held back from the training images; the
+    test images are for `mnist-edge evaluate`.
 
     Each setting of the recipe can be overridden. After each epoch the training is saved beside the checkpoint, so that
     an interrupted one continues with --resume and ends with the same bytes.
     """
-    from mnist_edge.training.datasets.registry import DATASETS, DEFAULT_DATASET, load_training_data
-
-    task = DATASETS[DEFAULT_DATASET].task
-    output = output or Path(f"checkpoints/{task.name}-{architecture}.safetensors")
+    source = data_options.open_data(dataset, data_dir, seed, image_size, color, preprocessing)
+    task = source.task
+    output = output or Path("checkpoints") / f"{file_stem(task, architecture)}.safetensors"
     _check_outputs(output, curves, log_dir, force=force)
     torch_setup.wait_passively()
     torch_setup.round_reproducibly()
@@ -103,22 +111,28 @@ def command(
     from mnist_edge.training.files import history_path, resume_path
 
     with Progress("starting", quiet=quiet):
+        from mnist_edge.training.architectures.own import load_architecture
         from mnist_edge.training.checkpoint import make_checkpoint
         from mnist_edge.training.history import history_table, tensorboard_log
+        from mnist_edge.training.recipe import check_suits
         from mnist_edge.training.train_state import TrainingConfig
 
+    own = load_architecture(architecture) if is_own(architecture) else None
+    given = data_options.given_options(dataset, data_dir, image_size, color, preprocessing)
     with torch_setup.torch_threads(threads):
-        data = load_training_data(DEFAULT_DATASET, data_dir)
-        images = len(data.train)
         chosen = recipe_options.recipe_with(recipe, architecture, settings)
-        config = TrainingConfig(task, architecture, chosen, seed, data.digest)
-        state = _begin(config, output, data_dir, resume=resume)
+        check_suits(chosen, task)
+        data = source.load_training_data()
+        images = len(data.train)
+        config = TrainingConfig(task, recorded_name(architecture), chosen, seed, data.digest)
+        state = _begin(config, own, output, given, resume=resume)
+        state.to(torch_setup.device_of(device))
         log = tensorboard_log(log_dir, len(state.history), chosen, images) if log_dir else nullcontext()
         with TrainingProgress(chosen.epochs, log_every=log_every, quiet=quiet) as progress, log as log_epoch:
             drawing = _drawing(state.history, chosen.epochs, curves) if curves else None
             followers = filter(None, (progress.on_epoch, log_epoch, drawing))
             _run(state, config, data, output, progress.on_step, list(followers))
-        checkpoint = make_checkpoint(state, config, data)
+        checkpoint = make_checkpoint(state, config, data, own)
     with transaction() as changes:
         changes.write(output, checkpoint.to_bytes())
         changes.write(history_path(output), history_table(state.history, chosen, images))
@@ -142,8 +156,10 @@ def _check_outputs(output: Path, curves: Path | None, log_dir: Path | None, *, f
         check_writable(log_dir, folder=True)
 
 
-def _begin(config: "TrainingConfig", output: Path, data_dir: Path, *, resume: bool) -> "TrainState":
-    """Return a new training, or with `resume` the interrupted one.
+def _begin(
+    config: "TrainingConfig", own: "OwnArchitecture | None", output: Path, source: tuple[str, ...], *, resume: bool
+) -> "TrainState":
+    """Return a new training, or with `resume` the interrupted one; `source` are the options that name the data.
 
     Raises:
         UserError: there is no interrupted training to resume, or one that would be lost, or it has other options.
@@ -154,10 +170,11 @@ def _begin(config: "TrainingConfig", output: Path, data_dir: Path, *, resume: bo
 
     path = resume_path(output)
     if not resume and not path.exists():
-        return config.init_train_state()
-    state, interrupted = load_train_state(path)
-    given = recipe_options.given_options(interrupted.recipe, interrupted.architecture, interrupted.seed)
-    places = ("--output", str(output), "--data-dir", str(data_dir))
+        return config.init_train_state(own)
+    state, interrupted = load_train_state(path, own)
+    named = own.spec if own and own.name == interrupted.architecture else interrupted.architecture
+    given = recipe_options.given_options(interrupted.recipe, named, interrupted.seed)
+    places = ("--output", str(output), *source)
     again = (
         f"continue it with `{recipe_options.command_line(given, *places, '--resume')}`, or remove {path} to begin again"
     )

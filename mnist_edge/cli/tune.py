@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mnist_edge.cli import options, outputs, recipe_options, torch_setup
+from mnist_edge.cli import data_options, options, outputs, recipe_options, torch_setup
 from mnist_edge.cli.output import note, say, say_json
 from mnist_edge.text import caption
+from mnist_edge.training.architectures.names import is_own, recorded_name
+from mnist_edge.training.datasets.registry import DEFAULT_DATASET
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -25,12 +27,13 @@ if TYPE_CHECKING:
 @click.option("--epochs", type=click.IntRange(min=1), default=5, show_default=True, help="Epochs of each trial.")
 @click.option(
     "--recipe",
-    type=click.Choice(["plain", "robust", "diverse"]),
+    type=click.Choice(recipe_options.RECIPE_NAMES),
     default="robust",
     show_default=True,
     help="What the settings that are not searched are taken from.",
 )
 @recipe_options.architecture
+@data_options.options_of_data
 @click.option(
     "--seed",
     type=click.IntRange(min=0, max=2**31),
@@ -63,6 +66,10 @@ def command(
     epochs: int,
     recipe: str,
     architecture: str,
+    dataset: str,
+    image_size: int | None,
+    color: bool,
+    preprocessing: str | None,
     seed: int,
     study: str,
     storage: str,
@@ -78,26 +85,31 @@ def command(
     Trials are compared on the validation images; those below the median of the others are stopped early.
     The same command again continues the study. Prints the command that trains the best trial.
     """
+    source = data_options.open_data(dataset, data_dir, 0, image_size, color, preprocessing)
     outputs.check_outputs((figure, outputs.FIGURE), force=force)
     torch_setup.wait_passively()
     torch_setup.round_reproducibly()
     from mnist_edge.cli.training_progress import Progress
-    from mnist_edge.training.datasets.registry import DATASETS, DEFAULT_DATASET, load_training_data
 
     with Progress("starting", quiet=quiet):
+        from mnist_edge.training.architectures.own import load_architecture
         from mnist_edge.training.figures import importance_figure, save_figure
-        from mnist_edge.training.recipe import recipe_for
+        from mnist_edge.training.recipe import check_suits, recipe_for
         from mnist_edge.training.tune import Search, best_recipe, check_importance, ended, importance, open_study
 
     base = recipe_for(recipe, architecture)
-    search = Search(DATASETS[DEFAULT_DATASET].task, architecture, base, epochs, seed)
+    own = load_architecture(architecture) if is_own(architecture) else None
+    check_suits(base, source.task)
+    search = Search(source.task, recorded_name(architecture), base, epochs, seed, own)
     found = open_study(storage, study, search)
     if figure:
         check_importance(found, trials)
     with torch_setup.torch_threads(threads):
-        _search(found, search, load_training_data(DEFAULT_DATASET, data_dir), trials, quiet=quiet)
+        _search(found, search, source.load_training_data(), trials, quiet=quiet)
     best = best_recipe(found, base)
-    train = recipe_options.command_line(recipe_options.given_options(best, architecture))
+    given = recipe_options.given_options(best, architecture)
+    data = data_options.given_options(dataset, Path("data"), image_size, color, preprocessing)
+    train = recipe_options.command_line(given, *(() if dataset == DEFAULT_DATASET else data))
     if as_json:
         say_json({"accuracy": found.best_value, "settings": found.best_params, "train": train})
     else:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     "-c",
     "--checkpoint",
     type=click.Path(path_type=Path),
-    default=options.CHECKPOINT,
-    show_default=True,
+    default=options.last_checkpoint,
+    show_default="the one in checkpoints/ that was trained last",
     help="The checkpoint that they were exported from.",
 )
 @click.option("--layers", is_flag=True, help="Also compare layer by layer, and name the first that diverges.")
@@ -35,7 +35,15 @@ if TYPE_CHECKING:
     type=outputs.OutputPath(outputs.JUNIT),
     help="Write the outcome of each check as JUnit XML.",
 )
+@click.option(
+    "--baseline",
+    "baseline_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="An earlier --json report or manifest.json: fail where the answers are worse than those, beyond chance.",
+)
 @outputs.force
+@options.own_architecture
+@options.pictures
 @options.data_dir
 @options.as_json
 def command(
@@ -44,7 +52,10 @@ def command(
     layers: bool,
     html: Path | None,
     junit_file: Path | None,
+    baseline_file: Path | None,
     force: bool,
+    architecture: str | None,
+    dataset: Path | None,
     data_dir: Path,
     as_json: bool,
 ) -> None:
@@ -53,25 +64,33 @@ def command(
     A folder stands for what its manifest.json lists.
 
     One that was altered, or that answers differently from the trained model, fails: the exit code is 1 and stderr
-    says why.
+    says why. With --baseline, so does one that answers correctly more rarely than the one that was recorded, by
+    McNemar's test on the same images.
     """
     from mnist_edge.atomic import transaction
     from mnist_edge.cli.artifacts import expand
     from mnist_edge.cli.progress import steps
 
     paths = expand(artifacts)
-    _keep_apart(html, junit_file, *paths, checkpoint)
+    _keep_apart(html, junit_file, *paths, checkpoint, *filter(None, (baseline_file,)))
     outputs.check_outputs((html, outputs.HTML), (junit_file, outputs.JUNIT), force=force)
     torch_setup.wait_passively()
     with steps() as on_step:
         on_step("answers with the trained model")
         from mnist_edge.exporting.report.junit import junit
+        from mnist_edge.parity.baseline import read_baseline
         from mnist_edge.parity.reference import load_reference
         from mnist_edge.parity.steps import of_file
-        from mnist_edge.parity.verify import verify_path
+        from mnist_edge.parity.verify import verify_path, with_baseline
 
-        reference = load_reference(checkpoint, data_dir)
+        baseline = read_baseline(baseline_file) if baseline_file else None
+        reference = load_reference(checkpoint, data_dir, architecture, dataset)
+        if baseline:
+            for path in paths:
+                baseline.entry(path.name, reference.test_set)
         reports = [verify_path(path, reference, layers=layers, on_step=of_file(path.name, on_step)) for path in paths]
+    if baseline:
+        reports = [with_baseline(report, reference, baseline) for report in reports]
     with transaction() as changes:
         if html:
             from mnist_edge.exporting.report.environment import Environment

@@ -10,7 +10,8 @@ from mnist_edge.formats.base import ArtifactFile, Runner
 from mnist_edge.formats.build import Outline
 from mnist_edge.parity.evaluate import read_model
 from mnist_edge.reading import read_bytes
-from mnist_edge.training.checkpoint import CHECKPOINT_SUFFIX, load_checkpoint
+from mnist_edge.training.architectures.names import is_own
+from mnist_edge.training.checkpoint import CHECKPOINT_SUFFIX, Checkpoint, load_checkpoint
 
 Groups = dict[str, dict[str, Any]]
 """Named groups of JSON types."""
@@ -83,11 +84,10 @@ def _describe_checkpoint(path: Path) -> Groups:
         name: (str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
         for name, tensor in checkpoint.weights.items()
     }
-    learned = [parameter.numel() for parameter in checkpoint.build().parameters()]
     return {
         "file": _file(path, bundle),
         "task": checkpoint.task.to_fields(),
-        "recipe": dataclasses.asdict(checkpoint.recipe),
+        "recipe": dataclasses.asdict(checkpoint.recipe) if checkpoint.recipe else {"name": "none: trained elsewhere"},
         "provenance": {
             "architecture": checkpoint.architecture,
             "seed": checkpoint.seed,
@@ -96,8 +96,16 @@ def _describe_checkpoint(path: Path) -> Groups:
             "training_data": checkpoint.data_digest,
             "producer": checkpoint.producer,
         },
-        "structure": {"parameters": sum(learned), "tensors": tensors},
+        "structure": {"parameters": _parameters(checkpoint), "tensors": tensors},
     }
+
+
+def _parameters(checkpoint: Checkpoint) -> int:
+    """Return how many numbers were learned; of a network of the user's own, whose code is not run, by their names."""
+    if not is_own(checkpoint.architecture):
+        return sum(parameter.numel() for parameter in checkpoint.build().parameters())
+    floats = {name: tensor for name, tensor in checkpoint.weights.items() if tensor.is_floating_point()}
+    return sum(tensor.numel() for name, tensor in floats.items() if "running_" not in name)
 
 
 def _file(path: Path, bundle: Bundle) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from mnist_edge.parity.steps import OnStep, nothing, of_file
 from mnist_edge.parity.tolerance import NO_GOALS, Goals
 from mnist_edge.parity.verify import verify
 from mnist_edge.reading import read_bytes
+from mnist_edge.training.architectures.names import file_stem
 
 
 class ParityError(UserError):
@@ -222,4 +223,4 @@ def _producer(spec: FormatSpec) -> dict[str, str]:
 
 def artifact_name(task: Task, architecture: str, spec: FormatSpec, precision: Precision) -> str:
     """Return the name of an artifact in the folder of the exports."""
-    return f"{task.name}-{architecture}{'' if precision is Precision.FP32 else f'-{precision}'}{spec.suffix}"
+    return f"{file_stem(task, architecture)}{'' if precision is Precision.FP32 else f'-{precision}'}{spec.suffix}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -225,4 +226,8 @@ class ForeignReader(Protocol):
 
     def open_foreign(self, bundle: Bundle, found: Outline) -> Predict:
         """Open a file with this outline to run it, on float32 of the shape of its input; raises `ArtifactError`."""
+        ...
+
+    def open_trusted(self, path: Path) -> Predict:
+        """Open a file that the caller made, unchecked, with what lies beside it; raises `ArtifactError`."""
         ...

@@ -1,5 +1,6 @@
 """Measuring a model, trained or exported, on labeled images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,10 @@ from mnist_edge.formats.registry import open_artifact, read_artifact
 from mnist_edge.parity.foreign import open_foreign
 from mnist_edge.parity.reference import EAGER_BATCH, eager_predictor
 from mnist_edge.parity.steps import OnStep, nothing
+from mnist_edge.training.architectures.names import is_own
+from mnist_edge.training.architectures.own import OwnArchitecture
 from mnist_edge.training.checkpoint import CHECKPOINT_SUFFIX, Checkpoint, load_checkpoint
+from mnist_edge.training.datasets import of_checkpoint, registry
 from mnist_edge.training.datasets.registry import DATASETS, DEFAULT_DATASET
 from mnist_edge.training.datasets.splits import Split
 from mnist_edge.training.metrics import Evaluation, evaluate_logits
@@ -32,6 +36,7 @@ class OpenModel:
         temperature: by which its logits are to be divided before the softmax.
         task: what it tells apart.
         caveats: what is not known of it, in a line; empty for a model of ours.
+        checkpoint: the checkpoint, where it is one.
     """
 
     path: Path
@@ -39,6 +44,7 @@ class OpenModel:
     temperature: float
     task: Task
     caveats: str = ""
+    checkpoint: Checkpoint | None = None
 
     def predict_logits(self, images: Images) -> Logits:
         """Return the logits, float32 `[N, classes]`, of images, float32 `[N, channels, height, width]`.
@@ -71,19 +77,21 @@ def check_finite(images: Images) -> None:
         raise UserError(f"image {int(finite.argmin())} holds NaN or infinity: expected finite numbers")
 
 
-def open_model(path: Path, *, largest_batches: bool = False) -> OpenModel:
+def open_model(path: Path, *, largest_batches: bool = False, own: OwnArchitecture | None = None) -> OpenModel:
     """Open a checkpoint (`.safetensors`), an exported artifact, or a file that somebody else made for our images.
 
     Args:
         path: of it.
         largest_batches: whether to give an artifact as many images at once as it was proved for, which is quicker,
             and not as many as it is deployed with.
+        own: the code of the network of a checkpoint, where that is the user's own; other files have no use for it.
 
     Raises:
         UserError: it can't be read, is neither, or was altered since its export.
     """
     if path.suffix == CHECKPOINT_SUFFIX:
-        return open_checkpoint(path, load_checkpoint(path))
+        checkpoint = load_checkpoint(path)
+        return open_checkpoint(path, checkpoint.with_own(own) if is_own(checkpoint.architecture) else checkpoint)
     artifact = read_model(path)
     task = DATASETS[DEFAULT_DATASET].task
     if foreign := open_foreign(artifact, task):
@@ -110,8 +118,41 @@ def open_checkpoint(path: Path, checkpoint: Checkpoint) -> OpenModel:
     """Return a checkpoint as a model that runs in eager PyTorch."""
     eager = eager_predictor(checkpoint)
     return OpenModel(
-        path, lambda images: predict_in_batches(eager, images, EAGER_BATCH), checkpoint.temperature, checkpoint.task
+        path,
+        lambda images: predict_in_batches(eager, images, EAGER_BATCH),
+        checkpoint.temperature,
+        checkpoint.task,
+        checkpoint=checkpoint,
     )
+
+
+def load_test_images(models: Sequence[OpenModel], data_dir: Path, pictures: Path | None = None) -> Split:
+    """Return the test images that models, at least one, can be measured on.
+
+    A file that was exported names its data set; which pictures of a folder are for testing, its checkpoint knows alone.
+
+    Args:
+        models: of one task.
+        data_dir: the folder that holds the data set.
+        pictures: where the folder of pictures is, if it is not where it was when a checkpoint was trained.
+
+    Raises:
+        UserError: the models are of several tasks, or the images can't be found or read.
+    """
+    tasks = list(dict.fromkeys((model.task.name, model.task.labels) for model in models))
+    if len(tasks) > 1:
+        names = ", ".join(sorted(name for name, _ in tasks))
+        raise UserError(f"the models are for different data sets ({names}): evaluate them apart")
+    for model in models:
+        if model.checkpoint:
+            return of_checkpoint.load_test_images(model.checkpoint, data_dir, pictures)
+    task = models[0].task
+    if task.name not in DATASETS:
+        raise UserError(
+            f"which images of {task.name} are for testing, its checkpoint alone knows: name that too, as in "
+            f"`mnist-edge evaluate checkpoints/{models[0].path.stem}.safetensors {models[0].path}`"
+        )
+    return registry.load_test_data(task.name, data_dir)
 
 
 def deployed(path: Path, runner: Runner, batch: int) -> OpenModel:
@@ -141,8 +182,10 @@ def evaluate_corrupted(model: OpenModel, test: Split, on_step: OnStep = nothing)
     Raises:
         UserError: it can't be run.
     """
-    from mnist_edge.training.corruptions import CORRUPTIONS, SEVERITIES, corrupt  # torchvision takes over a second
+    # torchvision takes over a second
+    from mnist_edge.training.corruptions import CORRUPTIONS, SEVERITIES, check_corruptible, corrupt
 
+    check_corruptible(model.task)
     labels = test.labels.numpy()
 
     def accuracy(kind: str, severity: int) -> float:

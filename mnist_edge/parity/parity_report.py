@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from mnist_edge.artifact.fields import json_numbers
 from mnist_edge.formats.scheme import Tolerance
+from mnist_edge.parity.baseline import BaselineComparison
 from mnist_edge.parity.checks import Check
 from mnist_edge.parity.comparison import Comparison
 from mnist_edge.parity.layerwise import LayerwiseReport
+from mnist_edge.parity.recorded_answers import RecordedAnswers
 from mnist_edge.parity.statistics import Statistics
 from mnist_edge.parity.tolerance import RequiredTolerance, required_tolerance
 
@@ -31,6 +33,8 @@ class ParityReport:
         comparisons: the figures at each batch size.
         statistics: of its answers at the batch size at which they differ most, or None where it could not be run.
         differences: |Δlogit| at that batch size, `[N, classes]`, or None.
+        answers: which images it answers wrongly at that batch size, or None where not all were compared.
+        baseline: these against answers that were recorded earlier, or None where that was not asked for.
         layers: the error of each layer, or None where it was not asked for or is not available.
         layers_unavailable_reason: why there is no layerwise comparison; empty if there is one or none was requested.
         seconds: how long it took to judge it.
@@ -46,6 +50,8 @@ class ParityReport:
     comparisons: tuple[Comparison, ...] = ()
     statistics: Statistics | None = None
     differences: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
+    answers: RecordedAnswers | None = field(default=None, repr=False)
+    baseline: BaselineComparison | None = None
     layers: LayerwiseReport | None = None
     layers_unavailable_reason: str = ""
     seconds: float = field(default=0.0, compare=False)
@@ -92,6 +98,7 @@ class ParityReport:
             "reference_accuracy": self.reference_accuracy,
             **json_numbers({"max_abs_diff": self.max_abs_diff, "agreement": self.agreement, "accuracy": self.accuracy}),
             "comparisons": [comparison.to_json() for comparison in self.comparisons],
+            "answers": self.answers.to_json() if self.answers else None,
             "problems": list(self.problems),
         }
 
@@ -105,6 +112,7 @@ class ParityReport:
             "required_tolerance": json_numbers(asdict(self.required)) if self.required else None,
             "statistics": self.statistics.to_json() if self.statistics else None,
             "checks": [check.to_json() for check in self.checks],
+            "baseline": self.baseline.to_json() if self.baseline is not None else None,
             "layers": self.layers.to_json() if self.layers is not None else None,
             "layers_unavailable_reason": self.layers_unavailable_reason,
         }

@@ -1,8 +1,10 @@
 """The trained model's answers: what an artifact is judged by."""
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +14,15 @@ from numpy.typing import NDArray
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import Contract
 from mnist_edge.artifact.test_vectors import TestVectors
+from mnist_edge.errors import UserError
 from mnist_edge.formats.base import FormatSpec, predict_in_batches
 from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.scheme import Scheme
 from mnist_edge.parity.logits import top2_margin
 from mnist_edge.parity.test_vectors import choose_test_vectors, exact_logits
+from mnist_edge.training.architectures.own import OwnArchitecture, load_architecture
 from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint
+from mnist_edge.training.datasets.of_checkpoint import pictures_of
 from mnist_edge.training.datasets.registry import load_test_data, load_training_data
 from mnist_edge.training.datasets.splits import Split, TrainingData
 from mnist_edge.types import Images, Labels, Logits, Predict
@@ -55,6 +60,11 @@ class Reference:
     def accuracy(self) -> float:
         """The trained model's accuracy on the images, in [0, 1]."""
         return float(np.mean(self.logits.argmax(axis=1) == self.labels))
+
+    @cached_property
+    def test_set(self) -> str:
+        """SHA-256 of the images and their labels, as 64 hexadecimal digits."""
+        return hashlib.sha256(self.images.tobytes() + self.labels.tobytes()).hexdigest()
 
     def part(self, chosen: NDArray[np.intp]) -> "Reference":
         """Return the reference on the images with these indices only."""
@@ -112,15 +122,35 @@ def _program_key(spec: FormatSpec, scheme: Scheme, options: Mapping[str, int]) -
     return (spec.name, scheme.name, *sorted(options.items()))
 
 
-def load_reference(checkpoint: str | os.PathLike[str], data_dir: str | os.PathLike[str] = "data") -> Reference:
-    """Read a checkpoint and its data set under `data_dir`, and answer the images.
+def load_reference(
+    checkpoint: str | os.PathLike[str],
+    data_dir: str | os.PathLike[str] = "data",
+    architecture: str | OwnArchitecture | None = None,
+    pictures: str | os.PathLike[str] | None = None,
+) -> Reference:
+    """Read a checkpoint and the data that it was trained on, and answer the images.
+
+    Args:
+        checkpoint: what `mnist-edge train` wrote.
+        data_dir: the folder that holds the data set.
+        architecture: for a network of your own, its code: `path/to/net.py:Net` or `package.module:Net`. It is run.
+        pictures: where the folder of pictures is, if it is not where it was when the checkpoint was trained.
 
     Raises:
-        UserError: a file is missing or damaged, or is not a checkpoint.
+        UserError: a file is missing or damaged, is not a checkpoint, the architecture does not fit, or the data are not
+            those that the checkpoint was trained on.
     """
-    loaded, folder = load_checkpoint(Path(checkpoint)), Path(data_dir)
-    name = loaded.task.name
-    return make_reference(loaded, load_test_data(name, folder), load_training_data(name, folder))
+    own = load_architecture(architecture) if isinstance(architecture, str) else architecture
+    loaded, folder = load_checkpoint(Path(checkpoint)).with_own(own), Path(data_dir)
+    if found := pictures_of(loaded, pictures):
+        return make_reference(loaded, found.load_test_data(), found.load_training_data())
+    name = loaded.data.dataset
+    data = load_training_data(name, folder)
+    if data.digest != loaded.data_digest:
+        raise UserError(
+            f"the images of {name} in {folder} are not those that {checkpoint} was trained on: train it again"
+        )
+    return make_reference(loaded, load_test_data(name, folder), data)
 
 
 def make_reference(checkpoint: Checkpoint, test: Split, data: TrainingData) -> Reference:

@@ -13,10 +13,12 @@ from mnist_edge.formats.registry import read_artifact
 from mnist_edge.formats.scheme import Scheme
 from mnist_edge.locks import locked
 from mnist_edge.parity.answers import check_other_inputs, compare_answers
+from mnist_edge.parity.baseline import Baseline, check_baseline, compare_with_baseline
 from mnist_edge.parity.checks import Check, as_expected, not_available, timed
 from mnist_edge.parity.layerwise import compare_layers
 from mnist_edge.parity.logits import absolute_differences
 from mnist_edge.parity.parity_report import ParityReport
+from mnist_edge.parity.recorded_answers import record_answers
 from mnist_edge.parity.reference import Reference
 from mnist_edge.parity.statistics import statistics
 from mnist_edge.parity.steps import OnStep, nothing
@@ -66,13 +68,31 @@ def verify(
         UserError: a package that the format needs is not installed.
     """
     start = perf_counter()
+    every_image = len(reference.images)
     if artifact.spec.max_images is not None:
         reference = reference.sample(artifact.spec.max_images)
     report = _judge(artifact, reference, goals, on_step)
+    if report.images < every_image:  # those of another checkpoint would be others
+        report = replace(report, answers=None)
     if layers and all(check for check in report.checks if check.code == "checkpoint"):
         on_step("compares layer by layer")
         report = _with_layers(report, artifact, reference)
     return replace(report, seconds=perf_counter() - start)
+
+
+def with_baseline(report: ParityReport, reference: Reference, baseline: Baseline) -> ParityReport:
+    """Return a report on all images of the reference with a check that it is no worse than what was recorded.
+
+    Raises:
+        UserError: nothing fitting was recorded, or it was on other test images.
+    """
+    entry = baseline.entry(report.path.name, reference.test_set)
+    labels, texts = reference.labels, reference.checkpoint.task.labels
+    found = compare_with_baseline(entry, report.answers, labels, texts) if report.answers else None
+    if found is None:
+        reason = "not all test images were answered, now or then"
+        return replace(report, checks=(*report.checks, not_available("baseline", "baseline", reason)))
+    return replace(report, baseline=found, checks=(*report.checks, check_baseline(found, baseline.path)))
 
 
 def _judge(artifact: ArtifactFile, reference: Reference, goals: Goals, on_step: OnStep) -> ParityReport:
@@ -215,6 +235,7 @@ def _verify_answers(
         checks=(*report.checks, *check_other_inputs(artifact, runner, scheme, reference, answers.alone, on_step)),
         statistics=statistics(reference.logits, answers.logits, reference.labels, reference.checkpoint.temperature),
         differences=absolute_differences(reference.logits, answers.logits),
+        answers=record_answers(answers.logits, reference.labels, reference.test_set),
     )
 
 

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
-from mnist_edge.types import Box, GrayImage, Images
+from mnist_edge.types import AnyArray, Box, Images, Pixels, TensorSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,11 +15,11 @@ class Stage:
 
     Attributes:
         name: of the stage, for people.
-        image: float32 `[height, width]` in [0, 1].
+        image: float32 `[height, width]`, or of a color picture `[height, width, 3]`, in [0, 1].
     """
 
     name: str
-    image: GrayImage
+    image: Pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +36,10 @@ class PreprocessingResult:
 
     @property
     def tensor(self) -> Images:
-        """The model's input, float32 `[1, 1, height, width]` in [0, 1]."""
-        return self.stages[-1].image[np.newaxis, np.newaxis]
+        """The model's input, float32 `[1, channels, height, width]` in [0, 1]."""
+        image = self.stages[-1].image
+        channels = image[np.newaxis] if image.ndim == 2 else np.ascontiguousarray(image.transpose(2, 0, 1))
+        return channels[np.newaxis]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,3 +77,21 @@ class DigitGroup:
     box: Box
     tensor: Images
     pieces: Callable[[], list[Piece]]
+
+
+@dataclass(frozen=True, eq=False)
+class Preprocessing:
+    """A version of the preprocessing, for one input.
+
+    Attributes:
+        output: what it gives.
+        preprocess: a picture → what each stage makes of it, the last one as `output` says; raises `NoDigitError` where
+            the picture holds no ink, and `PictureError` where its mode can't be converted.
+        as_model_input: an array → itself as a batch of one where it already is as `output` says, else None.
+        segment_number: finds the digits of a number, where the version can; raises as `preprocess` does.
+    """
+
+    output: TensorSpec
+    preprocess: Callable[[Image.Image], PreprocessingResult]
+    as_model_input: Callable[[AnyArray], Images | None]
+    segment_number: Callable[[Image.Image], tuple[tuple[DigitGroup, ...], ...]] | None

@@ -4,7 +4,7 @@ import dataclasses
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
@@ -17,8 +17,8 @@ from mnist_edge.errors import NoDigitError, PictureError, UserError
 from mnist_edge.formats.base import ArtifactFile, Runner
 from mnist_edge.formats.registry import FORMATS, open_artifact, read_artifact
 from mnist_edge.preprocessing.guard import TOO_MUCH_MEMORY
-from mnist_edge.preprocessing.registry import PREPROCESSINGS, Preprocessing, load_preprocessing
-from mnist_edge.preprocessing.result import PreprocessingResult, Stage
+from mnist_edge.preprocessing.registry import PREPROCESSINGS, load_preprocessing
+from mnist_edge.preprocessing.result import Preprocessing, PreprocessingResult, Stage
 from mnist_edge.runtime.builtin_models import DEFAULT_MODEL, model_path
 from mnist_edge.runtime.pictures import Source, open_picture, path_of
 from mnist_edge.runtime.prediction import Prediction, Scored, Status, digits_of, score
@@ -102,6 +102,7 @@ class Recognizer:
         self._name = artifact.path.name
         self._temperature = contract.temperature
         self._energy_threshold, self._margin_threshold = contract.energy_threshold, contract.margin_threshold
+        self._least_energy = contract.energy_threshold or -inf  # a threshold of 0 is none, and an energy may be below
         self._labels, self._digits = contract.task.labels, digits_of(contract.task.labels)
 
     @classmethod
@@ -141,10 +142,10 @@ class Recognizer:
         return self._answer(pictures)
 
     def _as_batch(self, array: AnyArray) -> AnyArray | None:
-        """Return an array of gray images as `[N, height, width]`, or None where it is another."""
+        """Return an array of images of the model's size, of gray ones as `[N, height, width]`; None for another."""
         channels, height, width = self.runner.contract.task.input.shape
-        if array.ndim == 4 and array.shape[1] == channels == 1:
-            array = array[:, 0]
+        if array.ndim == 4 and array.shape[1:] == (channels, height, width):
+            return array[:, 0] if channels == 1 else array
         colors = width in (3, 4)  # the last side of one picture, then
         return array if array.shape[1:] == (height, width) and not colors else None
 
@@ -217,7 +218,7 @@ class Recognizer:
         if not isfinite(energy):  # as is every probability then
             raise UserError(f"{self._name} gives logits that are not finite numbers")
         if self.min_confidence is None:
-            known = energy >= self._energy_threshold and margin >= self._margin_threshold
+            known = energy >= self._least_energy and margin >= self._margin_threshold
         else:
             known = probabilities[best] >= self.min_confidence
         return best, probabilities, energy - self._energy_threshold, known
@@ -239,9 +240,9 @@ def _preprocessing_for(task: Task) -> Preprocessing:
             f"its contract asks for preprocessing {task.preprocessing!r}, this runner gives "
             f"{' or '.join(map(repr, PREPROCESSINGS))}"
         )
-    preprocessing = load_preprocessing(task.preprocessing)
+    preprocessing = load_preprocessing(task.preprocessing, task.input)
     for field in dataclasses.fields(task.input):
-        asked, given = getattr(task.input, field.name), getattr(preprocessing.OUTPUT, field.name)
+        asked, given = getattr(task.input, field.name), getattr(preprocessing.output, field.name)
         if asked != given:
             raise UserError(f"its contract asks for input {field.name} {asked!r}, this runner gives {given!r}")
     return preprocessing
@@ -255,4 +256,5 @@ def _at_batch_one(predict: Predict, batch: int | None) -> Predict:
 
 
 def _as_stage(images: Images) -> Stage:
-    return Stage("model input", images[0, 0])
+    """Return a model input, `[1, channels, height, width]`, as what a preprocessing would have given."""
+    return Stage("model input", images[0, 0] if images.shape[1] == 1 else images[0].transpose(1, 2, 0))

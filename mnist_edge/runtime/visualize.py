@@ -53,7 +53,7 @@ def preview(tensor: "Images | GrayImage") -> str:
     """
     height, width = tensor.shape[-2:]
     ink = np.zeros((-(-height // 2) * 2, width), dtype=np.bool_)
-    ink[:height] = tensor.reshape(height, width) > 0.5
+    ink[:height] = tensor.reshape(-1, height, width).mean(axis=0) > 0.5
     pairs = ink.reshape(-1, 2, width)
     return "\n".join("".join(" ▄▀█"[2 * above + below] for above, below in zip(*pair, strict=True)) for pair in pairs)
 

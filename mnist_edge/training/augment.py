@@ -1,4 +1,6 @@
-"""Label-preserving changes to batches of handwritten digits of 28×28 pixels: other hands, other pens, other glyphs.
+"""Label-preserving changes to batches of images: of any kind, or of handwritten digits of 28×28 pixels.
+
+The latter are other hands, other pens, other glyphs.
 
 Affine and elastic distortions follow Simard, Steinkraus and Platt, *Best practices for convolutional neural networks
 applied to visual document analysis* (2003). torchvision's v2 transforms draw one distortion for a whole batch; here
@@ -18,12 +20,19 @@ from torch import Generator, Tensor
 
 from mnist_edge.artifact.fields import expect_fields, take_number
 from mnist_edge.training.glyph_variants import replace_by_drawn, vary_glyphs
+from mnist_edge.training.placement import place
 from mnist_edge.training.strokes import IMAGE_SIDE
 
 KNOTS_PER_SIDE = 6
 """The elastic field is drawn on 6×6 knots and interpolated: bends of about five pixels."""
 
-SHARES = ("stroke_jitter", "blur", "binarize", "fracture", "glyph_variants", "drawn_digits")
+OF_ANY_IMAGES = ("translate", "mirror")
+"""The changes that suit images of any kind and size; the others are for handwriting, white on black, 28×28."""
+
+OF_DIGITS = ("glyph_variants", "drawn_digits")
+"""The changes that know the ten digits."""
+
+SHARES = (*OF_ANY_IMAGES, "stroke_jitter", "blur", "binarize", "fracture", "glyph_variants", "drawn_digits")
 """The changes whose value is a share, at most 1."""
 
 
@@ -44,6 +53,8 @@ class Augmentation:
         fracture: share of the images in which patches of the ink fade.
         glyph_variants: share of the ones that get a flag, a foot or both, and of the sevens that get a bar.
         drawn_digits: share of the digits that are replaced by one drawn in a form that is rare in MNIST.
+        translate: greatest move of the whole image along each side, as a share of that, in whole pixels.
+        mirror: share of the images that are mirrored left to right.
     """
 
     rotation: float = 0.0
@@ -58,6 +69,13 @@ class Augmentation:
     fracture: float = 0.0
     glyph_variants: float = 0.0
     drawn_digits: float = 0.0
+    translate: float = 0.0
+    mirror: float = 0.0
+
+    @property
+    def of_handwriting(self) -> bool:
+        """Whether some change is for handwriting alone."""
+        return any(value for name, value in dataclasses.asdict(self).items() if name not in OF_ANY_IMAGES)
 
     def times(self, strength: float) -> "Augmentation":
         """Return the changes at another strength, at least 0; shares stay at most 1."""
@@ -77,12 +95,16 @@ class Augmentation:
 
 
 def augment(images: Tensor, labels: Tensor, by: Augmentation, generator: Generator) -> Tensor:
-    """Return changed copies of images, float32 `[N, 1, 28, 28]` in [0, 1], with labels int64 `[N]`.
+    """Return changed copies of images, float32 `[N, channels, height, width]` in [0, 1], with labels int64 `[N]`.
 
-    The result has the same shape, type and range, and depends on the generator's state alone. With everything off it
-    is the images themselves.
+    Where the changes are of handwriting, the images are `[N, 1, 28, 28]`. The result has the same shape, type and
+    range, and depends on the generator's state alone. With everything off it is the images themselves.
     """
     if by == Augmentation():
+        return images
+    if by.translate or by.mirror:
+        images = place(images, by.translate, by.mirror, generator)
+    if not by.of_handwriting:
         return images
     draw = functools.partial(_uniform, len(images), generator)
     if by.glyph_variants:

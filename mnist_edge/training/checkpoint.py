@@ -27,8 +27,12 @@ from mnist_edge.artifact.fields import (
 )
 from mnist_edge.atomic import atomic_write
 from mnist_edge.errors import UserError
+from mnist_edge.training.architectures.names import is_own
+from mnist_edge.training.architectures.normalization import Normalization
+from mnist_edge.training.architectures.own import OwnArchitecture
 from mnist_edge.training.architectures.registry import build_model, weights_fit
 from mnist_edge.training.calibration import choose_temperature
+from mnist_edge.training.datasets.record import DataRecord
 from mnist_edge.training.datasets.splits import TrainingData
 from mnist_edge.training.loop import predict_logits
 from mnist_edge.training.ood import Thresholds, fit_thresholds
@@ -39,10 +43,10 @@ from mnist_edge.training.train_state import Epoch, TrainingConfig, TrainState, h
 CHECKPOINT_SUFFIX = ".safetensors"
 """How the names of checkpoints end."""
 
-VERSION = 3
+VERSION = 4
 """Version of the metadata's layout."""
 
-_NOT_METADATA = ("weights", "file_digest")
+_NOT_METADATA = ("weights", "file_digest", "own")
 
 
 @dataclass(frozen=True)
@@ -51,47 +55,66 @@ class Checkpoint:
 
     Attributes:
         task: what the model is for, and its input.
-        architecture: a key of `mnist_edge.training.architectures.registry.ARCHITECTURES`.
+        architecture: a key of `mnist_edge.training.architectures.registry.ARCHITECTURES`, or names the user's own code.
         weights: the model's `state_dict`.
-        recipe: how it was trained.
-        seed: what the initial weights, the order of the images and the augmentation were drawn from.
-        history: loss and validation accuracy of each epoch.
+        recipe: how it was trained, None for weights that were imported.
+        seed: what the initial weights, the order of the images and the augmentation were drawn from, 0 for imported
+            ones.
+        history: loss and validation accuracy of each epoch; none for imported ones.
         temperature: logits are divided by it before the softmax; fitted on the validation images.
         thresholds: the out-of-distribution scores that an answer must have; fitted on the validation images.
-        data_digest: SHA-256 of the training images and labels.
+        data_digest: SHA-256 of the training images and labels, or of a folder's files; imported weights were calibrated
+            on a part of them.
+        data: where the images came from, and how many there are of each label.
         producer: versions of the packages that made it.
         file_digest: SHA-256 of the file it was read from, None for one that was not.
+        own: the code of an architecture of the user's own, which no file holds.
     """
 
     task: Task
     architecture: str
     weights: dict[str, Tensor]
-    recipe: Recipe
+    recipe: Recipe | None
     seed: int
     history: tuple[Epoch, ...]
     temperature: float
     thresholds: Thresholds
     data_digest: str
+    data: DataRecord
     producer: dict[str, str]
     file_digest: str | None = field(default=None, compare=False)
+    own: OwnArchitecture | None = field(default=None, compare=False, repr=False)
 
     def build(self) -> nn.Module:
         """Return the model with these weights, in `eval()`.
 
         Raises:
-            UserError: the architecture is unknown or the weights are not its own.
+            UserError: the architecture is unknown, or is the user's own and not given, or the weights are not its own.
         """
-        if not weights_fit(self.architecture, self.task, self.weights):
-            raise UserError(
-                f"the checkpoint's weights do not fit its architecture {self.architecture!r}: train it again"
-            )
-        model = build_model(self.architecture, self.task)
+        if not weights_fit(self.architecture, self.task, self.weights, self.own):
+            name = self.architecture if self.own is None else self.own.spec
+            raise UserError(f"the checkpoint's weights do not fit its architecture {name!r}: train it again")
+        model = build_model(self.architecture, self.task, own=self.own)
         model.load_state_dict(self.weights)
         return model.eval()
 
+    def with_own(self, own: OwnArchitecture | None) -> "Checkpoint":
+        """Return the checkpoint with the code of its architecture, None for one of the registry.
+
+        Raises:
+            UserError: its architecture is one of the registry, which needs no code.
+        """
+        if own is not None and not is_own(self.architecture):
+            raise UserError(
+                f"the checkpoint is of the architecture {self.architecture!r}, not of {own.spec}: leave out --arch"
+            )
+        if own is not None:
+            own = dataclasses.replace(own, normalization=Normalization.stored_in(self.weights))
+        return dataclasses.replace(self, own=own)
+
     def to_bytes(self) -> bytes:
         """Return the checkpoint as a safetensors file; the same checkpoint gives the same bytes."""
-        metadata = dataclasses.asdict(dataclasses.replace(self, weights={}))
+        metadata = dataclasses.asdict(dataclasses.replace(self, weights={}, own=None))
         for name in _NOT_METADATA:
             del metadata[name]
         return tensors_to_bytes(self.weights, {"version": VERSION, **metadata})
@@ -102,22 +125,29 @@ class Checkpoint:
         return self.file_digest or sha256(self.to_bytes())
 
 
-def make_checkpoint(state: TrainState, config: TrainingConfig, data: TrainingData) -> Checkpoint:
-    """Return the checkpoint of a training that was just finished here, calibrated on `data`'s validation images."""
+def make_checkpoint(
+    state: TrainState, config: TrainingConfig, data: TrainingData, own: OwnArchitecture | None = None
+) -> Checkpoint:
+    """Return the checkpoint of a training that was just finished here, calibrated on `data`'s validation images.
+
+    `own` is the code of an architecture of the user's own.
+    """
     validation = data.validation
     logits = predict_logits(state.eval_model, validation.images).numpy()
     temperature = choose_temperature(logits, validation.labels.numpy())
     return Checkpoint(
         task=config.task,
         architecture=config.architecture,
-        weights={name: tensor.detach().clone() for name, tensor in state.eval_model.state_dict().items()},
+        weights={name: tensor.detach().cpu().clone() for name, tensor in state.eval_model.state_dict().items()},
         recipe=config.recipe,
         seed=config.seed,
         history=tuple(state.history),
         temperature=temperature,
         thresholds=fit_thresholds(state.eval_model, validation, config.recipe.augmentation, temperature),
         data_digest=config.data_digest,
+        data=data.record(config.task),
         producer={"mnist-edge": mnist_edge.__version__, "torch": torch.__version__},
+        own=own,
     )
 
 
@@ -157,11 +187,12 @@ def _from_metadata(metadata: Mapping[str, Any], weights: dict[str, Tensor]) -> C
         task=Task.from_fields(take_object(metadata, "task")),
         architecture=take_text(metadata, "architecture"),
         weights=weights,
-        recipe=Recipe.from_fields(take_object(metadata, "recipe")),
+        recipe=None if metadata["recipe"] is None else Recipe.from_fields(take_object(metadata, "recipe")),
         seed=take_integer(metadata, "seed", 0, MAX_COUNT),
         history=tuple(history_from_fields(metadata)),
         temperature=take_number(metadata, "temperature", 1e-6, 1e6),
         thresholds=Thresholds.from_fields(take_object(metadata, "thresholds")),
         data_digest=take_sha256(metadata, "data_digest"),
+        data=DataRecord.from_fields(take_object(metadata, "data")),
         producer=take_versions(metadata, "producer"),
     )

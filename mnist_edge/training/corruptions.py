@@ -10,6 +10,8 @@ import torch
 from torch import Generator, Tensor
 from torchvision.transforms.v2 import functional as transforms
 
+from mnist_edge.artifact.contract import Task
+from mnist_edge.errors import UserError
 from mnist_edge.training.augment import dilate
 from mnist_edge.training.strokes import IMAGE_SIDE
 
@@ -30,6 +32,13 @@ class Corruption:
     unit: str
     levels: tuple[float, float, float, float, float]
     apply: Callable[[Tensor, float, Generator], Tensor]
+
+
+def check_corruptible(task: Task) -> None:
+    """Return if the images of a task can be corrupted; raises `UserError` where they have another size, or color."""
+    if task.input.shape != (1, IMAGE_SIDE, IMAGE_SIDE):
+        shape = "×".join(map(str, task.input.shape))
+        raise UserError(f"the corruptions are for gray images of {IMAGE_SIDE}×{IMAGE_SIDE} pixels, not {shape}")
 
 
 def corrupt(images: Tensor, kind: str, severity: int, seed: int = 0) -> Tensor:

@@ -1,7 +1,8 @@
 """The SGD loop: forward, loss, zero_grad, backward, step."""
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -39,22 +40,32 @@ def train_epoch(state: TrainState, data: TrainingData, on_step: Callable[[StepRe
     augmentation = recipe.augmentation_at(epoch)
     losses = []
     model.train()
-    for step, (images, labels) in enumerate(loader):
-        share = recipe.learning_rate_share_at((epoch - 1) * len(loader) + step, len(loader))
-        scale_learning_rates(state.optimizers, share)
-        loss = _loss(model, images, labels, recipe, augmentation, state.augment_rng)
-        model.zero_grad()
-        loss.backward()
-        for optimizer in state.optimizers:
-            optimizer.step()
-        if state.ema is not None:
-            state.ema.update_parameters(model)
-        losses.append(loss.item())
-        on_step(StepResult(epoch, step + 1, len(loader), losses[-1]))
+    with _seeded(state.shuffle_rng):
+        for step, (images, labels) in enumerate(loader):
+            share = recipe.learning_rate_share_at((epoch - 1) * len(loader) + step, len(loader))
+            scale_learning_rates(state.optimizers, share)
+            loss = _loss(model, images, labels, recipe, augmentation, state.augment_rng)
+            model.zero_grad()
+            loss.backward()
+            for optimizer in state.optimizers:
+                optimizer.step()
+            if state.ema is not None:
+                state.ema.update_parameters(model)
+            losses.append(loss.item())
+            on_step(StepResult(epoch, step + 1, len(loader), losses[-1]))
     if not math.isfinite(sum(losses)):
         raise UserError(f"the loss became {sum(losses)} in epoch {epoch}: choose a smaller --learning-rate")
     state.history.append(Epoch(epoch, sum(losses) / len(losses), accuracy(state.eval_model, data.validation)))
     return state.history[-1]
+
+
+@contextlib.contextmanager
+def _seeded(generator: Generator) -> Iterator[None]:
+    """Let layers that draw from torch's global generator, as dropout does, depend on the state of another alone."""
+    copied = Generator().set_state(generator.get_state())
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=copied)))
+        yield
 
 
 def _loss(
@@ -62,20 +73,30 @@ def _loss(
 ) -> Tensor:
     """Return the loss of a batch in nats: cross-entropy of the digits, and the recipe's share of outliers."""
     outliers = round(recipe.outlier_share * len(images)) if recipe.outlier_weight else 0
+    device = device_of(model)
     if not outliers:
-        return F.cross_entropy(model(augment(images, labels, augmentation, generator)), labels)
+        return F.cross_entropy(model(augment(images, labels, augmentation, generator).to(device)), labels.to(device))
     everything = torch.cat([images, draw_outliers(images, labels, outliers, generator)])
     marked = torch.cat([labels, torch.full((outliers,), NOT_A_DIGIT)])
-    logits = model(augment(everything, marked, augmentation, generator))
-    digits = F.cross_entropy(logits[: len(images)], labels)
+    logits = model(augment(everything, marked, augmentation, generator).to(device))
+    digits = F.cross_entropy(logits[: len(images)], labels.to(device))
     return digits + recipe.outlier_weight * exposure_loss(logits[len(images) :])
 
 
 def predict_logits(model: nn.Module, images: Tensor) -> Tensor:
-    """Return the logits, float32 `[N, labels]`, of images in `eval()` and under `no_grad`, in batches of 1,000."""
+    """Return the logits, float32 `[N, labels]`, of images in `eval()` and under `no_grad`, in batches of 1,000.
+
+    Images and logits are on the CPU, wherever the model is.
+    """
     model.eval()
+    device = device_of(model)
     with torch.no_grad():
-        return torch.cat([model(batch) for batch in torch.split(images, 1_000)])
+        return torch.cat([model(batch.to(device)).cpu() for batch in torch.split(images, 1_000)])
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Return the device of a model's weights."""
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
 
 def accuracy(model: nn.Module, split: Split) -> float:

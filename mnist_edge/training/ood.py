@@ -26,13 +26,16 @@ REJECTION_RATE = 0.02
 PICTURE_STRENGTH = 0.5
 """Strength of the recipe's augmentation at which the validation images are about as hard to read as pictures."""
 
+_LOG_SOFTMAX_ATOL = 1e-4
+"""By how much rounding to float32 may move the energy of log-probabilities from 0."""
+
 
 @dataclass(frozen=True)
 class Thresholds:
     """The scores that an answer must have, both at least 0.
 
     Attributes:
-        energy: of `energy_scores`.
+        energy: of `energy_scores`; 0 where it is not asked for.
         margin: of `margin_scores`.
     """
 
@@ -76,8 +79,19 @@ def fit_thresholds(model: nn.Module, validation: Split, by: Augmentation, temper
     as they are.
     """
     distorted = augment(validation.images, validation.labels, by.times(PICTURE_STRENGTH), Generator().manual_seed(0))
-    logits = predict_logits(model, distorted).numpy()
-    return choose_thresholds(energy_scores(logits, temperature), margin_scores(logits, temperature), REJECTION_RATE)
+    return thresholds_of(predict_logits(model, distorted).numpy(), temperature)
+
+
+def thresholds_of(logits: NDArray[np.float32], temperature: float) -> Thresholds:
+    """Return the thresholds that `REJECTION_RATE` of these logits, `[N, labels]`, miss.
+
+    A network that ends in `log_softmax` gives every image the same energy, from which nothing can be seen: its answers
+    are judged by their margin alone.
+    """
+    margins = margin_scores(logits, temperature)
+    if np.abs(energy_scores(logits)).max() <= _LOG_SOFTMAX_ATOL:
+        return Thresholds(0.0, choose_thresholds(margins, margins, REJECTION_RATE).margin)
+    return choose_thresholds(energy_scores(logits, temperature), margins, REJECTION_RATE)
 
 
 def choose_thresholds(energies: NDArray[np.float64], margins: NDArray[np.float64], rate: float) -> Thresholds:

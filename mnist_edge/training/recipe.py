@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
+from mnist_edge.artifact.contract import Task
 from mnist_edge.artifact.fields import MAX_COUNT, expect_fields, take_integer, take_number, take_object, take_text
 from mnist_edge.errors import UserError
-from mnist_edge.training.augment import Augmentation
+from mnist_edge.training.architectures.names import is_own
+from mnist_edge.training.augment import OF_DIGITS, Augmentation
 
 LrSchedule = Literal["constant", "cosine"]
 
@@ -140,6 +142,27 @@ def _diverse(robust: Recipe, **changes: Any) -> Recipe:  # noqa: ANN401 - fields
     )
 
 
+SHAPES_CNN = Recipe(
+    name="shapes",
+    epochs=30,
+    batch_size=128,
+    learning_rate=0.1,
+    momentum=0.9,
+    weight_decay=5e-4,
+    warmup_epochs=2.0,
+    lr_schedule="cosine",
+    ema_decay=0.999,
+    augmentation=Augmentation(translate=0.08),
+)
+
+SHAPES_MLP = dataclasses.replace(SHAPES_CNN, weight_decay=1e-4, augmentation=Augmentation(translate=0.04))
+
+
+def _mirrored(recipe: Recipe) -> Recipe:
+    """Return a recipe for images that may as well be seen in a mirror, as those of objects may, and letters may not."""
+    return dataclasses.replace(recipe, name="photos", augmentation=dataclasses.replace(recipe.augmentation, mirror=0.5))
+
+
 RECIPES: dict[str, dict[str, Recipe]] = {
     "plain": {"mlp": PLAIN, "cnn": PLAIN},
     "robust": {"mlp": ROBUST_MLP, "cnn": ROBUST_CNN},
@@ -147,17 +170,38 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         "mlp": _diverse(ROBUST_MLP, epochs=300, batch_size=256, muon_learning_rate=0.01),
         "cnn": _diverse(ROBUST_CNN),
     },
+    "shapes": {"mlp": SHAPES_MLP, "cnn": SHAPES_CNN},
+    "photos": {"mlp": _mirrored(SHAPES_MLP), "cnn": _mirrored(SHAPES_CNN)},
 }
 """The recipes, by name and architecture."""
 
 
 def recipe_for(name: str, architecture: str) -> Recipe:
-    """Return a recipe.
+    """Return a recipe; an architecture of the user's own has those of the CNN.
 
     Raises:
         UserError: there is none of that name for that architecture.
     """
     try:
-        return RECIPES[name][architecture]
+        return RECIPES[name]["cnn" if is_own(architecture) else architecture]
     except KeyError as error:
         raise UserError(f"no recipe {name!r} for {architecture!r}: expected one of {', '.join(RECIPES)}") from error
+
+
+def check_suits(recipe: Recipe, task: Task) -> None:
+    """Return if what a recipe does to images keeps the labels of a task.
+
+    Raises:
+        UserError: it changes strokes of handwriting, or digits, and the task is of other images.
+    """
+    outliers = bool(recipe.outlier_share and recipe.outlier_weight)
+    handwriting = task.preprocessing.startswith("mnist/") and task.input.shape == (1, 28, 28)
+    digits = handwriting and task.labels == tuple("0123456789")
+    if digits or not (outliers or recipe.augmentation.of_handwriting):
+        return
+    drawn = outliers or any(getattr(recipe.augmentation, name) for name in OF_DIGITS)
+    if drawn or not handwriting:
+        raise UserError(
+            f"the recipe {recipe.name!r} is for {'the ten handwritten digits' if drawn else 'handwriting'}, which "
+            f"{task.name} is not: choose --recipe plain, shapes or photos"
+        )

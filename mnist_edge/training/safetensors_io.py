@@ -19,7 +19,8 @@ _KEY = "mnist_edge"  # one key only: safetensors writes several in no fixed orde
 
 def tensors_to_bytes(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> bytes:
     """Return a safetensors file's content; `metadata` is anything that JSON can hold."""
-    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    # A copy of each, since layers may share their weights, which safetensors does not write.
+    contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     return safetensors.torch.save(contiguous, metadata={_KEY: json.dumps(metadata, sort_keys=True)})
 
 

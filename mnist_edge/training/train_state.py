@@ -27,6 +27,7 @@ from mnist_edge.artifact.fields import (
     take_text,
 )
 from mnist_edge.errors import UserError
+from mnist_edge.training.architectures.own import OwnArchitecture, OwnNetwork
 from mnist_edge.training.architectures.registry import build_model, weights_fit
 from mnist_edge.training.optimizers import exponential_average, make_optimizers, state_of
 from mnist_edge.training.recipe import Recipe
@@ -79,6 +80,17 @@ class TrainState:
         """The model that the training is for: the average of the weights where there is one."""
         return self.model if self.ema is None else self.ema.module
 
+    def to(self, device: str) -> None:
+        """Move what is computed with to a device; what is drawn stays on the CPU."""
+        if device == "cpu":
+            return
+        self.model.to(device)
+        if self.ema is not None:
+            self.ema.to(device)
+        for optimizer in self.optimizers:
+            for kept in optimizer.state.values():
+                kept.update({name: value.to(device) for name, value in kept.items() if isinstance(value, Tensor)})
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -86,7 +98,7 @@ class TrainingConfig:
 
     Attributes:
         task: what the model is trained for.
-        architecture: a key of `mnist_edge.training.architectures.registry.ARCHITECTURES`.
+        architecture: a key of `mnist_edge.training.architectures.registry.ARCHITECTURES`, or names the user's own code.
         recipe: how it is trained.
         seed: what the initial weights, the order of the images and the augmentation are drawn from.
         data_digest: SHA-256 of the training images and labels.
@@ -98,13 +110,13 @@ class TrainingConfig:
     seed: int
     data_digest: str
 
-    def init_train_state(self) -> TrainState:
-        """Return the training before its first epoch.
+    def init_train_state(self, own: OwnArchitecture | None = None) -> TrainState:
+        """Return the training before its first epoch; `own` is the code of an architecture of the user's own.
 
         Raises:
-            UserError: the architecture is unknown.
+            UserError: the architecture is unknown, or does not make a network for the task.
         """
-        return init_train_state(build_model(self.architecture, self.task, self.seed), self.recipe, self.seed)
+        return init_train_state(build_model(self.architecture, self.task, self.seed, own), self.recipe, self.seed)
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> "TrainingConfig":
@@ -125,7 +137,8 @@ class TrainingConfig:
 
 def init_train_state(model: nn.Module, recipe: Recipe, seed: int) -> TrainState:
     """Return a training of `model`, in place, before its first epoch; all it draws is drawn from `seed`."""
-    model.to(memory_format=torch.channels_last)  # convolutions take a tenth less time
+    if not isinstance(model, OwnNetwork):  # whose code may ask for the usual order, as `view` does
+        model.to(memory_format=torch.channels_last)  # convolutions take a tenth less time
     return TrainState(
         model=model,
         recipe=recipe,
@@ -167,11 +180,11 @@ def save_train_state(path: Path, state: TrainState, config: TrainingConfig) -> N
     write_tensors(path, _tensors(state), {"version": VERSION, "config": dataclasses.asdict(config), "history": history})
 
 
-def load_train_state(path: Path) -> tuple[TrainState, TrainingConfig]:
-    """Read what `save_train_state` wrote.
+def load_train_state(path: Path, own: OwnArchitecture | None = None) -> tuple[TrainState, TrainingConfig]:
+    """Read what `save_train_state` wrote; `own` is the code of an architecture of the user's own.
 
     Raises:
-        UserError: there is no such file, or it is damaged.
+        UserError: there is no such file, it is damaged, or its architecture is the user's own and not given.
     """
     if not path.exists():
         raise UserError(f"no interrupted training at {path}: leave out --resume to begin one")
@@ -180,9 +193,9 @@ def load_train_state(path: Path) -> tuple[TrainState, TrainingConfig]:
         expect_version(metadata, VERSION)
         expect_fields(("version", "config", "history"), metadata)
         config = TrainingConfig.from_fields(take_object(metadata, "config"))
-        if not weights_fit(config.architecture, config.task, _part(tensors, "model.")):
+        if not weights_fit(config.architecture, config.task, _part(tensors, "model."), own):
             raise ValueError(f"its weights do not fit its architecture {config.architecture!r}")
-        state = config.init_train_state()
+        state = config.init_train_state(own)
         _restore(state, tensors)
         state.history.extend(history_from_fields(metadata))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:

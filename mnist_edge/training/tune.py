@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from mnist_edge.artifact.contract import Task
 from mnist_edge.errors import UserError
+from mnist_edge.training.architectures.own import OwnArchitecture
 from mnist_edge.training.architectures.registry import build_model
 from mnist_edge.training.augment import Augmentation
 from mnist_edge.training.datasets.splits import TrainingData
@@ -32,10 +33,11 @@ class Search:
 
     Attributes:
         task: what the models are trained for.
-        architecture: a key of `mnist_edge.training.architectures.registry.ARCHITECTURES`.
+        architecture: a key of `mnist_edge.training.architectures.registry.ARCHITECTURES`, or names the user's own code.
         recipe: what the settings that are not searched are taken from.
         epochs: of each trial.
         seed: of each trial's weights, order and augmentation; every process draws for itself what it tries.
+        own: the code of an architecture of the user's own.
     """
 
     task: Task
@@ -43,6 +45,7 @@ class Search:
     recipe: Recipe
     epochs: int
     seed: int
+    own: OwnArchitecture | None = None
 
 
 def open_study(storage: str, name: str, search: Search) -> optuna.Study:
@@ -172,7 +175,8 @@ def _accuracy(
     scale = search.epochs / search.recipe.epochs  # a short trial warms up for the same share of its time
     recipe = _with(search.recipe, settings)
     recipe = dataclasses.replace(recipe, epochs=search.epochs, warmup_epochs=recipe.warmup_epochs * scale)
-    state = init_train_state(build_model(search.architecture, search.task, search.seed), recipe, search.seed)
+    model = build_model(search.architecture, search.task, search.seed, search.own)
+    state = init_train_state(model, recipe, search.seed)
     best = 0.0
     for epoch in range(search.epochs):
         best = max(best, train_epoch(state, data).accuracy)

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mnist_edge.cli import main
+from mnist_edge.parity.parity_report import ParityReport
 from tests.conftest import DATA, RELEASED, RELEASES
 from tests.damage import edits
 
@@ -141,3 +142,27 @@ def test_a_missing_file_is_a_failed_verdict_beside_the_others(exports: Path, tmp
     assert [report["passed"] for report in json.loads(result.stdout)] == [False, True]
     assert len(list(ElementTree.parse(junit).iter("failure"))) == 1
     assert "No such file" in result.stderr
+
+
+def test_what_is_worse_than_its_baseline_fails(exports: Path, reports: dict[str, ParityReport], tmp_path: Path) -> None:
+    baseline, model = tmp_path / "baseline.json", exports / "mnist-mlp.onnx"
+    before = reports["mnist-mlp.onnx"].to_json()
+    before["answers"]["misread"] = ""
+    baseline.write_text(json.dumps([before]))
+    result = verify(model, "--baseline", baseline)
+    assert result.exit_code == 1, result.output
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"{model}: it is worse than mnist-mlp.onnx in {baseline}: accuracy -0.73 points")
+    (row,) = [line for line in result.stdout.splitlines() if line.strip().startswith("baseline")]
+    assert row.split(maxsplit=1)[1].endswith("73 lost, 0 gained: FAILED")
+
+
+def test_a_baseline_is_refused_before_the_work_and_not_written_over(exports: Path, tmp_path: Path) -> None:
+    baseline = tmp_path / "baseline.html"
+    baseline.write_text("[]")
+    result = verify(exports / "mnist-mlp.pt", "--baseline", baseline, "--html", baseline)
+    assert result.exit_code == 2
+    result = verify(exports / "mnist-mlp.pt", "--baseline", baseline)
+    assert (result.exit_code, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
+    assert line.endswith("has no report on mnist-mlp.pt, only on nothing: name the one that it belongs to")

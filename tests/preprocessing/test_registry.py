@@ -7,14 +7,17 @@ from PIL import Image
 
 from mnist_edge.errors import UserError
 from mnist_edge.preprocessing.registry import PREPROCESSINGS, load_preprocessing
+from mnist_edge.types import TensorSpec
 from tests.conftest import ROOT
 from tests.preprocessing.hostile_pictures import seven
+
+GRAY = TensorSpec("image", (1, 28, 28))
 
 
 @pytest.mark.parametrize("key", PREPROCESSINGS)
 def test_every_version_gives_what_it_says(key: str) -> None:
-    preprocessing = load_preprocessing(key)
-    output = preprocessing.OUTPUT
+    preprocessing = load_preprocessing(key, GRAY)
+    output = preprocessing.output
     for picture in (seven(), seven("RGBA", (300, 200)), Image.open(ROOT / "examples" / "two.png")):
         result = preprocessing.preprocess(picture)
         assert result.tensor.shape == (1, *output.shape)
@@ -26,8 +29,8 @@ def test_every_version_gives_what_it_says(key: str) -> None:
 
 
 def test_an_unknown_version_is_one_line_that_lists_the_known_ones() -> None:
-    with pytest.raises(UserError, match=r"there is no preprocessing 'mnist/1': expected one of mnist/3"):
-        load_preprocessing("mnist/1")
+    with pytest.raises(UserError, match=r"there is no preprocessing 'mnist/1': expected one of mnist/3, resize/1"):
+        load_preprocessing("mnist/1", GRAY)
 
 
 def test_the_registry_imports_no_third_party_package() -> None:

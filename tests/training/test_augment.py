@@ -49,6 +49,7 @@ def test_the_released_model_still_reads_validation_digits_that_were_changed(
     training_data: TrainingData, released: Checkpoint
 ) -> None:
     images, labels = training_data.validation.images, training_data.validation.labels
+    assert released.recipe is not None
     changed = augment(images, labels, released.recipe.augmentation, generator())
     answers = predict_logits(released.build(), changed).argmax(dim=1)
     for digit in range(10):

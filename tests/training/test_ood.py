@@ -57,6 +57,7 @@ def test_that_share_of_the_distorted_validation_digits_misses_them(
     released: Checkpoint, training_data: TrainingData
 ) -> None:
     model, validation, temperature = released.build(), training_data.validation, released.temperature
+    assert released.recipe is not None
     by = released.recipe.augmentation
     found = fit_thresholds(model, validation, by, temperature)
     assert [found.energy, found.margin] == pytest.approx(

@@ -6,6 +6,7 @@ Needs onnxruntime and numpy alone, and onnxruntime only to run a file.
 from collections import Counter
 from itertools import islice
 from math import prod
+from pathlib import Path
 
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import CONTRACT_KEY
@@ -70,6 +71,17 @@ def open_foreign(bundle: Bundle, found: Outline) -> Predict:
     from mnist_edge.formats.onnx.runner import open_session, predictor
 
     return predictor(open_session(bundle.data))
+
+
+def open_trusted(path: Path) -> Predict:
+    """Open a file that the caller made, with the weights beside it and whatever operators onnxruntime has.
+
+    Raises:
+        ArtifactError: onnxruntime can't load it.
+    """
+    from mnist_edge.formats.onnx.runner import open_session, predictor
+
+    return predictor(open_session(str(path)))
 
 
 def _refusal(data: bytes) -> str:

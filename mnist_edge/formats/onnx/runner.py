@@ -38,8 +38,10 @@ def open_runner(bundle: Bundle) -> Runner:
     return Runner(contract, metadata, predictor(session), tuple(_io_mismatches(session, contract)))
 
 
-def open_session(data: bytes) -> ort.InferenceSession:
+def open_session(data: bytes | str) -> ort.InferenceSession:
     """Return a session over an ONNX file's bytes: one thread, which does not spin while it waits.
+
+    Of a file by its name, onnxruntime also reads the weights that lie beside it.
 
     Raises:
         ArtifactError: onnxruntime can't load the file.

@@ -17,7 +17,7 @@ from mnist_edge.errors import UserError
 from mnist_edge.locks import locked
 from mnist_edge.training.datasets.mnist_files import FILES, missing, raw_folder, unpack
 from mnist_edge.training.datasets.registry import DATASETS
-from mnist_edge.training.datasets.splits import Split, TrainingData
+from mnist_edge.training.datasets.splits import Split, TrainingData, count_labels
 
 _NOT_MNIST = (
     *(RuntimeError, OSError, EOFError, AssertionError, ValueError, KeyError, TypeError),
@@ -47,6 +47,7 @@ def load_training_data(data_dir: Path) -> TrainingData:
         train=Split(everything.images[:cut], everything.labels[:cut]),
         validation=Split(everything.images[cut:], everything.labels[cut:]),
         digest=digest.hexdigest(),
+        test_counts=count_labels(_open(data_dir, train=False).targets, DATASETS["mnist"].task),
     )
 
 

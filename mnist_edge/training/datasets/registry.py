@@ -1,6 +1,7 @@
 """The data sets that can be trained on, as data. Importing this imports no PyTorch."""
 
 import importlib
+import string
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,17 +34,49 @@ class DatasetSpec:
     license: str
 
 
+def _handwriting(name: str, *labels: str) -> Task:
+    """Return a task of single characters written by hand, white on black."""
+    return Task(name, labels, TensorSpec("image", (1, 28, 28)), "mnist/3")
+
+
+def _gray_28(name: str, *labels: str) -> Task:
+    """Return a task of gray images of 28×28 that a picture is scaled to as it is."""
+    return Task(name, labels, TensorSpec("image", (1, 28, 28), polarity="as-pictured"), "resize/1")
+
+
 DATASETS: dict[str, DatasetSpec] = {
     "mnist": DatasetSpec(
-        task=Task(
-            name="mnist",
-            labels=("0", "1", "2", "3", "4", "5", "6", "7", "8", "9"),
-            input=TensorSpec(name="image", shape=(1, 28, 28)),
-            preprocessing="mnist/3",
-        ),
+        task=_handwriting("mnist", *string.digits),
         module="mnist_edge.training.datasets.mnist",
         validation_size=5_000,
         license="CC-BY-SA-3.0",
+    ),
+    "fashion-mnist": DatasetSpec(
+        task=_gray_28(
+            "fashion-mnist",
+            *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+        ),
+        module="mnist_edge.training.datasets.fashion_mnist",
+        validation_size=5_000,
+        license="MIT",
+    ),
+    "kmnist": DatasetSpec(
+        task=_gray_28("kmnist", "お", "き", "す", "つ", "な", "は", "ま", "や", "れ", "を"),
+        module="mnist_edge.training.datasets.kmnist",
+        validation_size=5_000,
+        license="CC-BY-SA-4.0",
+    ),
+    "emnist-digits": DatasetSpec(
+        task=_handwriting("emnist-digits", *string.digits),
+        module="mnist_edge.training.datasets.emnist_digits",
+        validation_size=40_000,
+        license="LicenseRef-NIST-Public-Domain",
+    ),
+    "emnist-letters": DatasetSpec(
+        task=_handwriting("emnist-letters", *string.ascii_lowercase),
+        module="mnist_edge.training.datasets.emnist_letters",
+        validation_size=20_800,
+        license="LicenseRef-NIST-Public-Domain",
     ),
 }
 """The data sets, by the name of their task."""

@@ -6,6 +6,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from mnist_edge.artifact.contract import Task
+from mnist_edge.training.datasets.record import DataRecord
+
 
 @dataclass(frozen=True)
 class Split(Dataset[tuple[Tensor, Tensor]]):
@@ -40,21 +43,42 @@ class TrainingData:
     Attributes:
         train: the images to learn from.
         validation: the last of the training images, held back to measure accuracy while training.
-        digest: SHA-256 of the pixels and labels of both, as 64 hexadecimal digits.
+        digest: SHA-256 of the data, as 64 hexadecimal digits: of the pixels and labels of both, or of a folder's files.
+        dataset: name of the data set, or the folder, as a checkpoint records it; empty for the data set of the task.
+        split_seed: what the parts were drawn from; None where the data set has parts.
+        test_counts: test images of each label; empty where they are not known.
     """
 
     train: Split
     validation: Split
     digest: str
+    dataset: str = ""
+    split_seed: int | None = None
+    test_counts: tuple[int, ...] = ()
+
+    def record(self, task: Task) -> DataRecord:
+        """Return what a checkpoint of the task records of the data."""
+        parts = {"train": self.train, "validation": self.validation}
+        counts = {part: count_labels(split.labels, task) for part, split in parts.items()}
+        return DataRecord(self.dataset or task.name, self.split_seed, counts | {"test": self.test_counts})
+
+
+def count_labels(labels: Tensor, task: Task) -> tuple[int, ...]:
+    """Return how many of the labels, int64 `[N]`, are each of the task's."""
+    return tuple(torch.bincount(labels, minlength=len(task.labels)).tolist())
 
 
 def batches(split: Split, batch_size: int, generator: torch.Generator) -> DataLoader[tuple[Tensor, Tensor]]:
     """Return a `DataLoader` of shuffled batches that are sliced from the tensors.
 
     The order is the one that `DataLoader(..., shuffle=True, generator=generator)` gives over single images; only the
-    collating of image by image, which takes six times as long as the arithmetic, is gone.
+    collating of image by image, which takes six times as long as the arithmetic, is gone. A last batch of a single
+    image is left out.
     """
-    return DataLoader(split, batch_size=batch_size, shuffle=True, generator=generator, collate_fn=_identity)
+    single = len(split) > batch_size and len(split) % batch_size == 1  # over which batch normalization has no variance
+    return DataLoader(
+        split, batch_size=batch_size, shuffle=True, generator=generator, collate_fn=_identity, drop_last=single
+    )
 
 
 def _identity(batch: object) -> object:

@@ -1,0 +1,128 @@
+"""`mnist-edge import`: weights that were trained elsewhere, and the code of their network, to a checkpoint."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mnist_edge.cli import options, outputs, torch_setup
+from mnist_edge.cli.output import note, say, say_json
+
+if TYPE_CHECKING:
+    from mnist_edge.training.checkpoint import Checkpoint
+    from mnist_edge.training.metrics import Evaluation
+
+HARDLY_BETTER = 2
+"""An accuracy below so many times that of guessing is pointed out."""
+
+
+class Numbers(click.ParamType[tuple[float, ...]]):
+    """Numbers, separated by commas."""
+
+    name = "numbers"
+
+    def convert(
+        self, value: str | tuple[float, ...], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """Return the numbers."""
+        if isinstance(value, tuple):
+            return value
+        return tuple(options.Finite().convert(part, param, ctx) for part in value.split(","))
+
+
+@click.command("import")
+@click.argument("weights", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--arch",
+    "architecture",
+    type=options.Architecture(builtin=False),
+    required=True,
+    help="The network's code, which is run, as a file or as package.module:NAME.",
+)
+@click.option("--mean", type=Numbers(), metavar="NUMBER,...", help="Mean that the images were normalized with.")
+@click.option("--std", type=Numbers(), metavar="NUMBER,...", help="Standard deviation that they were normalized with.")
+@click.option(
+    "-o",
+    "--output",
+    type=outputs.OutputPath(outputs.CHECKPOINT),
+    show_default="checkpoints/<task>-<arch>.safetensors",
+    help="The checkpoint to write.",
+)
+@outputs.force
+@options.data_dir
+@options.as_json
+def command(
+    weights: Path,
+    architecture: str,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+    output: Path | None,
+    force: bool,
+    data_dir: Path,
+    as_json: bool,
+) -> None:
+    """Write a checkpoint of a network that was trained elsewhere, from its WEIGHTS.
+
+    WEIGHTS is what torch.save(model.state_dict(), FILE) or safetensors wrote; no code is run from it. With --mean and
+    --std, the normalization becomes the network's first layer, so that every export takes images in [0, 1]. Its
+    temperature and thresholds are fitted on the validation images, its accuracy is measured on the test images.
+    """
+    from mnist_edge.training.architectures.names import file_stem, recorded_name
+    from mnist_edge.training.datasets.registry import DATASETS, DEFAULT_DATASET, load_test_data, load_training_data
+
+    task = DATASETS[DEFAULT_DATASET].task
+    output = output or Path(f"checkpoints/{file_stem(task, recorded_name(architecture))}.safetensors")
+    outputs.check_outputs((output, outputs.CHECKPOINT), force=force)
+    torch_setup.wait_passively()
+    from mnist_edge.cli.progress import steps
+
+    with steps() as on_step:
+        on_step("reads weights and data")
+        from mnist_edge.parity.evaluate import evaluate, open_checkpoint
+        from mnist_edge.training.architectures.normalization import Normalization
+        from mnist_edge.training.architectures.own import load_architecture
+        from mnist_edge.training.checkpoint import save_checkpoint
+        from mnist_edge.training.importing import calibrated, import_weights
+
+        own = load_architecture(architecture)
+        if mean is not None or std is not None:
+            channels = task.input.shape[0]
+            own = replace(own, normalization=Normalization.of(mean or (0.0,), std or (1.0,), channels))
+        data = load_training_data(DEFAULT_DATASET, data_dir)
+        imported = import_weights(weights, own, task, data.digest)
+        on_step("fits temperature and thresholds")
+        checkpoint = calibrated(imported, data.validation)
+        on_step("answers the test images")
+        measured = evaluate(open_checkpoint(output, checkpoint), load_test_data(DEFAULT_DATASET, data_dir))
+        save_checkpoint(output, checkpoint)
+    _report(output, checkpoint, measured, as_json=as_json)
+
+
+def _report(output: Path, checkpoint: "Checkpoint", measured: "Evaluation", *, as_json: bool) -> None:
+    if measured.accuracy * len(checkpoint.task.labels) < HARDLY_BETTER:
+        note(
+            f"{output}: {measured.accuracy:.2%} is hardly better than guessing: was the network trained on other "
+            "images, in another order of labels, or normalized with other numbers than --mean and --std say?"
+        )
+    if as_json:
+        say_json(
+            {
+                "checkpoint": str(output),
+                "sha256": checkpoint.digest,
+                "temperature": checkpoint.temperature,
+                "energy_threshold": checkpoint.thresholds.energy,
+                "margin_threshold": checkpoint.thresholds.margin,
+                "test": measured.to_json(),
+            }
+        )
+        return
+    low, high = measured.interval
+    say(
+        f"{output}: {measured.accuracy:.2%} of the {measured.images:,} test images (95 %: {low:.2%} – {high:.2%}), "
+        f"temperature {checkpoint.temperature:g}"
+    )
+    if not checkpoint.thresholds.energy:
+        note(
+            f"{output}: its logits say nothing of how unusual an image is: answers are uncertain by their margin alone"
+        )

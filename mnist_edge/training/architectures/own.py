@@ -1,0 +1,253 @@
+"""Networks of one's own: a class or a function in a file or a module that the user named.
+
+The code runs with all the rights of the process, so it is loaded from nowhere but the command line or the caller. A
+checkpoint records the name alone, and asks for the code again.
+"""
+
+import contextlib
+import copy
+import importlib
+import importlib.util
+import inspect
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from mnist_edge.artifact.contract import Task
+from mnist_edge.artifact.fields import one_line
+from mnist_edge.errors import MnistEdgeError, UserError
+from mnist_edge.training.architectures.names import is_own, recorded_name
+from mnist_edge.training.architectures.normalization import Normalization
+
+T = TypeVar("T")
+
+NETWORK = "network."
+"""What the names of the weights of a network of the user's begin with."""
+
+TRIAL_IMAGES = 2
+"""Images that a new network is tried on: batch normalization can't train on a single one."""
+
+
+@dataclass(frozen=True)
+class OwnArchitecture:
+    """What the user named with `--arch`.
+
+    Attributes:
+        spec: as it was named, with the folders of the file.
+        definition: the class or function.
+        normalization: that its network was trained with, or None for one that takes images as they are.
+    """
+
+    spec: str
+    definition: Callable[..., object]
+    normalization: Normalization | None = None
+
+    @property
+    def name(self) -> str:
+        """The name that checkpoints and contracts record."""
+        return recorded_name(self.spec)
+
+    def make(self, task: Task) -> "OwnNetwork":
+        """Return the network for a task, its weights drawn from torch's global generator.
+
+        The class or function is called with those of the arguments `task`, `num_classes` and `in_channels` that it
+        names. The network is then tried on a few images, as `[N, channels, height, width]` and else as `[N, values]`.
+
+        Raises:
+            UserError: the code raises, asks for other arguments, or does not give a network of the task's sizes.
+        """
+        images = torch.zeros(TRIAL_IMAGES, *task.input.shape)
+        own = self._wrapped(task, flat=False)
+        try:
+            logits = self.run("with images", lambda: own(images))
+        except UserError as as_images:
+            own = self._wrapped(task, flat=True)  # made again: lazy layers keep the first size they see
+            try:
+                logits = self.run("with flat images", lambda: own(images))
+            except UserError:
+                raise as_images from None
+        self._check_logits(logits, task)
+        practice = copy.deepcopy(own).train()  # what it learns of the images is thrown away
+        self.run("in training", lambda: practice(images))
+        return own.train()
+
+    def _wrapped(self, task: Task, *, flat: bool) -> "OwnNetwork":
+        return OwnNetwork(self._made(task), self.normalization, flat=flat).eval()
+
+    def _made(self, task: Task) -> nn.Module:
+        arguments = self._arguments(task)
+        made = self.run("when it is called", lambda: self.definition(**arguments))
+        if not isinstance(made, nn.Module):
+            raise UserError(f"{self.spec} gives {_article(type(made).__name__)}, expected a torch.nn.Module")
+        return made
+
+    def _arguments(self, task: Task) -> dict[str, Any]:
+        """Return the arguments that the class or function names; raises `UserError` where it requires others."""
+        offered = {"task": task, "num_classes": len(task.labels), "in_channels": task.input.shape[0]}
+        try:
+            parameters = inspect.signature(self.definition).parameters.values()
+        except (TypeError, ValueError):  # code that is not Python's
+            return {}
+        by_name = [each for each in parameters if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)]
+        required = [
+            each.name
+            for each in parameters
+            if each.default is each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+        ]
+        if unknown := [name for name in required if name not in offered or name not in {e.name for e in by_name}]:
+            raise UserError(
+                f"{self.spec} asks for the argument {unknown[0]!r}, which is not known here: give it a default; "
+                f"{', '.join(offered)} are given where they are named"
+            )
+        return {each.name: offered[each.name] for each in by_name if each.name in offered}
+
+    def _check_logits(self, logits: object, task: Task) -> None:
+        expected = [TRIAL_IMAGES, len(task.labels)]
+        if not isinstance(logits, Tensor):
+            raise UserError(
+                f"{self.spec} answers with {_article(type(logits).__name__)}, expected one tensor of logits"
+            )
+        if list(logits.shape) != expected or logits.dtype != torch.float32:
+            kind = str(logits.dtype).removeprefix("torch.")
+            raise UserError(
+                f"{self.spec} gives {kind} {list(logits.shape)} for {TRIAL_IMAGES} images, expected float32 "
+                f"{expected}: one logit for each of the {len(task.labels)} labels"
+            )
+        if logits.device.type != "meta" and not logits.isfinite().all():
+            raise UserError(f"{self.spec} gives logits that are not finite numbers for a black image")
+
+    def run(self, when: str, action: Callable[[], T]) -> T:
+        """Return what the user's code gives; raises `UserError` with the line that raised something."""
+        try:
+            with torch.no_grad():
+                return action()
+        except MnistEdgeError:
+            raise
+        except Exception as error:
+            raise UserError(f"{self.spec} raises {_raised(error, self.spec)} {when}") from error
+
+
+class OwnNetwork(nn.Module):
+    """A network of the user's, given images as it takes them; its weights are named `network.…`.
+
+    Those of the layer that normalizes the images, where there is one, are named `prepare.normalize.…`.
+    """
+
+    def __init__(self, network: nn.Module, normalization: Normalization | None = None, *, flat: bool) -> None:
+        """Wrap a network that takes images, or with `flat` their values in a row, normalized before that or not."""
+        super().__init__()
+        self.prepare = nn.Sequential()
+        if normalization is not None:
+            self.prepare.add_module("normalize", normalization.layer())
+        if flat:
+            self.prepare.add_module("flatten", nn.Flatten())
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return logits, float32 `[batch, labels]`, for images, float32 `[batch, channels, height, width]`."""
+        logits: Tensor = self.network(self.prepare(image))
+        return logits
+
+
+def load_architecture(spec: str) -> OwnArchitecture:
+    """Import the code that `path/to/net.py:Net` or `package.module:Net` names; a module is also looked for here.
+
+    Raises:
+        UserError: there is no such code, it raises when it is imported, or it has no class or function of that name.
+    """
+    if not is_own(spec):
+        raise UserError(f"{spec!r} does not name a network: expected path/to/net.py:Net or package.module:Net")
+    home, _, definition = spec.rpartition(":")
+    module = _import_file(Path(home), spec) if home.endswith(".py") else _import_module(home, spec)
+    found: object = module
+    for part in definition.split("."):
+        found = getattr(found, part, None)
+    if found is None:
+        known = ", ".join(name for name, each in vars(module).items() if _is_defined_in(module, each))
+        expected = f"expected one of {known}" if known else "it defines no class and no function"
+        raise UserError(f"{home} has no {definition!r}: {expected}")
+    if isinstance(found, nn.Module) or not callable(found):
+        what = (
+            "a network that was made already" if isinstance(found, nn.Module) else f"{_article(type(found).__name__)}"
+        )
+        raise UserError(f"{spec} is {what}, expected a class, or a function that returns a torch.nn.Module")
+    return OwnArchitecture(spec, found)
+
+
+def _is_defined_in(module: ModuleType, value: object) -> bool:
+    return (inspect.isclass(value) or inspect.isfunction(value)) and value.__module__ == module.__name__
+
+
+def _import_file(path: Path, spec: str) -> ModuleType:
+    """Run a file as a module, under a name that no other module has."""
+    if not path.is_file():
+        raise UserError(f"there is no file {path}: expected the Python file that defines the network of --arch {spec}")
+    stem = re.sub(r"\W", "_", path.stem, flags=re.ASCII)
+    name = f"own_{stem}"
+    found = importlib.util.spec_from_file_location(name, path)
+    assert found is not None, "the name ends in .py"
+    assert found.loader is not None, "it is that of the Python files"
+    module = importlib.util.module_from_spec(found)
+    before = sys.modules.get(name)
+    sys.modules[name] = module  # dataclasses look their module up
+    try:
+        with _importing_from(path.parent), _readable(spec):
+            found.loader.exec_module(module)
+    except UserError:
+        if before is None:
+            del sys.modules[name]
+        else:
+            sys.modules[name] = before
+        raise
+    return module
+
+
+def _import_module(name: str, spec: str) -> ModuleType:
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise UserError(
+            f"{name!r} is neither a Python file nor a module: expected path/to/net.py:Net or package.module:Net"
+        )
+    with _importing_from(Path.cwd()), _readable(spec):
+        return importlib.import_module(name)
+
+
+@contextlib.contextmanager
+def _importing_from(folder: Path) -> Iterator[None]:
+    """Look for modules in a folder first, as Python does for a program in it."""
+    entry = str(folder.resolve())
+    sys.path.insert(0, entry)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):  # the code may have removed it
+            sys.path.remove(entry)
+
+
+@contextlib.contextmanager
+def _readable(spec: str) -> Iterator[None]:
+    """Turn what an import raises into one line."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        raise UserError(f"cannot import {spec.rpartition(':')[0]}: {_raised(error, spec)}") from error
+
+
+def _raised(error: BaseException, spec: str) -> str:
+    """Return what was raised, and in which line of the user's file."""
+    file = Path(spec.rpartition(":")[0]).name
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).name == file]
+    line = error.lineno if isinstance(error, SyntaxError) else next(reversed(lines), None)
+    where = f" in line {line} of {file}" if line else ""
+    return f"{type(error).__name__} ({one_line(error)}){where}"
+
+
+def _article(noun: str) -> str:
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"

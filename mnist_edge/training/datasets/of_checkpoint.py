@@ -1,0 +1,47 @@
+"""The data that a checkpoint was trained on, found again."""
+
+import os
+from pathlib import Path
+
+from mnist_edge.errors import UserError
+from mnist_edge.training.checkpoint import Checkpoint
+from mnist_edge.training.datasets import registry
+from mnist_edge.training.datasets.pictures import PictureFolder, find_folder
+from mnist_edge.training.datasets.splits import Split
+
+
+def pictures_of(checkpoint: Checkpoint, folder: str | os.PathLike[str] | None = None) -> PictureFolder | None:
+    """Return the folder of pictures that a checkpoint was trained on, or None for one of a data set of the registry.
+
+    Args:
+        checkpoint: what was trained.
+        folder: where the pictures are now; None where they were.
+
+    Raises:
+        UserError: it is not there, it has changed since, or a folder is given for a data set that is none.
+    """
+    seed = checkpoint.data.split_seed
+    if seed is None:
+        if folder is not None:
+            raise UserError(
+                f"the checkpoint was trained on {checkpoint.data.dataset}, not on a folder of pictures: "
+                "leave out --dataset"
+            )
+        return None
+    path = Path(folder or checkpoint.data.dataset)
+    if not path.is_dir():
+        raise UserError(
+            f"the pictures that the checkpoint was trained on are not in {path}: name their folder with --dataset"
+        )
+    found = find_folder(path, checkpoint.task, seed)
+    if found.digest() != checkpoint.data_digest:
+        raise UserError(
+            f"{path} has changed since the checkpoint was trained on it: put it back as it was, or train again"
+        )
+    return found
+
+
+def load_test_images(checkpoint: Checkpoint, data_dir: Path, folder: Path | None = None) -> Split:
+    """Return the test images of a checkpoint's data; raises as `pictures_of` and `registry.load_test_data`."""
+    found = pictures_of(checkpoint, folder)
+    return found.load_test_data() if found else registry.load_test_data(checkpoint.data.dataset, data_dir)

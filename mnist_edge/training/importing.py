@@ -1,0 +1,88 @@
+"""Checkpoints of networks that were trained elsewhere: their weights as they are, calibrated on images of ours."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import mnist_edge
+from mnist_edge.artifact.contract import Task
+from mnist_edge.errors import UserError
+from mnist_edge.training.architectures.own import NETWORK, OwnArchitecture
+from mnist_edge.training.architectures.registry import build_model
+from mnist_edge.training.calibration import choose_temperature
+from mnist_edge.training.checkpoint import Checkpoint
+from mnist_edge.training.datasets.splits import Split
+from mnist_edge.training.loop import predict_logits
+from mnist_edge.training.ood import Thresholds, thresholds_of
+from mnist_edge.training.weights_file import fit_weights, read_weights
+from mnist_edge.types import Logits
+
+
+def import_weights(path: Path, own: OwnArchitecture, task: Task, data_digest: str) -> Checkpoint:
+    """Return the checkpoint of a network with the weights in a file, not calibrated yet.
+
+    Args:
+        path: a `state_dict` that `torch.save` or safetensors wrote.
+        own: the network's code, with the normalization that it was trained with.
+        task: what it tells apart.
+        data_digest: of the training images that it will be calibrated on.
+
+    Raises:
+        UserError: the file can't be read, would run code to be read, or does not fit the network, or that raises.
+    """
+    found = read_weights(path)
+    state = build_model(own.name, task, own=own).state_dict()
+    expected = {name.removeprefix(NETWORK): tensor for name, tensor in state.items() if name.startswith(NETWORK)}
+    fitted = fit_weights(path, found, expected)
+    weights = state | {f"{NETWORK}{name}": tensor for name, tensor in fitted.items()}
+    return checkpoint_of(own, task, weights, data_digest)
+
+
+def checkpoint_of(own: OwnArchitecture, task: Task, weights: Mapping[str, Tensor], data_digest: str) -> Checkpoint:
+    """Return the checkpoint of a network of the user's with these weights, its `state_dict`, not calibrated."""
+    return Checkpoint(
+        task=task,
+        architecture=own.name,
+        weights={name: tensor.detach().clone() for name, tensor in weights.items()},
+        recipe=None,
+        seed=0,
+        history=(),
+        temperature=1.0,
+        thresholds=Thresholds(0.0, 0.0),
+        data_digest=data_digest,
+        producer={"mnist-edge": mnist_edge.__version__, "torch": torch.__version__},
+        own=own,
+    )
+
+
+def calibrated(checkpoint: Checkpoint, validation: Split) -> Checkpoint:
+    """Return a checkpoint with a temperature and thresholds fitted on images that it should not have been trained on.
+
+    Raises:
+        UserError: the network raises, gives numbers that are not finite, or gives probabilities.
+    """
+    logits = logits_of(checkpoint, validation)
+    temperature = choose_temperature(logits, validation.labels.numpy())
+    return dataclasses.replace(checkpoint, temperature=temperature, thresholds=thresholds_of(logits, temperature))
+
+
+def logits_of(checkpoint: Checkpoint, images: Split) -> Logits:
+    """Return what a network of the user's gives, float32 `[N, labels]`.
+
+    Raises:
+        UserError: as `calibrated`.
+    """
+    own, model = checkpoint.own, checkpoint.build()
+    assert own is not None, "what was imported is a network of the user's"
+    logits: Logits = own.run("with images", lambda: predict_logits(model, images.images)).numpy()
+    if bad := int((~np.isfinite(logits)).any(axis=1).sum()):
+        raise UserError(f"{own.spec} gives logits that are not finite numbers for {bad:,} of {len(logits):,} images")
+    if (logits >= 0).all() and np.allclose(logits.sum(axis=1), 1, atol=1e-4):
+        raise UserError(
+            f"{own.spec} gives probabilities, expected logits: leave out its last softmax, or let it be log_softmax"
+        )
+    return logits

@@ -1,0 +1,126 @@
+import dataclasses
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from mnist_edge.artifact.contract import Task
+from mnist_edge.errors import UserError
+from mnist_edge.training.architectures.own import load_architecture
+from mnist_edge.training.architectures.registry import build_model, weights_fit
+from mnist_edge.training.datasets.registry import DATASETS
+from mnist_edge.types import TensorSpec
+
+MNIST = DATASETS["mnist"].task
+COLOR = Task("icons", ("a", "b", "c"), TensorSpec("image", (3, 20, 24)), "none/1")
+NETWORKS = Path(__file__).with_name("own_networks.py")
+
+
+@pytest.mark.parametrize("task", [MNIST, COLOR], ids=["mnist", "color"])
+@pytest.mark.parametrize("name", ["Residual", "flat"])
+def test_a_network_of_a_file_is_given_images_as_it_takes_them(name: str, task: Task) -> None:
+    own = load_architecture(f"{NETWORKS}:{name}")
+    assert own.name == f"own_networks.py:{name}"
+    model = build_model(own.name, task, own=own).eval()
+    assert model(torch.zeros(3, *task.input.shape)).shape == (3, len(task.labels))
+    assert weights_fit(own.name, task, model.state_dict(), own)
+    assert all(key.startswith("network.") for key in model.state_dict())
+    assert not weights_fit(own.name, MNIST if task is COLOR else COLOR, model.state_dict(), own)
+
+
+def test_a_module_is_named_with_dots_and_found_where_the_command_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = "tests.training.architectures.own_networks"
+    own = load_architecture(f"{module}:Residual")
+    assert own.name == f"{module}:Residual"
+    (tmp_path / "netz_hier.py").write_text("from torch import nn\ndef net():\n    return nn.Linear(784, 10)\n")
+    monkeypatch.chdir(tmp_path)
+    before = list(sys.path)
+    assert build_model("netz_hier:net", MNIST, own=load_architecture("netz_hier:net")) is not None
+    assert sys.path == before
+
+
+def test_weights_and_dropout_are_drawn_from_the_seed_alone() -> None:
+    own = load_architecture(f"{NETWORKS}:flat")
+    before = torch.random.get_rng_state()
+    first, second, third = (build_model(own.name, MNIST, seed, own).state_dict() for seed in (4, 4, 5))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert any(not torch.equal(first[name], third[name]) for name in first)
+    assert first["network.1.num_batches_tracked"] == 0  # the trial leaves no trace
+    assert (first["network.1.running_mean"] == 0).all()
+
+
+def test_a_file_may_import_what_lies_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "layers_beside.py").write_text("from torch import nn\nlayer = nn.Linear(784, 10)\n")
+    (tmp_path / "net.py").write_text("from layers_beside import layer\ndef net():\n    return layer\n")
+    assert build_model("net.py:net", MNIST, own=load_architecture(f"{tmp_path / 'net.py'}:net")) is not None
+
+
+def test_code_that_is_not_given_is_asked_for() -> None:
+    with pytest.raises(UserError, match=r"net\.py:Net is not a part of mnist-edge.*--arch path/to/net\.py:Net"):
+        build_model("net.py:Net", MNIST)
+
+
+HEAD = "import torch\nfrom torch import nn\n"
+
+HOSTILE = {
+    "a class that raises": ("class Net(nn.Module):\n def __init__(self): raise OSError('a\\nb')", r"OSError \(a b\)"),
+    "a class that stops": ("class Net(nn.Module):\n def __init__(self): raise KeyError", "raises KeyError"),
+    "not a network": ("class Net: pass", "gives a Net, expected a torch.nn.Module"),
+    "no such class": ("class Other: pass", "has no 'Net': expected one of Other"),
+    "nothing at all": ("", "has no 'Net'"),
+    "already made": ("Net = nn.Linear(784, 10)", "made already"),
+    "a number": ("Net = 7", "is an int"),
+    "other arguments": ("class Net(nn.Linear): pass", "asks for the argument 'in_features'"),
+    "other images": ("def Net(): return nn.Linear(100, 10)", "raises RuntimeError .* with images"),
+    "other labels": ("def Net(): return nn.Linear(784, 9)", r"gives float32 \[2, 9\] .* expected float32 \[2, 10\]"),
+    "several answers": (
+        "class Net(nn.Linear):\n def __init__(self): super().__init__(784, 10)\n"
+        " def forward(self, x): return super().forward(x), x",
+        "answers with a tuple",
+    ),
+    "NaN": (
+        "class Net(nn.Linear):\n def __init__(self): super().__init__(784, 10)\n"
+        " def forward(self, x): return super().forward(x) * float('nan')",
+        "not finite",
+    ),
+    "bad in training": (
+        "class Net(nn.Linear):\n def __init__(self): super().__init__(784, 10)\n"
+        " def forward(self, x):\n  if self.training: raise ValueError('no')\n  return super().forward(x)",
+        r"ValueError \(no\) in line 6 of net.py in training",
+    ),
+    "not Python": ("class Net(", "cannot import .*SyntaxError"),
+    "raises as it is read": ("1 / 0", r"cannot import .*ZeroDivisionError \(division by zero\) in line 3 of net.py"),
+    "ends the program": ("import sys; sys.exit(3)", "cannot import .*SystemExit"),
+    "a package that is missing": ("import not_there_at_all", "No module named 'not_there_at_all'"),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_code_that_does_not_give_a_network_is_one_line(case: str, tmp_path: Path) -> None:
+    code, message = HOSTILE[case]
+    (tmp_path / "net.py").write_text(HEAD + code + "\n")
+    modules = set(sys.modules)
+    with pytest.raises(UserError, match=message) as caught:
+        build_model("net.py:Net", MNIST, own=load_architecture(f"{tmp_path / 'net.py'}:Net"))
+    assert "\n" not in str(caught.value)
+    assert set(sys.modules) - modules <= {"own_net"}
+
+
+@pytest.mark.parametrize(
+    "spec", ["missing.py:Net", "not_there_at_all:Net", "a b:Net", "net.py:", ":Net", "rnn", "1.2:N"]
+)
+def test_a_name_without_code_is_one_line(spec: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_architecture(spec)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_larger_image_than_a_flat_network_takes_is_one_line() -> None:
+    task = dataclasses.replace(MNIST, input=dataclasses.replace(MNIST.input, shape=(1, 1, 1)))
+    own = load_architecture(f"{NETWORKS}:flat")
+    model = build_model(own.name, task, own=own)
+    assert not weights_fit(own.name, MNIST, model.state_dict(), own)
