@@ -1,5 +1,6 @@
 """`mnist-edge verify`: exported artifacts and their checkpoint in, verdicts and reports out."""
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ from mnist_edge.cli.output import note, say_json
 
 if TYPE_CHECKING:
     from mnist_edge.parity.parity_report import ParityReport
+    from mnist_edge.parity.reference import Reference
+    from mnist_edge.parity.steps import OnStep
 
 
 @click.command()
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path),
     help="An earlier --json report or manifest.json: fail where the answers are worse than those, beyond chance.",
 )
+@options.targets
+@options.target_images
 @outputs.force
 @options.own_architecture
 @options.pictures
@@ -53,6 +58,8 @@ def command(
     html: Path | None,
     junit_file: Path | None,
     baseline_file: Path | None,
+    targets: tuple[str, ...],
+    target_images: int | None,
     force: bool,
     architecture: str | None,
     dataset: Path | None,
@@ -83,12 +90,15 @@ def command(
         from mnist_edge.parity.steps import of_file
         from mnist_edge.parity.verify import verify_path, with_baseline
 
+        devices = _devices(targets, paths)
         baseline = read_baseline(baseline_file) if baseline_file else None
         reference = load_reference(checkpoint, data_dir, architecture, dataset)
         if baseline:
             for path in paths:
                 baseline.entry(path.name, reference.test_set)
         reports = [verify_path(path, reference, layers=layers, on_step=of_file(path.name, on_step)) for path in paths]
+        if devices:
+            reports = [_on_devices(report, reference, devices, target_images, on_step) for report in reports]
     if baseline:
         reports = [with_baseline(report, reference, baseline) for report in reports]
     with transaction() as changes:
@@ -108,6 +118,38 @@ def command(
         sys.exit(1)
 
 
+def _on_devices(
+    report: "ParityReport", reference: "Reference", devices: tuple[str, ...], images: int | None, on_step: "OnStep"
+) -> "ParityReport":
+    """Return the report on a file with what it gave on emulated devices; one that could not be run stays as it is."""
+    from mnist_edge.formats.registry import read_artifact
+    from mnist_edge.parity.devices import on_devices
+    from mnist_edge.parity.steps import of_file
+
+    if report.tolerance is None:
+        return report
+    step = of_file(report.path.name, on_step)
+    return on_devices(report, read_artifact(report.path), reference, devices, images=images, on_step=step)
+
+
+def _devices(names: tuple[str, ...], paths: list[Path]) -> tuple[str, ...]:
+    """Return the targets that are meant for files of these names; refuse those that no file can be run on."""
+    if not names:
+        return ()
+    from mnist_edge.errors import UnknownFormatError, UserError
+    from mnist_edge.formats.registry import format_of
+    from mnist_edge.parity.devices import chosen_targets
+
+    specs = []
+    for path in paths:
+        with contextlib.suppress(UnknownFormatError):  # such a file fails by itself
+            specs.append(format_of(path))
+    try:
+        return chosen_targets(names, specs)
+    except UserError as error:
+        raise click.UsageError(f"{error}.") from error
+
+
 def _keep_apart(html: Path | None, junit_file: Path | None, *given: Path) -> None:
     """Refuse a report that would be written over another file of the command line."""
     taken = {path.resolve() for path in given}
@@ -120,13 +162,14 @@ def _keep_apart(html: Path | None, junit_file: Path | None, *given: Path) -> Non
 
 def _print(reports: "list[ParityReport]") -> None:
     from mnist_edge.cli.layout import fits, print_tables
-    from mnist_edge.cli.tables import changed_table, layer_table, report_table, verdict_table
+    from mnist_edge.cli.tables import changed_table, device_table, layer_table, report_table, verdict_table
 
     together = report_table(reports)
     details = [together] if fits(together) else [report_table([report]) for report in reports]
     changed = [changed_table(report) for report in reports if report.statistics and report.statistics.changed]
     layers = [layer_table(report.path, report.layers) for report in reports if report.layers is not None]
-    print_tables([*details, *changed, *layers, verdict_table(reports)])
+    devices = [device_table(report) for report in reports if report.devices]
+    print_tables([*details, *changed, *layers, *devices, verdict_table(reports)])
 
 
 def _report_problems(reports: "list[ParityReport]") -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.artifact.fields import json_numbers
+from mnist_edge.formats.build import DeviceRun
 from mnist_edge.formats.scheme import Tolerance
 from mnist_edge.parity.baseline import BaselineComparison
 from mnist_edge.parity.checks import Check
@@ -37,6 +38,7 @@ class ParityReport:
         baseline: these against answers that were recorded earlier, or None where that was not asked for.
         layers: the error of each layer, or None where it was not asked for or is not available.
         layers_unavailable_reason: why there is no layerwise comparison; empty if there is one or none was requested.
+        devices: what it gave and took on emulated devices, where that was asked for.
         seconds: how long it took to judge it.
     """
 
@@ -54,6 +56,7 @@ class ParityReport:
     baseline: BaselineComparison | None = None
     layers: LayerwiseReport | None = None
     layers_unavailable_reason: str = ""
+    devices: tuple[DeviceRun, ...] = ()
     seconds: float = field(default=0.0, compare=False)
 
     def __bool__(self) -> bool:
@@ -100,7 +103,13 @@ class ParityReport:
             "comparisons": [comparison.to_json() for comparison in self.comparisons],
             "answers": self.answers.to_json() if self.answers else None,
             "problems": list(self.problems),
+            "devices": [self._device(run) for run in self.devices],
         }
+
+    def _device(self, run: DeviceRun) -> dict[str, Any]:
+        """Return the figures of a device with the outcome of its check as JSON types."""
+        check = self.check(f"target_{run.target}")
+        return {**run.to_json(), **(json_numbers(check.figures) if check else {})}
 
     def to_json(self) -> dict[str, Any]:
         """Return the whole report as JSON types."""
