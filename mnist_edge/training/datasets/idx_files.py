@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torchvision.datasets
 from numpy.typing import NDArray
 
 from mnist_edge.artifact.fields import one_line
@@ -62,7 +61,7 @@ def load_training_data(name: str, source: IdxSource, data_dir: Path) -> Training
     """
     spec = DATASETS[name]
     pixels, labels = _load(spec, source, data_dir, train=True)
-    everything = _as_split(pixels, labels)
+    everything = as_split(pixels, labels)
     cut = len(everything) - spec.validation_size
     return TrainingData(
         train=Split(everything.images[:cut], everything.labels[:cut]),
@@ -74,10 +73,11 @@ def load_training_data(name: str, source: IdxSource, data_dir: Path) -> Training
 
 def load_test_data(name: str, source: IdxSource, data_dir: Path) -> Split:
     """Read the test images of a data set of the registry; raises as `load_training_data` does."""
-    return _as_split(*_load(DATASETS[name], source, data_dir, train=False))
+    return as_split(*_load(DATASETS[name], source, data_dir, train=False))
 
 
-def _as_split(pixels: Bytes, labels: Bytes) -> Split:
+def as_split(pixels: Bytes, labels: Bytes) -> Split:
+    """Scale all images at once, by the same operations as torchvision's `ToTensor`."""
     return Split(torch.tensor(pixels).unsqueeze(1).to(torch.float32).div(255), torch.tensor(labels).long())
 
 
@@ -89,7 +89,7 @@ def _load(spec: DatasetSpec, source: IdxSource, data_dir: Path, *, train: bool) 
         paths = _find(names, source, data_dir)
     if paths is None:
         raise _missing(names, source, data_dir, "torchvision gave others")
-    pixels, labels = (_read_idx(path, dimensions) for path, dimensions in zip(paths, (3, 1), strict=True))
+    pixels, labels = (read_idx(path, dimensions) for path, dimensions in zip(paths, (3, 1), strict=True))
     if source.transposed:
         pixels = np.ascontiguousarray(pixels.transpose(0, 2, 1))
     labels = labels - np.uint8(source.first_label)
@@ -107,6 +107,8 @@ def _find(names: list[str], source: IdxSource, data_dir: Path) -> list[Path] | N
 
 
 def _download(names: list[str], source: IdxSource, data_dir: Path, *, train: bool) -> None:
+    import torchvision.datasets  # takes over a second, and most often the files are there
+
     created = [folder for folder in source.folders(data_dir) if not folder.exists()]
     try:
         with contextlib.redirect_stdout(sys.stderr):  # reports of the download
@@ -128,7 +130,7 @@ def _missing(names: list[str], source: IdxSource, data_dir: Path, reason: str) -
     )
 
 
-def _read_idx(path: Path, dimensions: int) -> Bytes:
+def read_idx(path: Path, dimensions: int) -> Bytes:
     """Return the array of an IDX file of unsigned bytes (http://yann.lecun.com/exdb/mnist).
 
     Raises:

@@ -1,4 +1,4 @@
-"""MNIST as tensors, read by torchvision.
+"""MNIST as tensors, from its four files, which torchvision downloads where they are missing.
 
 Images are float32 `[N, 1, 28, 28]` in [0, 1], white ink on black, scaled as torchvision's `ToTensor` does.
 """
@@ -10,11 +10,9 @@ import sys
 import zlib
 from pathlib import Path
 
-import torch
-from torchvision.datasets import MNIST
-
 from mnist_edge.errors import UserError
 from mnist_edge.locks import locked
+from mnist_edge.training.datasets.idx_files import Bytes, as_split, read_idx
 from mnist_edge.training.datasets.mnist_files import FILES, missing, raw_folder, unpack
 from mnist_edge.training.datasets.registry import DATASETS
 from mnist_edge.training.datasets.splits import Split, TrainingData, count_labels
@@ -39,15 +37,14 @@ def load_training_data(data_dir: Path) -> TrainingData:
     Raises:
         UserError: the files are missing and can't be downloaded, or are damaged.
     """
-    dataset = _open(data_dir, train=True)
-    everything = _as_split(dataset)
+    pixels, labels = _open(data_dir, train=True)
+    everything = as_split(pixels, labels)
     cut = len(everything) - DATASETS["mnist"].validation_size
-    digest = hashlib.sha256(dataset.data.numpy().tobytes() + dataset.targets.numpy().astype("uint8").tobytes())
     return TrainingData(
         train=Split(everything.images[:cut], everything.labels[:cut]),
         validation=Split(everything.images[cut:], everything.labels[cut:]),
-        digest=digest.hexdigest(),
-        test_counts=count_labels(_open(data_dir, train=False).targets, DATASETS["mnist"].task),
+        digest=hashlib.sha256(pixels.tobytes() + labels.tobytes()).hexdigest(),
+        test_counts=count_labels(load_test_data(data_dir).labels, DATASETS["mnist"].task),
     )
 
 
@@ -57,10 +54,10 @@ def load_test_data(data_dir: Path) -> Split:
     Raises:
         UserError: the files are missing and can't be downloaded, or are damaged.
     """
-    return _as_split(_open(data_dir, train=False))
+    return as_split(*_open(data_dir, train=False))
 
 
-def _open(data_dir: Path, *, train: bool) -> MNIST:
+def _open(data_dir: Path, *, train: bool) -> tuple[Bytes, Bytes]:
     """Find, check, unpack and, where they are missing, download the files; several processes may do so at once."""
     raw = raw_folder(data_dir)
     created = [folder for folder in (raw, raw.parent, data_dir) if not folder.exists()]
@@ -68,15 +65,18 @@ def _open(data_dir: Path, *, train: bool) -> MNIST:
         raw.mkdir(parents=True, exist_ok=True)
         with locked(raw):
             unpack(data_dir)
-            dataset = _read(data_dir, train)
-        _check(dataset, at_least=DATASETS["mnist"].validation_size + 1 if train else 1)
+            if missing(data_dir):
+                _download(data_dir)
+        part = "train" if train else "t10k"
+        pixels, labels = read_idx(raw / f"{part}-images-idx3-ubyte", 3), read_idx(raw / f"{part}-labels-idx1-ubyte", 1)
+        _check(pixels, labels, at_least=DATASETS["mnist"].validation_size + 1 if train else 1)
     except (OSError, ValueError) as error:
         raise UserError(f"{_cause(data_dir, error)}: {ADVICE}") from error
     finally:
         for folder in created:
             with contextlib.suppress(OSError):  # it is not empty
                 folder.rmdir()
-    return dataset
+    return pixels, labels
 
 
 def _cause(data_dir: Path, error: Exception) -> str:
@@ -93,34 +93,27 @@ def _cause(data_dir: Path, error: Exception) -> str:
     return f"no MNIST in {raw}: {what} missing and can't be downloaded ({_reason(error)})"
 
 
-def _read(data_dir: Path, train: bool) -> MNIST:
-    """Let torchvision read the files; raises `ValueError` where they are missing, damaged or not MNIST."""
+def _download(data_dir: Path) -> None:
+    """Let torchvision download the files; raises `ValueError` where it can't."""
+    from torchvision.datasets import MNIST  # takes over a second, and most often the files are there
+
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # its download reports go to stdout
-            return MNIST(data_dir, train=train, download=True)
+        with contextlib.redirect_stdout(sys.stderr):  # its reports go to stdout
+            MNIST(data_dir, download=True)
     except _NOT_MNIST as error:
         raise ValueError(_reason(error)) from error
 
 
-def _check(dataset: MNIST, at_least: int) -> None:
+def _check(pixels: Bytes, labels: Bytes, at_least: int) -> None:
     """Raise `ValueError` where files that were read are not what MNIST's task says."""
     task = DATASETS["mnist"].task
-    images, labels = dataset.data, dataset.targets
-    for name, tensor, dimensions in (("images", images, 3), ("labels", labels, 1)):
-        if not isinstance(tensor, torch.Tensor) or tensor.dim() != dimensions:
-            raise ValueError(f"the {name} are not an array of {dimensions} dimensions")
-    if images.dtype != torch.uint8 or (1, *images.shape[1:]) != task.input.shape:
-        size = " × ".join(map(str, images.shape[1:]))
+    if (1, *pixels.shape[1:]) != task.input.shape:
+        size = " × ".join(map(str, pixels.shape[1:]))
         raise ValueError(f"its images are {size}, expected {' × '.join(map(str, task.input.shape[1:]))} bytes")
-    if len(images) != len(labels) or len(images) < at_least:
-        raise ValueError(f"{len(images):,} images and {len(labels):,} labels, expected {at_least:,} or more of each")
-    if labels.dtype != torch.int64 or not 0 <= int(labels.min()) <= int(labels.max()) < len(task.labels):
+    if len(pixels) != len(labels) or len(pixels) < at_least:
+        raise ValueError(f"{len(pixels):,} images and {len(labels):,} labels, expected {at_least:,} or more of each")
+    if int(labels.max()) >= len(task.labels):
         raise ValueError(f"a label is {int(labels.max())}, expected 0 to {len(task.labels) - 1}")
-
-
-def _as_split(dataset: MNIST) -> Split:
-    """Scale all images at once, by the same operations as `ToTensor`, which `v2.ToDtype` differs from by a rounding."""
-    return Split(dataset.data.unsqueeze(1).to(torch.float32).div(255), dataset.targets)
 
 
 def _reason(error: BaseException) -> str:

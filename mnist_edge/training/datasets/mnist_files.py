@@ -7,14 +7,17 @@ import math
 import zlib
 from pathlib import Path
 
-from torchvision.datasets import MNIST
-
 from mnist_edge.atomic import atomic_write
 from mnist_edge.errors import UserError
 from mnist_edge.reading import MAX_FILE_BYTES, read_bytes
 
-FILES: dict[str, str] = dict(MNIST.resources)
-"""MD5 of each of the packed files, by its name."""
+FILES = {
+    "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+    "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+    "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+}
+"""MD5 of each of the packed files, by its name, as `torchvision.datasets.MNIST.resources` has them."""
 
 LONGEST = 1 << 26
 """Bytes that no unpacked file of MNIST reaches; the longest has 47,040,016."""

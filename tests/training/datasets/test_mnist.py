@@ -98,6 +98,18 @@ def idx(shape: tuple[int, ...], data: bytes) -> bytes:
     return bytes([0, 0, 8, len(shape)]) + b"".join(size.to_bytes(4, "big") for size in shape) + data
 
 
+def test_files_that_are_there_are_read_without_importing_torchvision() -> None:
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from mnist_edge.training.datasets.registry import load_test_data, load_training_data\n"
+        f"load_test_data('mnist', Path({str(DATA)!r})), load_training_data('mnist', Path({str(DATA)!r}))\n"
+        "print('torch' in sys.modules, 'torchvision' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "True False\n"
+
+
 @pytest.mark.slow
 def test_first_runs_at_once_all_read_the_files(raw: Path) -> None:
     program = (

@@ -28,6 +28,10 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data"
 
 
+def test_the_files_are_those_of_torchvision() -> None:
+    assert list(FILES.items()) == MNIST.resources
+
+
 def message(data_dir: Path) -> str:
     with pytest.raises(UserError) as caught:
         load_test_data(data_dir)
