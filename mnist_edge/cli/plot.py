@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from mnist_edge.cli import data_options, options, outputs, recipe_options, torch_setup
 from mnist_edge.cli.output import say
+from mnist_edge.cli.progress import steps
 from mnist_edge.errors import UserError
 from mnist_edge.text import caption
 from mnist_edge.training.datasets.registry import DEFAULT_DATASET
@@ -19,6 +21,18 @@ if TYPE_CHECKING:
     from mnist_edge.training.datasets.splits import Split
 
 KINDS = ["samples", "corruptions", "curves", "confusion", "mistakes", "augmentation", "reliability"]
+
+OF_MODELS = ("corruptions", "curves", "confusion", "mistakes", "reliability")
+"""Figures that show a model."""
+
+KINDS_OF = {
+    "model": OF_MODELS,
+    "architecture": OF_MODELS,
+    "recipe": ("augmentation",),
+    "index": ("augmentation",),
+    "seed": ("samples", "augmentation"),
+}
+"""Where an argument or option means something, by its parameter."""
 
 SHOWN_INDICES = (0, 1, 2, 4, 8, 11, 18, 61)
 """Test images that the figure of corruptions shows: a few clear ones and a few that are not."""
@@ -79,6 +93,7 @@ def command(
     augmentation  sixteen versions of one training image
     reliability   accuracy against confidence
     """  # noqa: D301 - click takes a backspace for "do not wrap"
+    _check_honored(kind)
     output = output or Path("figures") / f"{kind}.png"
     outputs.check_outputs((output, outputs.FIGURE), force=force)
     torch_setup.wait_passively()
@@ -93,8 +108,20 @@ def command(
         "mistakes": lambda: _mistakes(*_open(model, architecture, dataset, data_dir)),
         "reliability": lambda: _reliability(*_open(model, architecture, dataset, data_dir)),
     }
-    save_figure(draw[kind](), output)
+    with steps() as on_step:
+        on_step(f"draws the figure of {kind}")
+        save_figure(draw[kind](), output)
     say(output)
+
+
+def _check_honored(kind: str) -> None:
+    """Refuse what was given and means nothing for a kind of figure; raises `click.UsageError`."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        kinds = KINDS_OF.get(parameter.name or "", KINDS)
+        given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if given and kind not in kinds:
+            raise click.UsageError(f"{parameter.get_error_hint(context)} means nothing for {kind}: leave it out.")
 
 
 def _samples(dataset: str, data_dir: Path, seed: int) -> "Figure":

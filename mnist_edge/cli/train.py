@@ -100,6 +100,8 @@ def command(
     Each setting of the recipe can be overridden. After each epoch the training is saved beside the checkpoint, so that
     an interrupted one continues with --resume and ends with the same bytes.
     """
+    if quiet and log_every:
+        raise click.UsageError("--quiet and --log-every exclude each other.")
     source = data_options.open_data(dataset, data_dir, seed, image_size, color, preprocessing)
     task = source.task
     output = output or Path("checkpoints") / f"{file_stem(task, architecture)}.safetensors"

@@ -209,6 +209,7 @@ def test_an_epoch_is_a_line_and_the_loss_of_steps_is_for_who_asks(tmp_path: Path
 
     assert lines() == ["epoch 1/2", "epoch 2/2"]
     assert lines("--log-every", "2") == ["epoch 1/2"] * 3 + ["epoch 2/2"] * 3
+    assert run("--quiet", "--log-every", "2").exit_code == 2
     assert lines("--quiet") == lines("-q") == []
 
 
