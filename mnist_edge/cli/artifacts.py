@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from mnist_edge.artifact.manifest import listed_artifacts
+from mnist_edge.artifact.manifest import MANIFEST, listed_artifacts
 from mnist_edge.formats.registry import FORMATS
 
 
@@ -16,7 +16,8 @@ def expand(paths: Iterable[Path]) -> list[Path]:
     Raises:
         UserError: a folder has no manifest, or one that can't be understood.
     """
-    found = [each for path in paths for each in (listed_artifacts(path) if _holds_artifacts(path) else [path])]
+    named = [path for path in paths if path.name != MANIFEST]  # which `exports/*` names too
+    found = [each for path in named for each in (listed_artifacts(path) if _holds_artifacts(path) else [path])]
     return list(dict.fromkeys(found))
 
 
