@@ -261,7 +261,8 @@ def _figure(title: str, size: tuple[float, float]) -> Figure:
 
 def _show(axes: Axes, image: Tensor, title: str, color: str = "black") -> None:
     """Show an image, float32 `[channels, height, width]` in [0, 1], in gray or in color."""
-    axes.imshow(image[0] if len(image) == 1 else image.permute(1, 2, 0), cmap="gray", vmin=0, vmax=1)
+    shown = image[0] if len(image) == 1 else image.permute(1, 2, 0)
+    axes.imshow(shown.numpy(), cmap="gray", vmin=0, vmax=1)
     axes.set_title(title, fontsize=8, color=color, pad=2)
     axes.set_xticks([])
     axes.set_yticks([])

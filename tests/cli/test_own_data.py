@@ -34,7 +34,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         write_digits(folder / "tiny digits")
-        settings = ("--image-size", 16, "--epochs", 5, "--batch-size", 16, "--momentum", 0.8)
+        settings = ("--image-size", 16, "--epochs", 12, "--lr", 0.03, "--momentum", 0.9, "--lr-schedule", "cosine")
         passed("train", "--dataset", "tiny digits", *settings)
         passed("export")
         yield folder
@@ -60,7 +60,8 @@ def test_the_checkpoint_records_the_data(here: Path) -> None:
     assert "tiny digits" in passed("info", "checkpoints/tiny-digits-mlp.safetensors").stdout
 
 
-def test_an_exported_file_is_measured_beside_its_checkpoint(here: Path) -> None:
+@pytest.mark.usefixtures("here")
+def test_an_exported_file_is_measured_beside_its_checkpoint() -> None:
     names = "checkpoints/tiny-digits-mlp.safetensors", "exports/tiny-digits-mlp.onnx"
     measured = json.loads(passed("evaluate", *names, "--json").stdout)
     assert measured[0]["correct"] == measured[1]["correct"]

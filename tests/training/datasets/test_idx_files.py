@@ -1,3 +1,4 @@
+import dataclasses
 import gzip
 from pathlib import Path
 
@@ -37,8 +38,8 @@ def write(folder: Path, name: str, count: int = 60) -> None:
 
 @pytest.fixture(autouse=True)
 def few_for_validation(monkeypatch: pytest.MonkeyPatch) -> None:
-    for spec in DATASETS.values():
-        monkeypatch.setattr(type(spec), "validation_size", property(lambda _: 20, lambda *_: None), raising=False)
+    for name, spec in list(DATASETS.items()):
+        monkeypatch.setitem(DATASETS, name, dataclasses.replace(spec, validation_size=20))
 
 
 @pytest.mark.parametrize("name", PREFIXES)

@@ -59,7 +59,7 @@ def test_the_seed_alone_draws_the_parts(folder: Path) -> None:
     assert names(first, "test") != names(other, "test")
     assert first.digest() == other.digest()
     assert find_folder(folder, first.task, 0) == first
-    every = sorted(sum((names(first, part) for part in first.parts), []))
+    every = sorted(name for part in first.parts for name in names(first, part))
     assert every == sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*"))
 
 
@@ -95,9 +95,9 @@ def test_what_is_hidden_is_left_out(folder: Path) -> None:
 
 
 def _split(folder: Path) -> None:
-    for part in ("train", "test"):
-        shutil.copytree(folder, folder / part)
     for label in COLORS:
+        shutil.copytree(folder / label, folder / "test" / label)
+        shutil.copytree(folder / label, folder / "train" / label)
         shutil.rmtree(folder / label)
 
 
@@ -179,14 +179,14 @@ def test_labels_that_are_no_good_are_one_line(case: str, folder: Path) -> None:
 def test_a_picture_that_cannot_be_read_is_one_line(content: bytes, folder: Path) -> None:
     victim = opened(folder).parts["test"][0].path
     victim.write_bytes(content)
-    with pytest.raises(UserError, match="cannot use the picture .*; mend it, or remove it") as caught:
+    with pytest.raises(UserError, match=r"cannot use the picture .*; mend it, or remove it") as caught:
         opened(folder).load_test_data()
     assert str(victim) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_no_folder_and_no_data_set_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="expected one of mnist, fashion-mnist, .* or a folder of pictures"):
+    with pytest.raises(UserError, match=r"expected one of mnist, fashion-mnist, .* or a folder of pictures"):
         opened(tmp_path / "missing")
 
 
