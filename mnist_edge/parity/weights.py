@@ -20,7 +20,7 @@ _FLOAT_RTOL = 1e-5
 def weight_problems(stored: Mapping[str, StoredTensor], model: nn.Module) -> tuple[str, ...] | None:
     """Return a line for each of the model's weights that the artifact lacks or holds differently.
 
-    Batch normalization may be folded into the convolution before it, and what other layers learn, as group
+    Batch normalization may be folded into the layer before it, and what other layers learn, as group
     normalization and PReLU, into constants of another name and shape, so that it need not be there. None where the
     artifact folds batch normalization and the model can't be traced, so that nobody can say which weights it should
     hold.
@@ -42,10 +42,11 @@ def _expected(names: set[str], model: nn.Module) -> dict[str, NDArray[np.float32
     normalization = {
         f"{prefix}.{name}"
         for prefix, module in model.named_modules()
-        if isinstance(module, nn.BatchNorm2d)
-        for name in module.state_dict()
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
+        for name, tensor in module.state_dict().items()
+        if tensor.is_floating_point()
     }
-    if not normalization or normalization & names:
+    if normalization <= names:
         return plain
     return None if trace(model) is None else _float_weights(fuse(model))
 
