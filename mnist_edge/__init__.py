@@ -4,8 +4,8 @@
 
     Recognizer().predict("digit.png").digit
 
-Nothing heavy is imported before it is asked for: `Recognizer` needs onnxruntime, Pillow and numpy; `export`, `verify`
-and `load_reference` need PyTorch and what the format needs.
+Nothing heavy is imported before it is asked for: `Recognizer` needs onnxruntime, Pillow and numpy; `export`, `verify`,
+`load_reference` and `module_reference` need PyTorch and what the format needs.
 """
 
 import importlib
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mnist_edge.api import export, verify
     from mnist_edge.errors import UserError
     from mnist_edge.exporting.pipeline import Artifact
+    from mnist_edge.parity.module_reference import module_reference
     from mnist_edge.parity.parity_report import ParityReport
     from mnist_edge.parity.reference import load_reference
     from mnist_edge.parity.tolerance import Goals
@@ -37,6 +38,7 @@ __all__ = [
     "__version__",
     "export",
     "load_reference",
+    "module_reference",
     "verify",
 ]
 
@@ -52,6 +54,7 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of the modul
         "UserError": "mnist_edge.errors",
         "export": "mnist_edge.api",
         "load_reference": "mnist_edge.parity.reference",
+        "module_reference": "mnist_edge.parity.module_reference",
         "verify": "mnist_edge.api",
     }
 

@@ -4,10 +4,14 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
 from mnist_edge.errors import UserError
 from mnist_edge.exporting.pipeline import Artifact, ExportSettings, export_artifacts
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.formats.scheme import Precision
+from mnist_edge.parity.module_reference import module_reference
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.reference import Reference, load_reference
 from mnist_edge.parity.tolerance import NO_GOALS, Goals
@@ -17,7 +21,9 @@ PathLike = str | os.PathLike[str]
 
 
 def export(
-    checkpoint: PathLike | Reference,
+    model: PathLike | Reference | nn.Module,
+    images: ArrayLike | Tensor | None = None,
+    labels: ArrayLike | Tensor | None = None,
     *,
     formats: Sequence[str] = ("onnx",),
     precisions: Sequence[str] = ("fp32",),
@@ -28,14 +34,17 @@ def export(
     scheme: str | None = None,
     architecture: str | None = None,
 ) -> list[Artifact]:
-    """Export a checkpoint in each format and precision, all or nothing, each with its proof.
+    """Export a trained model in each format and precision, all or nothing, each with its proof.
 
         for artifact in mnist_edge.export("checkpoints/mnist-mlp.safetensors", precisions=["fp32", "int8"]):
             print(artifact.path, artifact.report.max_abs_diff)
 
     Args:
-        checkpoint: what `mnist-edge train` wrote, or a `Reference` that `load_reference` made of it, which saves
-            answering the test images again.
+        model: a checkpoint that `mnist-edge train` or `import` wrote; or a module of your own, with images and labels;
+            or a `Reference` that `load_reference` or `module_reference` made of either, which saves answering the
+            images again.
+        images: for a module, what it is judged on, as `module_reference` takes them, which has further settings.
+        labels: for a module, the class index of each image.
         formats: names that `mnist-edge formats` lists.
         precisions: `fp32`, `fp16`, `int8`; a format that does not have one is passed over for it.
         output: the folder to write to; made where it is missing.
@@ -59,7 +68,9 @@ def export(
         goals=goals,
         scheme=scheme,
     )
-    return export_artifacts(_reference(checkpoint, data_dir, architecture), settings, Path(output))
+    if isinstance(model, nn.Module):
+        return export_artifacts(_reference_of_module(model, images, labels), settings, Path(output))
+    return export_artifacts(_reference(model, data_dir, architecture), settings, Path(output))
 
 
 def verify(
@@ -77,7 +88,8 @@ def verify(
 
     Args:
         artifact: what `export` wrote.
-        checkpoint: what `mnist-edge train` wrote, or a `Reference` that `load_reference` made of it.
+        checkpoint: what `mnist-edge train` or `import` wrote, or a `Reference` that `load_reference` or
+            `module_reference` made.
         data_dir: the folder that holds the data set.
         layers: whether to compare layer by layer too.
         architecture: for a checkpoint of your own network, its code, `path/to/net.py:Net`, which is run.
@@ -93,6 +105,14 @@ def verify(
 
 def _reference(checkpoint: PathLike | Reference, data_dir: PathLike, architecture: str | None) -> Reference:
     return checkpoint if isinstance(checkpoint, Reference) else load_reference(checkpoint, data_dir, architecture)
+
+
+def _reference_of_module(
+    module: nn.Module, images: ArrayLike | Tensor | None, labels: ArrayLike | Tensor | None
+) -> Reference:
+    if images is None or labels is None:
+        raise UserError("a module is judged on labeled images: give export() images and labels too")
+    return module_reference(module, images, labels)
 
 
 def _known(kind: str, name: str, known: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mnist_edge.cli import options, outputs, torch_setup
+from mnist_edge.cli import data_options, options, outputs, torch_setup
 from mnist_edge.cli.output import note, say, say_json
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class Numbers(click.ParamType[tuple[float, ...]]):
     help="The checkpoint to write.",
 )
 @outputs.force
+@data_options.options_of_data
 @options.data_dir
 @options.as_json
 def command(
@@ -59,6 +60,10 @@ def command(
     std: tuple[float, ...] | None,
     output: Path | None,
     force: bool,
+    dataset: str,
+    image_size: int | None,
+    color: bool,
+    preprocessing: str | None,
     data_dir: Path,
     as_json: bool,
 ) -> None:
@@ -69,9 +74,9 @@ def command(
     temperature and thresholds are fitted on the validation images, its accuracy is measured on the test images.
     """
     from mnist_edge.training.architectures.names import file_stem, recorded_name
-    from mnist_edge.training.datasets.registry import DATASETS, DEFAULT_DATASET, load_test_data, load_training_data
 
-    task = DATASETS[DEFAULT_DATASET].task
+    source = data_options.open_data(dataset, data_dir, 0, image_size, color, preprocessing)
+    task = source.task
     output = output or Path(f"checkpoints/{file_stem(task, recorded_name(architecture))}.safetensors")
     outputs.check_outputs((output, outputs.CHECKPOINT), force=force)
     torch_setup.wait_passively()
@@ -89,12 +94,12 @@ def command(
         if mean is not None or std is not None:
             channels = task.input.shape[0]
             own = replace(own, normalization=Normalization.of(mean or (0.0,), std or (1.0,), channels))
-        data = load_training_data(DEFAULT_DATASET, data_dir)
-        imported = import_weights(weights, own, task, data.digest)
+        data = source.load_training_data()
+        imported = import_weights(weights, own, task, data)
         on_step("fits temperature and thresholds")
         checkpoint = calibrated(imported, data.validation)
         on_step("answers the test images")
-        measured = evaluate(open_checkpoint(output, checkpoint), load_test_data(DEFAULT_DATASET, data_dir))
+        measured = evaluate(open_checkpoint(output, checkpoint), source.load_test_data())
         save_checkpoint(output, checkpoint)
     _report(output, checkpoint, measured, as_json=as_json)
 

@@ -159,13 +159,24 @@ def load_reference(
 
 
 def make_reference(checkpoint: Checkpoint, test: Split, data: TrainingData) -> Reference:
-    """Answer the test images with the trained model; from the validation images, take what travels in artifacts."""
+    """Answer the test images with the trained model; from the validation images, take what travels in artifacts.
+
+    Raises:
+        UserError: the trained model gives numbers that are not finite, with which nothing could be compared.
+    """
     exact = exact_logits(checkpoint.build(), data.validation.images)
+    logits = predict_in_batches(eager_predictor(checkpoint), test.images.numpy(), EAGER_BATCH)
+    for answers in (logits, exact):
+        if bad := int((~np.isfinite(answers)).any(axis=1).sum()):
+            raise UserError(
+                f"the trained model ({checkpoint.architecture}) gives logits that are not finite numbers for {bad:,} "
+                f"of {len(answers):,} images: an export can't be compared with it"
+            )
     return Reference(
         checkpoint=checkpoint,
         images=test.images.numpy(),
         labels=test.labels.numpy(),
-        logits=predict_in_batches(eager_predictor(checkpoint), test.images.numpy(), EAGER_BATCH),
+        logits=logits,
         validation=data.validation,
         test_vectors=choose_test_vectors(data.validation, exact, first=len(data.train)),
     )

@@ -15,21 +15,21 @@ from mnist_edge.training.architectures.own import NETWORK, OwnArchitecture
 from mnist_edge.training.architectures.registry import build_model
 from mnist_edge.training.calibration import choose_temperature
 from mnist_edge.training.checkpoint import Checkpoint
-from mnist_edge.training.datasets.splits import Split
+from mnist_edge.training.datasets.splits import Split, TrainingData
 from mnist_edge.training.loop import predict_logits
 from mnist_edge.training.ood import Thresholds, thresholds_of
 from mnist_edge.training.weights_file import fit_weights, read_weights
 from mnist_edge.types import Logits
 
 
-def import_weights(path: Path, own: OwnArchitecture, task: Task, data_digest: str) -> Checkpoint:
+def import_weights(path: Path, own: OwnArchitecture, task: Task, data: TrainingData) -> Checkpoint:
     """Return the checkpoint of a network with the weights in a file, not calibrated yet.
 
     Args:
         path: a `state_dict` that `torch.save` or safetensors wrote.
         own: the network's code, with the normalization that it was trained with.
         task: what it tells apart.
-        data_digest: of the training images that it will be calibrated on.
+        data: what it will be calibrated on.
 
     Raises:
         UserError: the file can't be read, would run code to be read, or does not fit the network, or that raises.
@@ -39,21 +39,22 @@ def import_weights(path: Path, own: OwnArchitecture, task: Task, data_digest: st
     expected = {name.removeprefix(NETWORK): tensor for name, tensor in state.items() if name.startswith(NETWORK)}
     fitted = fit_weights(path, found, expected)
     weights = state | {f"{NETWORK}{name}": tensor for name, tensor in fitted.items()}
-    return checkpoint_of(own, task, weights, data_digest)
+    return checkpoint_of(own, task, weights, data)
 
 
-def checkpoint_of(own: OwnArchitecture, task: Task, weights: Mapping[str, Tensor], data_digest: str) -> Checkpoint:
+def checkpoint_of(own: OwnArchitecture, task: Task, weights: Mapping[str, Tensor], data: TrainingData) -> Checkpoint:
     """Return the checkpoint of a network of the user's with these weights, its `state_dict`, not calibrated."""
     return Checkpoint(
         task=task,
         architecture=own.name,
-        weights={name: tensor.detach().clone() for name, tensor in weights.items()},
+        weights={name: tensor.detach().cpu().clone() for name, tensor in weights.items()},
         recipe=None,
         seed=0,
         history=(),
         temperature=1.0,
         thresholds=Thresholds(0.0, 0.0),
-        data_digest=data_digest,
+        data_digest=data.digest,
+        data=data.record(task),
         producer={"mnist-edge": mnist_edge.__version__, "torch": torch.__version__},
         own=own,
     )

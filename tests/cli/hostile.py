@@ -77,6 +77,7 @@ def write_files(folder: Path, checkpoint: Checkpoint, image: GrayImage) -> Files
     task = dataclasses.replace(checkpoint.task, labels=tuple(labels()))
     hostile = dataclasses.replace(checkpoint, task=task, producer={TEXT: TEXT}, file_digest=None)
     save_checkpoint(files.checkpoint, hostile)
+    assert checkpoint.recipe is not None
     recipe = dataclasses.replace(checkpoint.recipe, name=TEXT)
     save_checkpoint(files.stranger, dataclasses.replace(hostile, architecture=TEXT, recipe=recipe))
     return files

@@ -64,6 +64,7 @@ def test_settings_are_written_into_the_checkpoint(
     assert result.exit_code == 0, result.output
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     recipe = load_checkpoint(output).recipe
+    assert recipe is not None
     assert (recipe.name, recipe.epochs, recipe.batch_size, recipe.lr_schedule) == ("robust", 1, 500, "constant")
     assert f"of the {len(few.validation):,} validation images" in result.stdout
     assert recipe.augmentation.rotation == 5

@@ -1,0 +1,156 @@
+"""The answers of a module in memory, for those who have training code of their own."""
+
+import copy
+import hashlib
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from mnist_edge.artifact.contract import Task
+from mnist_edge.artifact.fields import one_line
+from mnist_edge.errors import UserError
+from mnist_edge.parity.reference import Reference, make_reference
+from mnist_edge.preprocessing.registry import load_preprocessing
+from mnist_edge.training.architectures.normalization import Normalization
+from mnist_edge.training.architectures.own import OwnArchitecture
+from mnist_edge.training.architectures.registry import build_model
+from mnist_edge.training.datasets.splits import Split, TrainingData
+from mnist_edge.training.importing import calibrated, checkpoint_of, logits_of
+from mnist_edge.types import AnyArray, TensorSpec
+
+Array = ArrayLike | Tensor
+
+HOME = "module"
+"""What stands for the file in the name of an architecture that is not in one."""
+
+
+def module_reference(
+    module: nn.Module,
+    images: Array,
+    labels: Array,
+    *,
+    name: str = "model",
+    class_names: Sequence[str] | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+    validation: tuple[Array, Array] | None = None,
+    preprocessing: str = "resize/1",
+) -> Reference:
+    """Return a module's answers to labeled images, to export and verify it by.
+
+        reference = mnist_edge.module_reference(net, test_images, test_labels, name="icons", mean=0.5, std=0.25)
+        mnist_edge.export(reference, output="exports")
+
+    The module is copied, and judged in `eval()` on the CPU: what becomes of it later changes nothing.
+
+    Args:
+        module: images `[N, channels, height, width]`, or `[N, values]` → logits, float32 `[N, classes]`.
+        images: to judge exports on, `[N, channels, height, width]` or `[N, height, width]`; uint8, or floats in [0, 1].
+        labels: class indices, whole numbers `[N]`.
+        name: of the task; file names begin with it.
+        class_names: what each output stands for; None is "0", "1", … up to the greatest label.
+        mean: with `std`, for a module that takes images normalized as torchvision's `Normalize` does; a number, or one
+            for each channel. Exports take the images as they are, and normalize them themselves.
+        std: see `mean`.
+        validation: further images and labels that the module was not trained on: its temperature and thresholds are
+            fitted on them, int8 schemes compared, and the test vectors chosen, which travel in every file. None does
+            the latter two with the images, and leaves temperature and thresholds out.
+        preprocessing: what turns a picture into an image, as `mnist-edge train --preprocessing` has it.
+
+    Raises:
+        UserError: images, labels or names do not fit together, the module raises, or it gives other numbers than
+            logits.
+    """
+    test = _split(images, labels)
+    texts = tuple(class_names) if class_names is not None else tuple(map(str, range(int(test.labels.max()) + 1)))
+    task = _task(name, texts, tuple(test.images.shape[1:]), preprocessing)
+    held_back = test if validation is None else _split(*validation)
+    for part in (test, held_back):
+        _check_part(part, task)
+    frozen = copy.deepcopy(module).cpu()
+    own = OwnArchitecture(
+        spec=f"{HOME}:{type(module).__name__}",
+        definition=lambda: copy.deepcopy(frozen),
+        normalization=_normalization(mean, std, task.input.shape[0]),
+    )
+    weights = build_model(own.name, task, own=own).state_dict()
+    nothing = Split(held_back.images[:0], held_back.labels[:0])
+    data = TrainingData(nothing, _in_bytes(held_back), _digest(held_back), dataset=name)
+    checkpoint = checkpoint_of(own, task, weights, data)
+    if validation is None:
+        logits_of(checkpoint, test)
+    else:
+        checkpoint = calibrated(checkpoint, data.validation)
+    return make_reference(checkpoint, test, data)
+
+
+def _task(name: str, labels: tuple[str, ...], shape: tuple[int, ...], preprocessing: str) -> Task:
+    """Return the task; raises `UserError` where its file could not be read again, or nothing gives such images."""
+    tensor = load_preprocessing(preprocessing, TensorSpec("image", shape)).output
+    if tensor.shape != shape:
+        raise UserError(
+            f"the images are {list(shape)}, but {preprocessing} gives {list(tensor.shape)}: name another one"
+        )
+    try:
+        return Task.from_fields(json.loads(json.dumps(Task(name, labels, tensor, preprocessing).to_fields())))
+    except ValueError as error:
+        raise UserError(f"name or class_names can't be used: {one_line(error)}") from error
+
+
+def _normalization(
+    mean: float | Sequence[float] | None, std: float | Sequence[float] | None, channels: int
+) -> Normalization | None:
+    if mean is None and std is None:
+        return None
+    means, deviations = (
+        [default] if given is None else [given] if isinstance(given, int | float) else list(given)
+        for given, default in ((mean, 0.0), (std, 1.0))
+    )
+    return Normalization.of(means, deviations, channels)
+
+
+def _split(images: Array, labels: Array) -> Split:
+    """Return images as float32 `[N, channels, height, width]` and labels as int64 `[N]`; raises `UserError`."""
+    pixels, classes = (_array(given) for given in (images, labels))
+    if pixels.dtype == np.uint8:
+        pixels = pixels / np.float32(255)
+    if pixels.ndim == 3:
+        pixels = pixels[:, np.newaxis]
+    if pixels.ndim != 4 or not np.issubdtype(pixels.dtype, np.floating) or not pixels.size:
+        raise UserError(
+            f"the images are {pixels.dtype} {list(pixels.shape)}, expected uint8 or floats [N, channels, height, width]"
+        )
+    if classes.shape != (len(pixels),) or not np.issubdtype(classes.dtype, np.integer):
+        raise UserError(f"the labels are {classes.dtype} {list(classes.shape)}, expected whole numbers [{len(pixels)}]")
+    low, high = float(pixels.min()), float(pixels.max())
+    if not 0 <= low <= high <= 1:  # also where one is NaN
+        raise UserError(
+            f"the images hold values from {low:.4g} to {high:.4g}, expected [0, 1]: give them as they were before they "
+            "were normalized, and `mean` and `std`"
+        )
+    return Split(torch.from_numpy(np.ascontiguousarray(pixels, np.float32)), torch.from_numpy(classes.astype(np.int64)))
+
+
+def _array(given: Array) -> AnyArray:
+    return given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
+
+
+def _check_part(part: Split, task: Task) -> None:
+    if tuple(part.images.shape[1:]) != task.input.shape:
+        raise UserError(f"there are images of {list(task.input.shape)} and of {list(part.images.shape[1:])}")
+    low, high = int(part.labels.min()), int(part.labels.max())
+    if not 0 <= low <= high < len(task.labels):
+        raise UserError(f"there are labels from {low} to {high}, expected 0 to {len(task.labels) - 1}: see class_names")
+
+
+def _in_bytes(part: Split) -> Split:
+    """Return images with pixels rounded to 8 bits, as test vectors keep them."""
+    return Split((part.images * 255).round() / 255, part.labels)
+
+
+def _digest(part: Split) -> str:
+    return hashlib.sha256(part.images.numpy().tobytes() + part.labels.numpy().tobytes()).hexdigest()
