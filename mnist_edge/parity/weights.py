@@ -1,10 +1,12 @@
 """Stored weights against the checkpoint's: one wrong weight may not change any of 10,000 answers."""
 
 from collections.abc import Mapping
+from typing import cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import fx, nn
 from torch.fx.experimental.optimization import fuse
 
 from mnist_edge.formats.build import StoredTensor
@@ -20,10 +22,10 @@ _FLOAT_RTOL = 1e-5
 def weight_problems(stored: Mapping[str, StoredTensor], model: nn.Module) -> tuple[str, ...] | None:
     """Return a line for each of the model's weights that the artifact lacks or holds differently.
 
-    Batch normalization may be folded into the layer before it, and what other layers learn, as group
-    normalization and PReLU, into constants of another name and shape, so that it need not be there. None where the
-    artifact folds batch normalization and the model can't be traced, so that nobody can say which weights it should
-    hold.
+    Batch normalization may be folded into the layer before it, or be one weight and one bias for each channel, and what
+    other layers learn, as group normalization and PReLU, be folded into constants of another name and shape, so that it
+    need not be there. None where the artifact folds batch normalization and the model can't be traced, so that nobody
+    can say which weights it should hold.
 
     Args:
         stored: what the artifact holds, under the names that the model has for them.
@@ -38,17 +40,42 @@ def weight_problems(stored: Mapping[str, StoredTensor], model: nn.Module) -> tup
 
 def _expected(names: set[str], model: nn.Module) -> dict[str, NDArray[np.float32]] | None:
     """Return the weights that an artifact with tensors of these names should hold, or None where nobody can say."""
-    plain = _float_weights(model)
-    normalization = {
-        f"{prefix}.{name}"
-        for prefix, module in model.named_modules()
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
-        for name, tensor in module.state_dict().items()
-        if tensor.is_floating_point()
-    }
-    if normalization <= names:
-        return plain
-    return None if trace(model) is None else _float_weights(fuse(model))
+    norms = {name for name, module in model.named_modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)}
+    kept = {name for name in norms if f"{name}.running_mean" in names}
+    if kept == norms:
+        return _float_weights(model)
+    if trace(model) is None:
+        return None
+    fused = cast(fx.GraphModule, fuse(model))
+    return _float_weights(fused) if kept else _folded(fused)
+
+
+def _folded(graph: fx.GraphModule) -> dict[str, NDArray[np.float32]]:
+    """Return the weights of a traced model, normalization after a convolution folded already, without any other.
+
+    After a linear layer it is folded too. Where it stands by itself, it is one weight and one bias for each channel.
+    """
+    modules, weights = dict(graph.named_modules()), _float_weights(graph)
+    for node in graph.graph.nodes:
+        norm = modules.get(str(node.target)) if node.op == "call_module" else None
+        if (
+            not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
+            or norm.running_var is None
+            or norm.running_mean is None
+        ):
+            continue
+        ones = torch.ones_like(norm.running_var)
+        factor = (norm.weight if norm.weight is not None else ones) / torch.sqrt(norm.running_var + norm.eps)
+        shift = (norm.bias if norm.bias is not None else 0 * ones) - norm.running_mean * factor
+        scale, added = factor.detach().numpy(), shift.detach().numpy()
+        weights = {name: values for name, values in weights.items() if not name.startswith(f"{node.target}.")}
+        before = node.all_input_nodes[0]
+        if before.op == "call_module" and isinstance(modules[str(before.target)], nn.Linear) and len(before.users) == 1:
+            weights[f"{before.target}.weight"] = weights[f"{before.target}.weight"] * scale[:, np.newaxis]
+            weights[f"{before.target}.bias"] = weights.get(f"{before.target}.bias", 0 * added) * scale + added
+        else:
+            weights |= {f"{node.target}.weight": scale, f"{node.target}.bias": added}
+    return weights
 
 
 def _is_kept(name: str, model: nn.Module) -> bool:
