@@ -33,6 +33,7 @@ def export(
     goals: Goals = NO_GOALS,
     scheme: str | None = None,
     architecture: str | None = None,
+    force: bool = False,
 ) -> list[Artifact]:
     """Export a trained model in each format and precision, all or nothing, each with its proof.
 
@@ -53,6 +54,7 @@ def export(
         goals: what each artifact must keep beyond the tolerance of its scheme.
         scheme: how quantized artifacts are stored; None compares all schemes and takes the best.
         architecture: for a checkpoint of your own network, its code, `path/to/net.py:Net`, which is run.
+        force: whether files of these names that are not artifacts of mnist-edge are replaced.
 
     Returns:
         The artifacts that were written; each has its `ParityReport`.
@@ -67,6 +69,7 @@ def export(
         options=options or {},
         goals=goals,
         scheme=scheme,
+        force=force,
     )
     if isinstance(model, nn.Module):
         return export_artifacts(_reference_of_module(model, images, labels), settings, Path(output))

@@ -44,6 +44,17 @@ def test_a_reference_saves_reading_the_data(reference: Reference, exports: Path)
     assert layers
 
 
+def test_what_is_not_an_artifact_is_replaced_by_force_alone(reference: Reference, tmp_path: Path) -> None:
+    mine = tmp_path / "mnist-mlp.pt"
+    mine.write_bytes(b"mine")
+    with pytest.raises(UserError, match=r"mnist-mlp\.pt is not an artifact of mnist-edge"):
+        mnist_edge.export(reference.sample(), formats=["torchscript"], output=tmp_path)
+    assert mine.read_bytes() == b"mine"
+    (artifact,) = mnist_edge.export(reference.sample(), formats=["torchscript"], output=tmp_path, force=True)
+    assert artifact.path == mine
+    assert mine.stat().st_size == artifact.size
+
+
 def test_names_that_are_not_known_are_refused_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown format 'tflite': expected one of onnx, "):
         mnist_edge.export(tmp_path / "missing", formats=["tflite"])

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mnist_edge.artifact.contract import CONTRACT_KEY
 from mnist_edge.artifact.manifest import MANIFEST
 from mnist_edge.cli import options, outputs, torch_setup
 from mnist_edge.cli.output import note, say_json
@@ -15,8 +14,7 @@ from mnist_edge.formats.registry import FORMATS
 from mnist_edge.formats.scheme import Precision
 
 if TYPE_CHECKING:
-    from mnist_edge.exporting.pipeline import Artifact, ExportSettings
-    from mnist_edge.parity.reference import Reference
+    from mnist_edge.exporting.pipeline import Artifact
 
 ALL = "all"
 """Stands for every format that can be exported on this machine."""
@@ -155,7 +153,9 @@ def command(
     chosen = _chosen(names)
     try:
         devices = chosen_targets(targets, chosen)
-        settings = ExportSettings(chosen, precisions, options_of_formats, goals, quant_scheme, devices, target_images)
+        settings = ExportSettings(
+            chosen, precisions, options_of_formats, goals, quant_scheme, devices, target_images, force
+        )
     except UserError as error:  # options that do not go together
         raise click.UsageError(f"{error}.") from error
     with steps() as on_step:
@@ -163,8 +163,6 @@ def command(
         from mnist_edge.parity.reference import load_reference
 
         reference = load_reference(checkpoint, data_dir, architecture, dataset)
-        if not force:
-            _check_replaced(reference, settings, output)
         artifacts = export_artifacts(reference, settings, output, on_step)
     if as_json:
         say_json([artifact.to_json() for artifact in artifacts])
@@ -186,24 +184,6 @@ def _print(artifacts: "list[Artifact]", images: int, output: Path) -> None:
         for candidate in artifact.candidates:
             if candidate.refusal:
                 note(f"{artifact.path.name}: {candidate.scheme} was refused: {candidate.refusal}")
-
-
-def _check_replaced(reference: "Reference", settings: "ExportSettings", output: Path) -> None:
-    """Refuse to replace what no export has written; a damaged artifact, or an empty file, may be."""
-    from mnist_edge.artifact.bundle import read_bundle
-    from mnist_edge.exporting.pipeline import artifact_name
-
-    trained = reference.checkpoint
-    for spec in settings.formats:
-        for precision in spec.precisions:
-            target = output / artifact_name(trained.task, trained.architecture, spec, precision)
-            if precision not in settings.precisions or not target.exists() or target.is_dir() != spec.folder:
-                continue  # what is of another kind is refused whatever it holds
-            found = b"".join(read_bundle(target, folder=spec.folder, sidecar=not spec.embeds_metadata).files.values())
-            if found and CONTRACT_KEY.encode() not in found:
-                raise UserError(
-                    f"{target} is not an artifact of mnist-edge: name another --output, or replace it with --force"
-                )
 
 
 def _chosen(names: tuple[str, ...]) -> list[FormatSpec]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import mnist_edge
-from mnist_edge.artifact.bundle import Bundle
-from mnist_edge.artifact.contract import Contract, Task
+from mnist_edge.artifact.bundle import Bundle, read_bundle
+from mnist_edge.artifact.contract import CONTRACT_KEY, Contract, Task
 from mnist_edge.artifact.manifest import MANIFEST, manifest_bytes, read_manifest
 from mnist_edge.atomic import Transaction, atomic_write, check_writable, transaction
 from mnist_edge.errors import UserError
@@ -46,6 +46,7 @@ class ExportSettings:
         scheme: how quantized artifacts are stored and computed; None compares all that the format has.
         targets: emulated devices that artifacts of a format that has them must give the same logits on.
         target_images: on how many of the images, or None for all.
+        force: whether files that no export has written are replaced.
     """
 
     formats: Sequence[FormatSpec]
@@ -55,6 +56,7 @@ class ExportSettings:
     scheme: str | None = None
     targets: tuple[str, ...] = ()
     target_images: int | None = None
+    force: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what a format does not have, before any work is done; raises `UserError`."""
@@ -139,7 +141,7 @@ def export_artifacts(
         for precision in settings.precisions
         if spec.schemes_of(precision)
     ]
-    _check_output(reference, planned, output)
+    _check_output(reference, planned, output, force=settings.force)
     with ExitStack() as until_renamed, transaction() as changes:
         artifacts = [
             _export_one(reference, settings, spec, precision, output, changes, on_step) for spec, precision in planned
@@ -171,12 +173,26 @@ def _both_listed(output: Path, entries: list[dict[str, Any]]) -> Iterator[None]:
         raise
 
 
-def _check_output(reference: Reference, planned: Sequence[tuple[FormatSpec, Precision]], output: Path) -> None:
-    """Find out before the work whether what is planned could be written; raises `UserError`."""
+def _check_output(
+    reference: Reference, planned: Sequence[tuple[FormatSpec, Precision]], output: Path, *, force: bool
+) -> None:
+    """Find out before the work whether what is planned could, and may, be written; raises `UserError`."""
     for spec, precision in planned:
-        check_writable(_target(reference, spec, precision, output), folder=spec.folder)
+        target = _target(reference, spec, precision, output)
+        check_writable(target, folder=spec.folder)
+        if not force:
+            _check_replaced(target, spec)
     check_writable(output / MANIFEST)
     read_manifest(output)
+
+
+def _check_replaced(target: Path, spec: FormatSpec) -> None:
+    """Refuse to replace what no export has written; a damaged artifact, or an empty file, may be."""
+    if not target.exists() or target.is_dir() != spec.folder:
+        return  # what is of another kind is refused whatever it holds
+    found = b"".join(read_bundle(target, folder=spec.folder, sidecar=not spec.embeds_metadata).files.values())
+    if found and CONTRACT_KEY.encode() not in found:
+        raise UserError(f"{target} is not an artifact of mnist-edge: name another --output, or replace it with --force")
 
 
 def _target(reference: Reference, spec: FormatSpec, precision: Precision, output: Path) -> Path:
