@@ -21,6 +21,9 @@ MAX_NAME_WIDTH = 60
 MIN_LABEL_WIDTH = 5
 """Columns that a label takes at least: those of its heading."""
 
+MAX_LABEL_WIDTH = 40
+"""Columns that labels take at most; a longer one pushes its own row to the right."""
+
 BAR_WIDTH = 20
 """Columns of a full bar."""
 
@@ -63,7 +66,7 @@ def table(answers: Iterable[Prediction], layout: Layout) -> Iterator[str]:
 
     Where a terminal is too narrow, the bars are left out, and a name that does not fit then stands above its figures.
     """
-    label_width = max(MIN_LABEL_WIDTH, *(len(printable(label)) for label in layout.labels))
+    label_width = min(max(MIN_LABEL_WIDTH, *(len(printable(label)) for label in layout.labels)), MAX_LABEL_WIDTH)
     heading = "digit" if all(label.isdecimal() for label in layout.labels) else "label"
     figures_width = label_width + len("  confidence")
     width = layout.width or sys.maxsize

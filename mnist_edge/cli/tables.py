@@ -8,9 +8,15 @@ from mnist_edge.exporting.pipeline import Artifact
 from mnist_edge.exporting.report.figures import readable_figures, readable_verdict
 from mnist_edge.parity.layerwise import LayerwiseReport
 from mnist_edge.parity.parity_report import ParityReport
-from mnist_edge.text import printable
+from mnist_edge.text import printable, shorten
 from mnist_edge.training.corruptions import CORRUPTIONS, SEVERITIES
 from mnist_edge.training.metrics import Evaluation
+
+MAX_MATRIX = 20
+"""Labels up to which the answers for each are a matrix."""
+
+MAX_LABEL = 20
+"""Characters of a label in a table."""
 
 MAX_CHANGED = 10
 """Changed answers of an artifact that a table shows."""
@@ -121,14 +127,32 @@ def evaluation_table(evaluations: Mapping[Path, Evaluation]) -> TextTable:
 
 
 def class_table(path: Path, evaluation: Evaluation, labels: Sequence[str]) -> TextTable:
-    """Return the confusion matrix, a row for each label, with its recall and precision at the end."""
+    """Return the confusion matrix, a row for each label, with its recall and precision at the end.
+
+    Of more than `MAX_MATRIX` labels the matrix would have no room: in its place, each label's most frequent wrong
+    answer, and the labels with the lowest recall alone.
+    """
+    if len(labels) > MAX_MATRIX:
+        return _worst_classes_table(path, evaluation, labels)
     line_above = f"{path}: answers for each label"
-    table = TextTable(
-        "label", *(f"→ {printable(label)}" for label in labels), "recall", "precision", line_above=line_above
-    )
-    rows = zip(labels, evaluation.confusion, evaluation.recall, evaluation.precision, strict=True)
-    for label, row, recall, precision in rows:
-        table.add(label, *(str(count) if count else "·" for count in row), f"{recall:.2%}", f"{precision:.2%}")
+    names = [shorten(printable(label), MAX_LABEL) for label in labels]
+    table = TextTable("label", *(f"→ {name}" for name in names), "recall", "precision", line_above=line_above)
+    rows = zip(names, evaluation.confusion, evaluation.recall, evaluation.precision, strict=True)
+    for name, row, recall, precision in rows:
+        table.add(name, *(str(count) if count else "·" for count in row), f"{recall:.2%}", f"{precision:.2%}")
+    return table
+
+
+def _worst_classes_table(path: Path, evaluation: Evaluation, labels: Sequence[str]) -> TextTable:
+    shown = sorted(range(len(labels)), key=lambda label: evaluation.recall[label])[:MAX_MATRIX]
+    line_above = f"{path}: the {len(shown)} of {len(labels):,} labels with the lowest recall"
+    table = TextTable("label", "images", "recall", "precision", "most often taken for", line_above=line_above)
+    for label in shown:
+        counts = evaluation.confusion[label]
+        taken = max((answer for answer in range(len(labels)) if answer != label), key=lambda answer: counts[answer])
+        wrong = f"{shorten(printable(labels[taken]), MAX_LABEL)} ({counts[taken]})" if counts[taken] else ""
+        figures = f"{evaluation.recall[label]:.2%}", f"{evaluation.precision[label]:.2%}"
+        table.add(shorten(printable(labels[label]), MAX_LABEL), str(sum(counts)), *figures, wrong)
     return table
 
 

@@ -1,7 +1,7 @@
 """What must be said to the libraries beneath torch before it is imported, and its number of threads."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
@@ -65,7 +65,11 @@ def device_of(name: str) -> str:
     """
     import torch
 
-    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available, "cpu": lambda: True}
+    there: dict[str, Callable[[], bool]] = {
+        "cuda": torch.cuda.is_available,
+        "mps": torch.backends.mps.is_available,
+        "cpu": lambda: True,
+    }
     if name == "auto":
         return next(each for each, is_there in there.items() if is_there())
     if not there[name]():

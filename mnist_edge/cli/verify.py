@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     "-c",
     "--checkpoint",
     type=click.Path(path_type=Path),
-    default=options.last_checkpoint,
-    show_default="the one in checkpoints/ that was trained last",
+    show_default="the one in checkpoints/ that the manifest names, else the last",
     help="The checkpoint that they were exported from.",
 )
 @click.option("--layers", is_flag=True, help="Also compare layer by layer, and name the first that diverges.")
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
 @options.as_json
 def command(
     artifacts: tuple[Path, ...],
-    checkpoint: Path,
+    checkpoint: Path | None,
     layers: bool,
     html: Path | None,
     junit_file: Path | None,
@@ -68,10 +67,11 @@ def command(
     McNemar's test on the same images.
     """
     from mnist_edge.atomic import transaction
-    from mnist_edge.cli.artifacts import expand
+    from mnist_edge.cli.artifacts import checkpoint_of, expand
     from mnist_edge.cli.progress import steps
 
     paths = expand(artifacts)
+    checkpoint = checkpoint or checkpoint_of(paths)
     _keep_apart(html, junit_file, *paths, checkpoint, *filter(None, (baseline_file,)))
     outputs.check_outputs((html, outputs.HTML), (junit_file, outputs.JUNIT), force=force)
     torch_setup.wait_passively()

@@ -94,6 +94,7 @@ def _describe_checkpoint(path: Path) -> Groups:
             "validation_accuracy": checkpoint.history[-1].accuracy if checkpoint.history else None,
             "temperature": checkpoint.temperature,
             "training_data": checkpoint.data_digest,
+            "data": {**dataclasses.asdict(checkpoint.data), "sizes": checkpoint.data.sizes},
             "producer": checkpoint.producer,
         },
         "structure": {"parameters": _parameters(checkpoint), "tensors": tensors},

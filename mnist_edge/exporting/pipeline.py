@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import mnist_edge
+from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import Contract, Task
 from mnist_edge.artifact.manifest import MANIFEST, manifest_bytes, read_manifest
 from mnist_edge.atomic import Transaction, atomic_write, check_writable, transaction
 from mnist_edge.errors import UserError
+from mnist_edge.exporting.own_network import export_own
 from mnist_edge.exporting.scheme_search import Candidate, select_scheme
 from mnist_edge.formats.base import ArtifactFile, FormatSpec
 from mnist_edge.formats.build import ExportRequest
@@ -24,6 +26,7 @@ from mnist_edge.parity.tolerance import NO_GOALS, Goals
 from mnist_edge.parity.verify import verify
 from mnist_edge.reading import read_bytes
 from mnist_edge.training.architectures.names import file_stem
+from mnist_edge.training.checkpoint import Checkpoint
 
 
 class ParityError(UserError):
@@ -189,7 +192,7 @@ def _export_one(
     on_step("exports")
     schemes = settings.schemes_of(spec, precision)
     requests = [_request(reference, spec, scheme, settings.options) for scheme in schemes]
-    bundles = spec.exporter().export(reference.checkpoint.build(), requests)
+    bundles = _export_bundles(spec, reference.checkpoint, requests)
     candidates = (
         select_scheme(spec, schemes, bundles, reference, settings.goals.max_bytes, on_step)
         if _searched(schemes)
@@ -204,6 +207,12 @@ def _export_one(
         raise ParityError(f"{target} was not written, it differs from the trained model: {'; '.join(report.problems)}")
     contract = requests[taken].contract
     return Artifact(target, spec.name, written.size, written.digest, contract, report, candidates)
+
+
+def _export_bundles(spec: FormatSpec, checkpoint: Checkpoint, requests: Sequence[ExportRequest]) -> list[Bundle]:
+    if checkpoint.own is None:
+        return spec.exporter().export(checkpoint.build(), requests)
+    return export_own(spec, checkpoint.build(), requests)
 
 
 def _searched(schemes: Sequence[Scheme]) -> bool:

@@ -140,7 +140,7 @@ def load_test_images(models: Sequence[OpenModel], data_dir: Path, pictures: Path
     Raises:
         UserError: the models are of several tasks, or the images can't be found or read.
     """
-    tasks = list(dict.fromkeys((model.task.name, model.task.labels) for model in models))
+    tasks = list(dict.fromkeys((model.task.name, len(model.task.labels)) for model in models))
     if len(tasks) > 1:
         names = ", ".join(sorted(name for name, _ in tasks))
         raise UserError(f"the models are for different data sets ({names}): evaluate them apart")

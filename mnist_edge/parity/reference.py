@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ from mnist_edge.artifact.test_vectors import TestVectors
 from mnist_edge.errors import UserError
 from mnist_edge.formats.base import FormatSpec, predict_in_batches
 from mnist_edge.formats.build import ExportRequest
+from mnist_edge.formats.logs import silent
 from mnist_edge.formats.scheme import Scheme
 from mnist_edge.parity.logits import top2_margin
 from mnist_edge.parity.test_vectors import choose_test_vectors, exact_logits
@@ -106,7 +108,9 @@ class Reference:
         key = _program_key(spec, scheme, options)
         if key not in self.programs:
             model, request = self.checkpoint.build(), self.request(spec, scheme, options)
-            self.remember_program(spec, request, spec.exporter().export(model, [request])[0])
+            with silent() if self.checkpoint.own else nullcontext():
+                bundle = spec.exporter().export(model, [request])[0]
+            self.remember_program(spec, request, bundle)
         return self.programs[key]
 
     def remember_program(self, spec: FormatSpec, request: ExportRequest, bundle: Bundle) -> None:

@@ -15,6 +15,9 @@ from mnist_edge.training.datasets.splits import Split
 TYPICAL_PER_CLASS = 2
 """Images of each class whose margin is nearest to the class's median."""
 
+MAX_IMAGES, MAX_IMAGE_BYTES = 100, 1 << 19
+"""Most images, and most bytes of them; with many labels, some have none."""
+
 HARDEST = 5
 """Images with the smallest margins of all."""
 
@@ -33,8 +36,11 @@ def choose_test_vectors(images: Split, logits: NDArray[np.float64], first: int) 
     """
     labels = images.labels.numpy()
     margins = label_margin(logits, labels).round(6)
-    classes = range(logits.shape[1])
-    chosen = [index for label in classes for index in _typical(margins, np.flatnonzero(labels == label))]
+    most = max(1, min(MAX_IMAGES, MAX_IMAGE_BYTES // images.images[0].numel()) - HARDEST)
+    classes = np.unique(labels)
+    shown = classes[np.linspace(0, len(classes) - 1, min(most, len(classes))).astype(np.intp)]
+    each = max(1, min(TYPICAL_PER_CLASS, most // len(shown)))
+    chosen = [index for label in shown for index in _typical(margins, np.flatnonzero(labels == label), each)]
     others = np.setdiff1d(np.arange(len(labels)), chosen)
     chosen += others[np.argsort(np.abs(margins[others]), kind="stable")[:HARDEST]].tolist()
     rounded = logits[chosen].round(6).astype(np.float32)
@@ -57,13 +63,11 @@ def exact_logits(model: nn.Module, images: Tensor) -> NDArray[np.float64]:
     return logits
 
 
-def _typical(margins: NDArray[np.float64], of: NDArray[np.intp]) -> list[int]:
-    """Return the images whose margin is the median of these, and the nearest to it; none of none."""
-    if not len(of):
-        return []
+def _typical(margins: NDArray[np.float64], of: NDArray[np.intp], count: int) -> list[int]:
+    """Return so many of these images, at least one: those whose margins are nearest to their median."""
     middle = np.sort(margins[of])[len(of) // 2]
     order = np.argsort(np.abs(margins[of] - middle), kind="stable")
-    return [int(index) for index in of[order[:TYPICAL_PER_CLASS]]]
+    return [int(index) for index in of[order[:count]]]
 
 
 def test_vector_problems(carried: TestVectors, chosen: TestVectors, scheme: Scheme) -> tuple[str, ...]:

@@ -20,8 +20,10 @@ _FLOAT_RTOL = 1e-5
 def weight_problems(stored: Mapping[str, StoredTensor], model: nn.Module) -> tuple[str, ...] | None:
     """Return a line for each of the model's weights that the artifact lacks or holds differently.
 
-    Batch normalization may be folded into the convolution before it. None where the artifact folds it and the model
-    can't be traced, so that nobody can say which weights it should hold.
+    Batch normalization may be folded into the layer before it, and what other layers learn, as group
+    normalization and PReLU, into constants of another name and shape, so that it need not be there. None where the
+    artifact folds batch normalization and the model can't be traced, so that nobody can say which weights it should
+    hold.
 
     Args:
         stored: what the artifact holds, under the names that the model has for them.
@@ -30,7 +32,8 @@ def weight_problems(stored: Mapping[str, StoredTensor], model: nn.Module) -> tup
     expected = _expected(set(stored), model)
     if expected is None:
         return None
-    return tuple(line for name, values in expected.items() for line in _problem(name, stored.get(name), values))
+    found = {name: values for name, values in expected.items() if name in stored or _is_kept(name, model)}
+    return tuple(line for name, values in found.items() for line in _problem(name, stored.get(name), values))
 
 
 def _expected(names: set[str], model: nn.Module) -> dict[str, NDArray[np.float32]] | None:
@@ -39,12 +42,22 @@ def _expected(names: set[str], model: nn.Module) -> dict[str, NDArray[np.float32
     normalization = {
         f"{prefix}.{name}"
         for prefix, module in model.named_modules()
-        if isinstance(module, nn.BatchNorm2d)
-        for name in module.state_dict()
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
+        for name, tensor in module.state_dict().items()
+        if tensor.is_floating_point()
     }
-    if not normalization or normalization & names:
+    if normalization <= names:
         return plain
     return None if trace(model) is None else _float_weights(fuse(model))
+
+
+def _is_kept(name: str, model: nn.Module) -> bool:
+    """Say whether every exporter keeps a weight as it is: those of layers that multiply, and of batch normalization."""
+    try:
+        layer = model.get_submodule(name.rpartition(".")[0])
+    except AttributeError:
+        return True
+    return isinstance(layer, nn.Linear | nn.Conv2d | nn.BatchNorm1d | nn.BatchNorm2d)
 
 
 def _float_weights(model: nn.Module) -> dict[str, NDArray[np.float32]]:

@@ -13,12 +13,13 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
-from numpy.typing import NDArray
 from scipy.special import softmax
+from torch import Tensor
 
 from mnist_edge.artifact.contract import Task
 from mnist_edge.atomic import atomic_write
 from mnist_edge.errors import UserError
+from mnist_edge.text import caption
 from mnist_edge.training.augment import Augmentation, augment
 from mnist_edge.training.calibration import BINS, Reliability
 from mnist_edge.training.corruptions import CORRUPTIONS, SEVERITIES, corrupt
@@ -34,6 +35,15 @@ LINE_STYLES = ("-", "--", ":", "-.")
 CORRECT_COLOR, WRONG_COLOR = "tab:green", "tab:red"
 
 SAMPLES_PER_LABEL = 8
+
+MAX_SAMPLED = 25
+"""Labels that a figure of samples has room for."""
+
+MAX_CAPTION = 14
+"""Characters of a label over a sample."""
+
+MAX_COUNTED = 25
+"""Labels up to which a confusion matrix has room for its counts and all its labels."""
 
 SHOWN_SEVERITY = 3
 """Severity of the corruptions that are shown with a model's answers."""
@@ -61,15 +71,20 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def samples_figure(split: Split, task: Task, seed: int = 0) -> Figure:
-    """Return eight test images of each label, drawn from `split`."""
+    """Return eight test images of each label, of the first `MAX_SAMPLED` labels, drawn from `split`."""
     generator = torch.Generator().manual_seed(seed)
-    figure = _figure(f"Test images of {task.name}, eight of each label", (7, 0.84 * len(task.labels)))
-    grid = figure.subplots(len(task.labels), SAMPLES_PER_LABEL)
-    for row, label in enumerate(task.labels):
+    labels = task.labels[:MAX_SAMPLED]
+    of = "each label" if len(labels) == len(task.labels) else f"the first {len(labels)} of {len(task.labels):,} labels"
+    figure = _figure(f"Test images of {task.name}, up to eight of {of}", (7, 0.84 * len(labels) + 0.3))
+    grid = figure.subplots(len(labels), SAMPLES_PER_LABEL, squeeze=False)
+    for axes in grid.flat:
+        axes.axis("off")
+    for row, label in enumerate(labels):
         where = (split.labels == row).nonzero().flatten()
         chosen = where[torch.randperm(len(where), generator=generator)[:SAMPLES_PER_LABEL]]
         for column, index in enumerate(chosen.tolist()):
-            _show(grid[row, column], split.images[index, 0].numpy(), label)
+            grid[row, column].axis("on")
+            _show(grid[row, column], split.images[index], caption(label, MAX_CAPTION))
     return figure
 
 
@@ -82,10 +97,10 @@ def augmentation_figure(split: Split, labels: Sequence[str], recipe: Recipe, ind
     kind = "unchanged by" if recipe.augmentation == Augmentation() else "as changed by"
     figure = _figure(f"A {labels[int(label)]} and sixteen versions of it, {kind} the recipe “{recipe.name}”", (9, 2.6))
     grid = figure.subplots(2, 9)
-    _show(grid[0, 0], image[0, 0].numpy(), "original")
+    _show(grid[0, 0], image[0], "original")
     grid[1, 0].axis("off")
     for number in range(16):
-        _show(grid[number // 8, 1 + number % 8], versions[number, 0].numpy(), "")
+        _show(grid[number // 8, 1 + number % 8], versions[number], "")
     return figure
 
 
@@ -108,7 +123,7 @@ def corruption_figure(
             answer = int(probabilities[column].argmax())
             correct = answer == int(split.labels[index])
             title = f"{labels[answer]}  {probabilities[column, answer]:.0%}"
-            _show(grid[row, column], shown[column, 0].numpy(), title, CORRECT_COLOR if correct else WRONG_COLOR)
+            _show(grid[row, column], shown[column], title, CORRECT_COLOR if correct else WRONG_COLOR)
         grid[row, 0].set_ylabel(kind, rotation=0, ha="right", va="center", fontsize=9)
     return figure
 
@@ -141,8 +156,9 @@ def confusion_figure(evaluation: Evaluation, labels: Sequence[str], name: str) -
     figure = _figure(f"{name}: answers for each label, {evaluation.accuracy:.2%} correct", (6.2, 5.6))
     axes = figure.subplots()
     shown = axes.imshow(mistakes, cmap="Reds")
-    ticks = range(len(labels))
-    for label in ticks:
+    every = -(-len(labels) // MAX_COUNTED)
+    ticks = range(0, len(labels), every)
+    for label in ticks if every == 1 else ():
         for answer in ticks:
             count = int(counts[label, answer])
             dark = mistakes[label, answer] > 0.6 * mistakes.max()
@@ -150,8 +166,9 @@ def confusion_figure(evaluation: Evaluation, labels: Sequence[str], name: str) -
             text = str(count) if count else "·"
             axes.text(answer, label, text, ha="center", va="center", color="white" if dark else "black", weight=weight)
     axes.set(xlabel="the model's answer", ylabel="label")
-    axes.set_xticks(ticks, labels)
-    axes.set_yticks(ticks, labels)
+    longest = max(map(len, labels))
+    axes.set_xticks(ticks, [labels[tick] for tick in ticks], rotation=0 if longest < 4 else 90)
+    axes.set_yticks(ticks, [labels[tick] for tick in ticks])
     figure.colorbar(shown, label="images answered wrongly", shrink=0.8)
     return figure
 
@@ -168,7 +185,7 @@ def mistakes_figure(split: Split, labels: Sequence[str], logits: Logits, tempera
             axes.axis("off")
             continue
         title = f"{labels[expected[index]]} → {labels[answers[index]]}  {probabilities[index].max():.0%}"
-        _show(axes, split.images[index, 0].numpy(), title, WRONG_COLOR)
+        _show(axes, split.images[index], title, WRONG_COLOR)
     return figure
 
 
@@ -242,8 +259,10 @@ def _figure(title: str, size: tuple[float, float]) -> Figure:
     return figure
 
 
-def _show(axes: Axes, image: NDArray[np.float32], title: str, color: str = "black") -> None:
-    axes.imshow(image, cmap="gray", vmin=0, vmax=1)
+def _show(axes: Axes, image: Tensor, title: str, color: str = "black") -> None:
+    """Show an image, float32 `[channels, height, width]` in [0, 1], in gray or in color."""
+    shown = image[0] if len(image) == 1 else image.permute(1, 2, 0)
+    axes.imshow(shown.numpy(), cmap="gray", vmin=0, vmax=1)
     axes.set_title(title, fontsize=8, color=color, pad=2)
     axes.set_xticks([])
     axes.set_yticks([])

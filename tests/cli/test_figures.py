@@ -48,11 +48,20 @@ def test_an_index_beyond_the_images_is_a_usage_error(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_an_unknown_data_set_is_one_line(released: Checkpoint, tmp_path: Path) -> None:
-    other = dataclasses.replace(released, task=dataclasses.replace(released.task, name="emnist"))
+    other = dataclasses.replace(released, data=dataclasses.replace(released.data, dataset="emnist"))
     save_checkpoint(tmp_path / "c.safetensors", other)
     result = run("plot", "mistakes", tmp_path / "c.safetensors", "--output", tmp_path / "m.png")
     assert result.exit_code == 1
-    assert result.stderr == "Error: unknown data set 'emnist': expected one of mnist\n"
+    assert result.stderr.startswith("Error: unknown data set 'emnist': expected one of mnist, fashion-mnist, ")
+
+
+def test_a_checkpoint_that_does_not_fit_its_data_set_is_one_line(released: Checkpoint, tmp_path: Path) -> None:
+    """Its weights fit its task, but the images of MNIST do not."""
+    task = dataclasses.replace(released.task, input=dataclasses.replace(released.task.input, shape=(1, 14, 56)))
+    save_checkpoint(tmp_path / "c.safetensors", dataclasses.replace(released, task=task))
+    result = run("plot", "mistakes", tmp_path / "c.safetensors", "--output", tmp_path / "m.png")
+    assert result.exit_code == 1
+    assert result.stderr == "Error: the checkpoint is for images of 1×14×56 and 10 labels, mnist has 1×28×28 and 10\n"
 
 
 def test_curves_of_a_checkpoint_without_epochs_are_one_line(released: Checkpoint, tmp_path: Path) -> None:

@@ -5,11 +5,15 @@ from typing import Any
 
 import pytest
 
+from mnist_edge.artifact.contract import Task
 from mnist_edge.errors import UserError
-from mnist_edge.training.augment import Augmentation
-from mnist_edge.training.recipe import PLAIN, RECIPES, STROKES, Recipe, recipe_for
+from mnist_edge.training.augment import OF_ANY_IMAGES, Augmentation
+from mnist_edge.training.datasets.registry import DATASETS
+from mnist_edge.training.recipe import PLAIN, RECIPES, STROKES, Recipe, check_suits, recipe_for
+from mnist_edge.types import TensorSpec
 
-CHANGES = [field.name for field in dataclasses.fields(Augmentation)]
+CHANGES = [field.name for field in dataclasses.fields(Augmentation) if field.name not in OF_ANY_IMAGES]
+"""The changes for handwriting."""
 
 
 def test_the_learning_rate_rises_and_falls() -> None:
@@ -67,3 +71,39 @@ def test_a_recipe_comes_back_as_it_was(name: str, architecture: str) -> None:
 def test_settings_of_another_kind_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Recipe.from_fields(dataclasses.asdict(PLAIN) | changes)
+
+
+PHOTOS = Task("photos", ("a", "b"), TensorSpec("image", (3, 64, 64)), "resize/1")
+LETTERS = DATASETS["emnist-letters"].task
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "suits"),
+    [
+        ("robust", DATASETS["mnist"].task, True),
+        ("diverse", DATASETS["emnist-digits"].task, True),
+        ("robust", LETTERS, False),
+        ("robust", DATASETS["fashion-mnist"].task, False),
+        ("diverse", PHOTOS, False),
+        *((name, PHOTOS, True) for name in ("plain", "shapes", "photos")),
+    ],
+)
+@pytest.mark.parametrize("architecture", ["mlp", "cnn"])
+def test_a_recipe_for_digits_is_refused_for_other_images(name: str, task: Task, suits: bool, architecture: str) -> None:
+    if suits:
+        check_suits(recipe_for(name, architecture), task)
+        return
+    with pytest.raises(UserError, match=f"which {task.name} is not: choose --recipe plain, shapes or photos"):
+        check_suits(recipe_for(name, architecture), task)
+
+
+def test_strokes_of_letters_may_be_changed_without_what_knows_digits() -> None:
+    recipe = recipe_for("robust", "mlp")
+    check_suits(
+        dataclasses.replace(recipe, augmentation=dataclasses.replace(recipe.augmentation, glyph_variants=0.0)), LETTERS
+    )
+
+
+def test_letters_are_not_mirrored() -> None:
+    assert recipe_for("shapes", "cnn").augmentation.mirror == 0
+    assert recipe_for("photos", "net.py:Net") == recipe_for("photos", "cnn")

@@ -110,7 +110,7 @@ def _section(report: ParityReport, reference: Reference) -> _Section:
 def _change(answer: ChangedAnswer, reference: Reference) -> _Change:
     task: Task = reference.checkpoint.task
     label, trained, exported = (task.labels[index] for index in (answer.label, answer.trained, answer.exported))
-    return _Change(answer, label, trained, exported, _png(reference.images[answer.image, 0]))
+    return _Change(answer, label, trained, exported, _png(reference.images[answer.image]))
 
 
 def _histogram(differences: NDArray[np.float64], allowed: float | None) -> str:
@@ -123,8 +123,10 @@ def _histogram(differences: NDArray[np.float64], allowed: float | None) -> str:
 
 
 def _png(image: NDArray[np.float32]) -> str:
+    """Return an image, `[channels, height, width]` in [0, 1], as a data URI."""
     buffer = io.BytesIO()
-    Image.fromarray(np.round(image * 255).astype(np.uint8)).save(buffer, "PNG")
+    pixels = np.round(image * 255).astype(np.uint8)
+    Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(buffer, "PNG")
     return _data_uri("image/png", buffer.getvalue())
 
 

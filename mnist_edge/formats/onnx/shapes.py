@@ -137,6 +137,49 @@ def _global_pool(_: Node, inputs: list[Shape], __: Mapping[str, tuple[int, ...]]
     return [(*inputs[0][:2], *(1 for _ in inputs[0][2:]))]
 
 
+def _reduce(node: Node, inputs: list[Shape], values: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+    axes = node.integers.get("axes") or values[node.inputs[1]]
+    dropped = {axis % len(inputs[0]) for axis in axes}
+    (keep,) = node.integers.get("keepdims", (1,))
+    sides = ((1 if axis in dropped else side, axis) for axis, side in enumerate(inputs[0]))
+    return [tuple(side for side, axis in sides if keep or axis not in dropped)]
+
+
+def _squeeze(node: Node, inputs: list[Shape], values: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+    dropped = {axis % len(inputs[0]) for axis in values[node.inputs[1]]}
+    if any(inputs[0][axis] != 1 for axis in dropped):
+        raise ValueError("a side is not 1")
+    return [tuple(side for axis, side in enumerate(inputs[0]) if axis not in dropped)]
+
+
+def _unsqueeze(node: Node, inputs: list[Shape], values: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+    axes = values[node.inputs[1]]
+    rank = len(inputs[0]) + len(axes)
+    added, sides = {axis % rank for axis in axes}, iter(inputs[0])
+    return [tuple(1 if axis in added else next(sides) for axis in range(rank))]
+
+
+def _concat(node: Node, inputs: list[Shape], _: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+    (axis,) = node.integers["axis"]
+    axis %= len(inputs[0])
+    if len({(*shape[:axis], *shape[axis + 1 :]) for shape in inputs}) != 1:
+        raise ValueError("another shape")
+    return [(*inputs[0][:axis], sum(shape[axis] for shape in inputs), *inputs[0][axis + 1 :])]
+
+
+def _shape(node: Node, inputs: list[Shape], _: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+    if node.integers.get("start", (0,)) != (0,) or "end" in node.integers:
+        raise ValueError("a part of a shape")
+    return [(len(inputs[0]),)]
+
+
+def _pad(node: Node, inputs: list[Shape], values: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+    rank, pads = len(inputs[0]), values[node.inputs[1]]
+    if len(pads) != 2 * rank or min(pads) < 0:
+        raise ValueError("another number of sides")
+    return [tuple(side + pads[axis] + pads[rank + axis] for axis, side in enumerate(inputs[0]))]
+
+
 _Rule = Callable[[Node, list[Shape], Mapping[str, tuple[int, ...]]], list[Shape]]
 
 _RULES: dict[str, _Rule] = {
@@ -144,7 +187,15 @@ _RULES: dict[str, _Rule] = {
     **dict.fromkeys(("Identity", "Cast", "Neg", "Abs", "Exp", "Sqrt", "Clip", "Softmax", "LogSoftmax"), _same),
     **dict.fromkeys(("BatchNormalization", "LayerNormalization", "QuantizeLinear", "DequantizeLinear"), _same),
     "DynamicQuantizeLinear": _quantized,
-    **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _broadcast),
+    **dict.fromkeys(("HardSwish", "Selu", "Mish", "PRelu"), _same),
+    **dict.fromkeys(("InstanceNormalization", "GroupNormalization"), _same),
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min"), _broadcast),
+    **dict.fromkeys(("ReduceMean", "ReduceMax", "ReduceSum"), _reduce),
+    "Squeeze": _squeeze,
+    "Unsqueeze": _unsqueeze,
+    "Concat": _concat,
+    "Pad": _pad,
+    "Shape": _shape,
     "Reshape": _reshape,
     "Flatten": _flatten,
     "Transpose": _transpose,

@@ -97,6 +97,8 @@ def _check_sizes(nodes: list[Node], constants: dict[str, Constant], name: str, s
     shapes = {name: shape, **{name: constant.shape for name, constant in constants.items()}}
     values = {name: constant.values for name, constant in constants.items() if constant.values is not None}
     for node in nodes:
+        if node.kind == "Shape" and set(node.inputs) <= set(shapes):
+            values |= dict.fromkeys(node.outputs, shapes[node.inputs[0]])
         for output, found in zip(node.outputs, output_shapes(node, shapes, values), strict=False):
             if prod(found) > MAX_ELEMENTS and not all(name in constants for name in node.inputs):
                 raise ArtifactError(

@@ -23,6 +23,11 @@ OPERATORS = frozenset(
         *("max_pool2d.default", "avg_pool2d.default", "adaptive_avg_pool2d.default", "mean.dim"),
         *("flatten.using_ints", "reshape.default", "view.default", "to.dtype", "add.Tensor", "add_.Tensor"),
         *("mul.Tensor", "cat.default", "sym_size.int"),
+        *("hardswish.default", "hardsigmoid.default", "elu.default", "selu.default", "prelu.default", "mish.default"),
+        *("softplus.default", "hardtanh_.default", "hardswish_.default", "leaky_relu_.default", "silu_.default"),
+        *("elu_.default", "instance_norm.default", "sub.Tensor", "div.Tensor", "mul_.Tensor", "neg.default"),
+        *("amax.default", "sum.dim_IntList", "squeeze.dim", "squeeze.dims", "unsqueeze.default", "permute.default"),
+        *("transpose.int", "contiguous.default", "pad.default", "constant_pad_nd.default", "flatten.default"),
     )
 )
 """What the graph of an archive may call: layers of small classifiers."""

@@ -119,4 +119,5 @@ def _eight_bits(strip: Image.Image) -> Bytes:
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     if low < 0 or high > 1:
         values = (values - low) / max(high - low, 1e-30)
-    return np.rint(np.nan_to_num(values, nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1) * 255).astype(np.uint8)
+    eight: Bytes = np.rint(np.nan_to_num(values, nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1) * 255).astype(np.uint8)
+    return eight

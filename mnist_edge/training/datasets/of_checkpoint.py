@@ -27,6 +27,7 @@ def pictures_of(checkpoint: Checkpoint, folder: str | os.PathLike[str] | None = 
                 f"the checkpoint was trained on {checkpoint.data.dataset}, not on a folder of pictures: "
                 "leave out --dataset"
             )
+        _check_fits(checkpoint)
         return None
     path = Path(folder or checkpoint.data.dataset)
     if not path.is_dir():
@@ -45,3 +46,14 @@ def load_test_images(checkpoint: Checkpoint, data_dir: Path, folder: Path | None
     """Return the test images of a checkpoint's data; raises as `pictures_of` and `registry.load_test_data`."""
     found = pictures_of(checkpoint, folder)
     return found.load_test_data() if found else registry.load_test_data(checkpoint.data.dataset, data_dir)
+
+
+def _check_fits(checkpoint: Checkpoint) -> None:
+    """Raise `UserError` where a checkpoint can't be given the images of its data set, as none is that was trained."""
+    theirs, task = registry.dataset_spec(checkpoint.data.dataset).task, checkpoint.task
+    if (task.input.shape, len(task.labels)) != (theirs.input.shape, len(theirs.labels)):
+        shape, expected = ("×".join(map(str, each.input.shape)) for each in (task, theirs))
+        raise UserError(
+            f"the checkpoint is for images of {shape} and {len(task.labels)} labels, {theirs.name} has {expected} and "
+            f"{len(theirs.labels)}"
+        )

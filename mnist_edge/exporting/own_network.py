@@ -1,0 +1,108 @@
+"""Exports of a network of the user's own, and the layer that is to blame where one can't be made."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mnist_edge.artifact.bundle import Bundle
+from mnist_edge.artifact.fields import one_line
+from mnist_edge.errors import ArtifactError, MnistEdgeError, UserError
+from mnist_edge.formats.base import FormatSpec
+from mnist_edge.formats.build import ExportRequest
+from mnist_edge.formats.logs import silent
+from mnist_edge.training.architectures.own import OwnNetwork
+
+
+def export_own(spec: FormatSpec, model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
+    """Return what the exporter gives for a network of the user's own, opened once to see that it can be run.
+
+    Raises:
+        UserError: torch can't export the network, or it has operators that no file may hold; names the layer.
+    """
+    try:
+        bundles = _export(spec, model, requests)
+    except UserError:
+        raise
+    except Exception as error:
+        layer = _failing_layer(spec, model, requests[0])
+        raise UserError(f"{spec.name} can't hold {layer}: {_reason(error)}") from error
+    return bundles
+
+
+def _export(spec: FormatSpec, model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
+    with silent():
+        bundles = spec.exporter().export(model, requests)
+    spec.open(bundles[0]).close()
+    return bundles
+
+
+def _failing_layer(spec: FormatSpec, model: nn.Module, request: ExportRequest) -> str:
+    """Return the name of the first of the smallest parts that can't be exported alone."""
+    for name, part, shape in _parts(model, request.contract.task.input.shape):
+        tensor = dataclasses.replace(request.contract.task.input, shape=(1,) * (3 - len(shape)) + shape)
+        task = dataclasses.replace(request.contract.task, input=tensor)
+        alone = dataclasses.replace(request, contract=dataclasses.replace(request.contract, task=task))
+        try:
+            _export(spec, _Alone(part, shape), [alone])
+        except Exception:  # whatever torch raises is what is looked for
+            return f"the layer {name} ({type(part).__name__})"
+    network = model.network if isinstance(model, OwnNetwork) else model
+    return f"this network, as {type(network).__name__} puts its layers together"
+
+
+class _Alone(nn.Module):
+    """A part of a network, which is given images of three sides whatever it takes."""
+
+    def __init__(self, part: nn.Module, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.part, self.shape = part, shape
+
+    def forward(self, value: Tensor) -> Tensor:
+        result: Tensor = self.part(value.reshape(-1, *self.shape))
+        return result
+
+
+def _parts(model: nn.Module, shape: tuple[int, ...]) -> Iterator[tuple[str, nn.Module, tuple[int, ...]]]:
+    """Yield name, module and input shape of the parts of a network, in the order in which they are done.
+
+    Left out are those that do not take one tensor of at most four sides, and those that are as one before.
+    """
+    done: list[tuple[str, nn.Module, tuple[int, ...]]] = []
+
+    def note(name: str) -> Any:  # noqa: ANN401 - a hook
+        def hook(module: nn.Module, inputs: tuple[object, ...], _: object) -> None:
+            if len(inputs) == 1 and isinstance(inputs[0], Tensor) and inputs[0].dim() <= 4:
+                done.append((name, module, tuple(inputs[0].shape[1:])))
+
+        return hook
+
+    prefix = "network." if isinstance(model, OwnNetwork) else ""
+    hooks = [
+        part.register_forward_hook(note(name.removeprefix(prefix)))
+        for name, part in model.named_modules()
+        if name.startswith(prefix) and name != prefix
+    ]
+    try:
+        with torch.no_grad(), silent():
+            model(torch.zeros(2, *shape))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    seen: set[tuple[str, tuple[int, ...]]] = set()
+    for name, part, taken in done:
+        kind = (repr(part), taken)
+        if kind not in seen:
+            seen.add(kind)
+            yield name, part, taken
+
+
+def _reason(error: BaseException) -> str:
+    """Return the first line of the innermost reason, which torch's exporters wrap in reports of many lines."""
+    while error.__cause__ is not None and not isinstance(error, ArtifactError):
+        error = error.__cause__
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    reason = one_line(Exception(lines[0])) if lines else type(error).__name__
+    return reason if isinstance(error, MnistEdgeError) else f"torch can't export it ({reason})"
