@@ -39,7 +39,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """
     data = read_bytes(path)
     found = _of_safetensors(path, data) if path.suffix == ".safetensors" else _of_pickle(path, data)
-    return {_unwrapped(name, found): tensor for name, tensor in found.items()}
+    return _unwrapped(found)
 
 
 def _of_safetensors(path: Path, data: bytes) -> Mapping[str, Tensor]:
@@ -105,11 +105,12 @@ def _is_state_dict(value: object) -> TypeGuard[dict[str, Tensor]]:
     )
 
 
-def _unwrapped(name: str, names: Mapping[str, Tensor]) -> str:
-    for wrapper in _WRAPPERS:
-        if all(each.startswith(wrapper) for each in names):
-            name = name.removeprefix(wrapper)
-    return name
+def _unwrapped(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights under the names that the network itself has for them."""
+    found = dict(weights)
+    while found and (wrapper := next((each for each in _WRAPPERS if all(n.startswith(each) for n in found)), None)):
+        found = {name.removeprefix(wrapper): tensor for name, tensor in found.items()}
+    return found
 
 
 def fit_weights(path: Path, weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ from mnist_edge.training.ood import (
     energy_scores,
     fit_thresholds,
     margin_scores,
+    thresholds_of,
 )
 
 
@@ -79,3 +80,12 @@ def test_few_good_digits_are_called_uncertain(name: str, test_data: Split) -> No
     contract = runner.contract
     thresholds = Thresholds(contract.energy_threshold, contract.margin_threshold)
     assert REJECTION_RATE / 5 <= missed(logits, contract.temperature, thresholds) <= REJECTION_RATE
+
+
+def test_log_probabilities_are_judged_by_their_margin_alone(released: Checkpoint, training_data: TrainingData) -> None:
+    logits = predict_logits(released.build(), training_data.validation.images)
+    found = thresholds_of(torch.log_softmax(logits, dim=1).numpy(), 1.3)
+    assert found.energy == 0
+    margins = margin_scores(logits.numpy(), 1.3)
+    assert float((margins < found.margin).mean()) == pytest.approx(REJECTION_RATE, abs=2e-3)
+    assert thresholds_of(logits.numpy(), 1.3).energy > 0

@@ -1,0 +1,139 @@
+"""A module in memory: the same verdict, test vectors and report as of a checkpoint."""
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import mnist_edge
+from mnist_edge.errors import UserError
+from mnist_edge.parity.module_reference import module_reference
+from mnist_edge.parity.reference import Reference
+from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from mnist_edge.training.datasets.splits import Split, TrainingData
+
+
+class Net(nn.Module):
+    """The released MLP as its owner has it: it takes normalized rows of pixels."""
+
+    def __init__(self, layers: nn.Module, mean: float, std: float) -> None:
+        super().__init__()
+        self.layers, self.mean, self.std = layers, mean, std
+        self.dropout = nn.Dropout(0.3)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        if rows.dim() != 2:
+            raise ValueError("rows are expected")
+        logits: Tensor = self.layers(self.dropout(rows * self.std + self.mean).reshape(-1, 1, 28, 28))
+        return logits
+
+
+@pytest.fixture(scope="module")
+def few_test(test_data: Split) -> Split:
+    return Split(test_data.images[:200], test_data.labels[:200])
+
+
+def test_it_answers_as_the_checkpoint_does(
+    released: Checkpoint, few_test: Split, training_data: TrainingData, reference: Reference
+) -> None:
+    validation = training_data.validation
+    found = module_reference(
+        released.build(),
+        few_test.images,
+        few_test.labels,
+        name="mnist",
+        validation=(validation.images, validation.labels),
+        preprocessing="mnist/3",
+    )
+    assert np.array_equal(found.logits, reference.logits[:200])
+    assert found.checkpoint.task == released.task
+    assert found.checkpoint.temperature == released.temperature
+    assert found.checkpoint.thresholds.margin > 0
+    shifted = tuple(index + len(training_data.train) for index in found.test_vectors.indices)
+    assert shifted == reference.test_vectors.indices
+    for name in ("images", "trained_logits"):
+        assert np.array_equal(getattr(found.test_vectors, name), getattr(reference.test_vectors, name))
+
+
+@pytest.mark.slow
+def test_a_module_of_rows_is_exported_with_its_normalization(
+    released: Checkpoint, few_test: Split, tmp_path: Path
+) -> None:
+    net = Net(released.build(), 0.1307, 0.3081).train()
+    before = copy.deepcopy(net.state_dict())
+    images = (few_test.images * 255).round().to(torch.uint8)
+    found = module_reference(net, images, few_test.labels, name="digits", mean=0.1307, std=0.3081)
+    assert net.training
+    assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
+    with torch.no_grad():
+        expected = net.eval()((few_test.images.flatten(1) - 0.1307) / 0.3081).numpy()
+    assert np.abs(found.logits - expected).max() < 1e-3
+    with torch.no_grad():
+        net.layers.get_parameter("fc1.weight").zero_()  # what becomes of it later changes nothing
+    artifacts = mnist_edge.export(found, formats=["onnx", "torchscript"], output=tmp_path)
+    assert [artifact.path.name for artifact in artifacts] == ["digits-net.onnx", "digits-net.pt"]
+    assert all(artifact.contract.temperature == 1 for artifact in artifacts)
+    report = mnist_edge.verify(artifacts[0].path, found, layers=True)
+    assert report, report.problems
+    assert json.loads((tmp_path / "manifest.json").read_text())["artifacts"][0]["parity"]["passed"]
+    again = tmp_path / "digits.safetensors"
+    save_checkpoint(again, found.checkpoint)
+    assert load_checkpoint(again).digest == artifacts[0].contract.checkpoint
+
+
+def test_export_takes_module_images_and_labels(released: Checkpoint, few_test: Split, tmp_path: Path) -> None:
+    (artifact,) = mnist_edge.export(
+        released.build(), few_test.images, few_test.labels, formats=["torch-export"], output=tmp_path
+    )
+    assert artifact.report
+    assert artifact.report.images == 200
+    assert artifact.contract.task.labels == tuple("0123456789")
+    assert artifact.contract.task.preprocessing == "resize/1"
+    with pytest.raises(UserError, match="a module is judged on labeled images"):
+        mnist_edge.export(released.build(), output=tmp_path)
+
+
+def test_what_does_not_fit_together_is_one_line(released: Checkpoint, few_test: Split) -> None:
+    net, images, labels = released.build(), few_test.images, few_test.labels
+    nan = images.clone()
+    nan[0, 0, 0, 0] = torch.nan
+    cases: list[tuple[nn.Module, object, object, dict[str, object], str]] = [
+        (
+            net,
+            (images - 0.13) / 0.31,
+            labels,
+            {},
+            r"hold values from -0\.4194 to 2\.806, expected \[0, 1\]: give them as",
+        ),
+        (net, nan, labels, {}, "hold values from nan to nan"),
+        (net, images[:, 0, 0], labels, {}, r"the images are float32 \[200, 28\], expected"),
+        (net, images.long(), labels, {}, "the images are int64"),
+        (net, images[:0], labels[:0], {}, r"\[0, 1, 28, 28\], expected"),
+        (net, images, labels[:9], {}, r"the labels are int64 \[9\], expected whole numbers \[200\]"),
+        (net, images, labels.float(), {}, "the labels are float32"),
+        (net, images, labels - 1, {}, "there are labels from -1 to 8, expected 0 to 8"),
+        (net, images, labels, {"class_names": ["a", "b"]}, "labels from 0 to 9, expected 0 to 1: see class_names"),
+        (net, images, labels, {"class_names": ["a"] * 10}, "labels are not at least two different ones"),
+        (net, images, labels, {"name": "a/b"}, "does not fit into a file name"),
+        (net, images, labels, {"preprocessing": "none/1"}, "there is no preprocessing 'none/1'"),
+        (net, images, labels, {"mean": (0.1, 0.2)}, "there are 2 numbers for the mean"),
+        (net, images, labels, {"validation": (images[:, :, 1:], labels)}, r"there are images of \[1, 28, 28\] and of"),
+        (net, images[..., :27], labels, {}, r"module:MLP raises RuntimeError .* with images"),
+        (nn.Linear(3, 10), images, labels, {}, r"module:Linear raises RuntimeError"),
+        (nn.Sequential(net, nn.Softmax(1)), images, labels, {}, "gives probabilities, expected logits"),
+        (
+            nn.Sequential(net, nn.Linear(10, 9)),
+            images,
+            labels,
+            {},
+            r"gives float32 \[2, 9\] .* expected float32 \[2, 10\]",
+        ),
+    ]
+    for module, given, classes, more, message in cases:
+        with pytest.raises(UserError, match=message) as caught:
+            module_reference(module, given, classes, **more)  # type: ignore[arg-type]
+        assert "\n" not in str(caught.value)

@@ -1,0 +1,47 @@
+import math
+import re
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torchvision.transforms import Normalize
+
+from mnist_edge.errors import UserError
+from mnist_edge.training.architectures.normalization import BIAS, WEIGHT, Normalization
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def test_it_is_torchvisions_and_found_again_in_its_weights() -> None:
+    images = torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    normalization = Normalization.of(MEAN, STD, 3)
+    layer = normalization.layer()
+    with torch.no_grad():
+        assert torch.allclose(layer(images), Normalize(MEAN, STD)(images), atol=1e-6)
+    stored = {WEIGHT: layer.get_parameter("weight"), BIAS: layer.get_parameter("bias"), "network.a": torch.zeros(1)}
+    found = Normalization.stored_in(stored)
+    assert found is not None
+    assert found.mean == pytest.approx(MEAN, abs=1e-7)
+    assert found.std == pytest.approx(STD, abs=1e-7)
+    assert Normalization.stored_in({"network.a": torch.zeros(1)}) is None
+
+
+def test_one_number_is_for_all_channels() -> None:
+    assert Normalization.of([0.5], [0.25], 3) == Normalization((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "message"),
+    [
+        ([0.1, 0.2], [1.0], "there are 2 numbers for the mean, expected 1 or 3"),
+        ([0.1], [1.0, 1.0], "there are 2 numbers for the standard deviation"),
+        ([], [1.0], "there are 0 numbers for the mean"),
+        ([math.nan], [1.0], "the mean is nan, expected finite numbers"),
+        ([0.0], [math.inf], "the standard deviation is inf"),
+        ([0.0], [0.0], "the standard deviation is 0, expected more than 0"),
+        ([0.0], [-1.0], "the standard deviation is -1, expected"),
+    ],
+)
+def test_what_is_not_a_normalization_is_one_line(mean: Sequence[float], std: Sequence[float], message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        Normalization.of(mean, std, 3)
