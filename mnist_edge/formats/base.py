@@ -38,6 +38,7 @@ class FormatSpec:
         export_extra: the extra of mnist-edge that brings what exporting needs.
         run_extra: the extra that brings what running needs; None where `pip install mnist-edge` does.
         tools: programs on the PATH that exporting or running needs.
+        one_of: programs on the PATH or packages of which running needs one.
         options: whole numbers that its exporter takes, with their defaults, such as the ONNX opset.
         batch: the only number of images that its artifacts take at once, or None where they take any.
         max_images: how many images its proof may cost, where one is slow (an emulator); None is all of them.
@@ -46,6 +47,8 @@ class FormatSpec:
         readable_weights: whether its inspector reads the stored weights.
         intermediates: whether its inspector shows the values between layers.
         foreign: whether its module `foreign` reads files that others made.
+        chains_only: whether it takes only networks whose values go through one layer after the other.
+        targets: names of the devices that its module `targets` emulates.
     """
 
     name: str
@@ -58,6 +61,7 @@ class FormatSpec:
     export_extra: str = "export"
     run_extra: str | None = None
     tools: tuple[str, ...] = ()
+    one_of: tuple[str, ...] = ()
     options: Mapping[str, int] = field(default_factory=dict)
     batch: int | None = None
     max_images: int | None = None
@@ -66,6 +70,8 @@ class FormatSpec:
     readable_weights: bool = True
     intermediates: bool = True
     foreign: bool = False
+    chains_only: bool = False
+    targets: tuple[str, ...] = ()
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
@@ -87,7 +93,7 @@ class FormatSpec:
     @property
     def needs_to_run(self) -> tuple[str, ...]:
         """The packages and programs that running needs."""
-        return (*self.run_packages, *self.tools)
+        return (*self.run_packages, *self.tools, *([_OR.join(self.one_of)] if self.one_of else []))
 
     @property
     def needs_to_export(self) -> tuple[str, ...]:
@@ -103,11 +109,9 @@ class FormatSpec:
         return [name for name in self.needs_to_export if self._is_missing(name)]
 
     def _is_missing(self, name: str) -> bool:
-        if name not in self.tools:
-            return importlib.util.find_spec(name) is None
-        import shutil  # most formats need no program, and a device should not pay for it
-
-        return shutil.which(name) is None
+        if name == _OR.join(self.one_of):
+            return all(_no_program(each) and _no_package(each) for each in self.one_of)
+        return _no_program(name) if name in self.tools else _no_package(name)
 
     def exporter(self) -> "Exporter":
         """Import the exporter.
@@ -151,6 +155,19 @@ class FormatSpec:
             raise UserError(
                 f"cannot {action} {self.name}: {', '.join(missing)} not installed; {install_command(extra, self.tools)}"
             )
+
+
+_OR = " or "
+
+
+def _no_package(name: str) -> bool:
+    return importlib.util.find_spec(name) is None
+
+
+def _no_program(name: str) -> bool:
+    import shutil  # most formats need no program, and a device should not pay for it
+
+    return shutil.which(name) is None
 
 
 def install_command(extra: str | None, tools: Sequence[str] = ()) -> str:

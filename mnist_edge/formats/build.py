@@ -25,11 +25,14 @@ class ExportRequest:
         contract: what the artifact shall carry.
         test_vectors: the same, of the trained model, with the bound of the scheme.
         scheme: how it is to be stored and computed.
+        calibration: images that were not trained on, float32 `[N, channels, height, width]`: a scheme whose steps are
+            fixed takes them from what these give.
     """
 
     contract: Contract
     test_vectors: TestVectors
     scheme: Scheme
+    calibration: Images
 
 
 class Exporter(Protocol):

@@ -1,5 +1,6 @@
 """The formats. Adding one is adding a folder beside this file and an entry here; all else is read off the entry."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from mnist_edge.artifact.bundle import read_bundle
@@ -32,6 +33,13 @@ HALF = Scheme(
     tolerance=Tolerance(batches=(1, 7, 1_000), max_abs_diff=0.02, min_agreement=0.999, max_accuracy_drop=0.0005),
 )
 """Weights as float16 that are float32 again before they are used. Rounding to 11 bits moved a logit by 0.009."""
+
+STATIC_BYTES = Scheme("static-u8-channel", Precision.INT8, True, 0.0, INT8_TOLERANCE)
+"""Signed weights with a step for each output, unsigned bytes between layers with steps that are fixed. Sums are whole
+numbers and each logit is rounded twice, in a stated order: every processor gives the same bits."""
+
+EXACT_FLOAT32 = replace(FLOAT32, device_bound=0.0)
+"""Floats that are multiplied and added one after the other, in a stated order, which every processor does alike."""
 
 FORMATS: dict[str, FormatSpec] = {
     spec.name: spec
@@ -76,6 +84,19 @@ FORMATS: dict[str, FormatSpec] = {
             run_packages=("torch",),
             run_extra="train",
             intermediates=False,
+        ),
+        FormatSpec(
+            name="c",
+            suffix=".h",
+            module="mnist_edge.formats.c",
+            schemes=(EXACT_FLOAT32, STATIC_BYTES),
+            runs_on="any C compiler: microcontrollers (Cortex-M, RISC-V), Arduino, WebAssembly, PCs",
+            run_packages=(),
+            one_of=("cc", "ziglang"),
+            export_extra="export,mcu",
+            run_extra="mcu",
+            intermediates=False,
+            chains_only=True,
         ),
     )
 }

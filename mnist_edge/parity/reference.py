@@ -85,7 +85,8 @@ class Reference:
 
     def request(self, spec: FormatSpec, scheme: Scheme, options: Mapping[str, int]) -> ExportRequest:
         """Return the request for an artifact of the checkpoint, without its producer."""
-        return ExportRequest(self.contract(spec, scheme, dict(options)), self.test_vectors_for(scheme), scheme)
+        contract, images = self.contract(spec, scheme, dict(options)), self.validation.images.numpy()
+        return ExportRequest(contract, self.test_vectors_for(scheme), scheme, calibration=images)
 
     def program(self, spec: FormatSpec, scheme: Scheme, options: Mapping[str, int]) -> Mapping[str, bytes]:
         """Return what an artifact of the checkpoint computes, as `FormatSpec.program` does, by exporting it again.

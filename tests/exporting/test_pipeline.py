@@ -1,6 +1,7 @@
 """What an export writes: files, manifest, names; and what it refuses before any work is done."""
 
 import json
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from mnist_edge.artifact.checksum import sha256
 from mnist_edge.artifact.manifest import read_manifest
 from mnist_edge.errors import UserError
 from mnist_edge.exporting.pipeline import Artifact, ExportSettings, artifact_name, export_artifacts
-from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.registry import FORMATS, format_of, read_artifact
 from mnist_edge.formats.scheme import Precision
 from mnist_edge.parity.reference import Reference
@@ -65,7 +65,7 @@ def test_the_same_checkpoint_gives_the_same_bytes(exported: list[Artifact], refe
         spec = FORMATS[artifact.format]
         scheme = spec.scheme(artifact.contract.scheme)
         assert scheme is not None
-        request = ExportRequest(artifact.contract, reference.test_vectors_for(scheme), scheme)
+        request = replace(reference.request(spec, scheme, {}), contract=artifact.contract)
         (again,) = spec.exporter().export(reference.checkpoint.build(), [request])
         assert again.with_checksum().digest == artifact.sha256, artifact.path.name
 
@@ -138,7 +138,7 @@ def test_a_manifest_that_is_not_ours_is_not_overwritten(reference: Reference, tm
 def test_what_else_was_traced_does_not_change_the_bytes(exported: list[Artifact], reference: Reference) -> None:
     (artifact,) = [a for a in exported if a.path.name == "mnist-mlp.pt"]
     scheme = TORCHSCRIPT.schemes[0]
-    requests = [ExportRequest(artifact.contract, reference.test_vectors_for(scheme), scheme)]
+    requests = [replace(reference.request(TORCHSCRIPT, scheme, {}), contract=artifact.contract)]
     for _ in range(3):
         TORCHSCRIPT.exporter().export(build_model("mlp", reference.checkpoint.task), requests)
     (bundle,) = TORCHSCRIPT.exporter().export(reference.checkpoint.build(), requests)

@@ -10,7 +10,6 @@ from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.errors import UserError
 from mnist_edge.exporting.pipeline import Artifact, ExportSettings, export_artifacts
 from mnist_edge.exporting.scheme_search import select_scheme
-from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.onnx.quantization import reference_logits
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.formats.scheme import Precision
@@ -28,10 +27,7 @@ SATURATING = {"dynamic-s8", "dynamic-s8-channel"}
 @pytest.fixture(scope="module")
 def bundles(reference: Reference) -> dict[str, Bundle]:
     """The released checkpoint in each scheme, judged by nobody."""
-    requests = [
-        ExportRequest(reference.contract(ONNX, scheme, {"opset": 18}), reference.test_vectors_for(scheme), scheme)
-        for scheme in SCHEMES.values()
-    ]
+    requests = [reference.request(ONNX, scheme, {"opset": 18}) for scheme in SCHEMES.values()]
     found = ONNX.exporter().export(reference.checkpoint.build(), requests)
     return {name: bundle.with_checksum() for name, bundle in zip(SCHEMES, found, strict=True)}
 

@@ -51,8 +51,7 @@ def bundles(reference: Reference) -> dict[tuple[str, str], Bundle]:
 
 
 def request(reference: Reference, spec: FormatSpec, scheme: Scheme) -> ExportRequest:
-    contract = reference.contract(spec, scheme, dict(spec.options))
-    return ExportRequest(contract, reference.test_vectors_for(scheme), scheme)
+    return reference.request(spec, scheme, spec.options)
 
 
 def artifact_of(exported: list[Artifact], spec: FormatSpec, precision: Precision) -> Artifact:

@@ -5,7 +5,6 @@ from pathlib import Path
 from torch import nn
 
 from mnist_edge.formats.base import ArtifactFile, FormatSpec
-from mnist_edge.formats.build import ExportRequest
 from mnist_edge.parity.reference import Reference
 
 
@@ -20,7 +19,6 @@ def unjudged(
     """Return an artifact of the reference's checkpoint, or of another model that claims to be it."""
     chosen = spec.scheme(scheme)
     assert chosen is not None
-    contract = reference.contract(spec, chosen, {**spec.options, **(options or {})})
-    request = ExportRequest(contract, reference.test_vectors_for(chosen), chosen)
+    request = reference.request(spec, chosen, {**spec.options, **(options or {})})
     (bundle,) = spec.exporter().export(model or reference.checkpoint.build(), [request])
     return ArtifactFile(Path(f"a{spec.suffix}"), spec, bundle.with_checksum())

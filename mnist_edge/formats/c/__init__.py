@@ -1,0 +1,1 @@
+"""C headers for microcontrollers: the whole network in one file, with the same logits on every processor."""

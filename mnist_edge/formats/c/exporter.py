@@ -1,0 +1,47 @@
+"""Trained model → C headers."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from torch import nn
+
+from mnist_edge.artifact.bundle import Bundle
+from mnist_edge.formats.build import ExportRequest
+from mnist_edge.formats.c.header import Header
+from mnist_edge.formats.c.lowering import lower
+from mnist_edge.formats.c.network import Network
+from mnist_edge.formats.c.quantization import quantize
+from mnist_edge.formats.c.reference import logits_of, to_bytes
+from mnist_edge.formats.c.writer import write
+
+CALIBRATION_IMAGES = 1_000
+"""Images from which the steps of the values between layers are taken."""
+
+
+def export(model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
+    """Return a header for each request; see `mnist_edge.formats.build.Exporter`."""
+    network = lower(model, requests[0].contract.task.input)
+    return [_export_one(network, request) for request in requests]
+
+
+def _export_one(network: Network, request: ExportRequest) -> Bundle:
+    step = network.input_step
+    if request.scheme.quantized:
+        stored = quantize(network, to_bytes(request.calibration[:CALIBRATION_IMAGES], step))
+    else:
+        stored = _as_floats(network)
+    expected = logits_of(stored, request.test_vectors.images.transpose(0, 2, 3, 1))
+    vectors = request.test_vectors.with_expected(expected)
+    return Bundle.of_file(write(Header(request.contract, vectors, vectors.to_json(), stored)).encode("ascii"))
+
+
+def _as_floats(network: Network) -> Network:
+    """Return a network with its weights in float32."""
+    layers = tuple(
+        replace(layer, weights=layer.weights.astype(np.float32), bias=layer.bias.astype(np.float32))
+        if layer.weights is not None and layer.bias is not None
+        else layer
+        for layer in network.layers
+    )
+    return Network(layers, network.input_step)

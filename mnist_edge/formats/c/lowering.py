@@ -1,0 +1,275 @@
+"""Trained model → a chain of layers in double precision: what has no numbers of its own is folded into its neighbors."""
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import fx, nn
+from torch.nn import functional
+
+from mnist_edge.errors import UserError
+from mnist_edge.formats.c.network import Layer, Network, Window, check_chain, pixel
+from mnist_edge.types import TensorSpec
+
+_FUNCTIONS: dict[Any, Callable[..., nn.Module]] = {
+    torch.relu: nn.ReLU,
+    functional.relu: nn.ReLU,
+    torch.flatten: nn.Flatten,
+    functional.max_pool2d: nn.MaxPool2d,
+    functional.avg_pool2d: nn.AvgPool2d,
+    functional.adaptive_avg_pool2d: nn.AdaptiveAvgPool2d,
+    functional.dropout: nn.Dropout,
+    "relu": nn.ReLU,
+    "flatten": nn.Flatten,
+}
+"""The module that does what a function, or the method of a tensor with this name, does."""
+
+_DROPPED = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.Identity)
+"""Modules that do nothing outside training."""
+
+KNOWN = "Linear, Conv2d, BatchNorm, ReLU, MaxPool2d, AvgPool2d, Flatten and Dropout"
+"""What a network may be made of."""
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """What was lowered so far.
+
+    Attributes:
+        layers: with weights in double precision.
+        shape: of the values: channels, height, width.
+        flat: whether they are flattened, in the order channels, height, width.
+    """
+
+    layers: tuple[Layer, ...]
+    shape: tuple[int, int, int]
+    flat: bool = False
+
+
+def lower(model: nn.Module, tensor: TensorSpec) -> Network:
+    """Return a model in `eval()` as a chain of layers, weights in double precision, for inputs of that kind.
+
+    Raises:
+        UserError: it has a layer that can't be written, or is not a chain.
+    """
+    low, high = tensor.range
+    if low != 0:
+        raise UserError(f"cannot write this network as C: its input starts at {low:g}, expected 0")
+    channels, height, width = tensor.shape
+    chain = _Chain((), (channels, height, width))
+    for name, module in _modules(model):
+        chain = _append(chain, name, module)
+    try:
+        check_chain(chain.layers)
+        for layer in chain.layers:
+            layer.window.check()
+    except ValueError as error:
+        raise UserError(f"cannot write this network as C: {error}") from error
+    return Network(chain.layers, high / 255)
+
+
+def _modules(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Return the modules that a value goes through, one after the other, and their names."""
+    try:
+        traced = fx.symbolic_trace(model)
+    except (TypeError, ValueError, RuntimeError, AttributeError) as error:  # fx.proxy.TraceError is a ValueError
+        raise UserError("cannot write this network as C: its forward() depends on its values") from error
+    modules = dict(traced.named_modules())
+    found: list[tuple[str, nn.Module]] = []
+    for node in traced.graph.nodes:
+        if node.op == "placeholder":
+            continue
+        if len(node.all_input_nodes) != 1 or len(node.all_input_nodes[0].users) != 1:
+            raise _refused(_called(node), node.name, "the values do not go through one layer after the other")
+        if node.op == "call_module":
+            found.append((str(node.target), modules[str(node.target)]))
+        elif node.op in ("call_function", "call_method"):
+            found.append((node.name, _as_module(node)))
+        elif node.op != "output":
+            raise _refused(_called(node), node.name)
+    return found
+
+
+def _as_module(node: fx.Node) -> nn.Module:
+    """Return the module that does what a function or a method does in a graph."""
+    make = _FUNCTIONS.get(node.target)
+    if make is None:
+        raise _refused(_called(node), node.name)
+    arguments, named = list(node.args[1:]), dict(node.kwargs)
+    named.pop("input", None)
+    if make is nn.Flatten:
+        return nn.Flatten(*(arguments or [0]), **named)
+    if make in (nn.ReLU, nn.Dropout):
+        return make()
+    return make(*arguments, **named)
+
+
+def _called(node: fx.Node) -> str:
+    return str(getattr(node.target, "__name__", node.target))
+
+
+def _refused(kind: str, name: str, reason: str = "") -> UserError:
+    return UserError(
+        f"cannot write this network as C: {kind} ({name}) {reason or 'is not a layer that is known here'}; "
+        f"expected a chain of {KNOWN}; export it to another --format"
+    )
+
+
+def _append(chain: _Chain, name: str, module: nn.Module) -> _Chain:
+    """Return the chain with one more module; raises `UserError` where it can't be written."""
+    if isinstance(module, _DROPPED):
+        return chain
+    if isinstance(module, nn.ReLU):
+        return replace(chain, layers=_with_relu(chain.layers))
+    if isinstance(module, nn.Flatten):
+        if (module.start_dim, module.end_dim) not in ((1, -1), (1, 3)):
+            raise _refused("Flatten", name, "does not flatten an image into one line")
+        return replace(chain, flat=True)
+    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+        return replace(chain, layers=(*chain.layers[:-1], _with_norm(chain, name, module)))
+    if isinstance(module, nn.Linear):
+        return _with_linear(chain, name, module)
+    if chain.flat:
+        raise _refused(type(module).__name__, name, "follows Flatten")
+    if isinstance(module, nn.Conv2d):
+        return _with_layer(chain, _convolution(chain, name, module))
+    if isinstance(module, nn.MaxPool2d | nn.AvgPool2d | nn.AdaptiveAvgPool2d):
+        return _with_layer(chain, _pool(chain, name, module))
+    raise _refused(type(module).__name__, name)
+
+
+def _with_layer(chain: _Chain, layer: Layer) -> _Chain:
+    height, width, channels = layer.window.outputs
+    return _Chain((*chain.layers, layer), (channels, height, width))
+
+
+def _with_relu(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    """Return layers followed by a ReLU, which is moved before a maximum: that gives the same, in finer steps."""
+    if not layers:
+        return layers  # the input is never below 0
+    if layers[-1].kind == "MaxPool2d":
+        return (*_with_relu(layers[:-1]), layers[-1])
+    return (*layers[:-1], replace(layers[-1], relu=True))
+
+
+def _with_linear(chain: _Chain, name: str, module: nn.Linear) -> _Chain:
+    channels, height, width = chain.shape
+    if channels * height * width != module.in_features or (height * width > 1 and not chain.flat):
+        raise _refused("Linear", name, f"does not take all {channels * height * width:,} values before it")
+    weights = _numbers(module.weight).reshape(module.out_features, channels, height, width)
+    rows = weights.transpose(2, 3, 1, 0).reshape(1, 1, 1, module.in_features, module.out_features)
+    layer = Layer(
+        name, "Linear", pixel(module.in_features, module.out_features), weights=rows, bias=_bias(module.bias, rows)
+    )
+    return replace(_with_layer(chain, layer), flat=True)
+
+
+def _convolution(chain: _Chain, name: str, module: nn.Conv2d) -> Layer:
+    if module.padding_mode != "zeros":
+        raise _refused("Conv2d", name, f"pads with {module.padding_mode!r}")
+    kernel, stride, dilation = module.kernel_size, module.stride, module.dilation
+    reach = [step * (side - 1) for step, side in zip(dilation, kernel, strict=True)]
+    if isinstance(module.padding, str):
+        both = reach if module.padding == "same" else [0, 0]
+    else:
+        both = [2 * side for side in module.padding]
+    sides = zip(chain.shape[1:], both, reach, stride, strict=True)
+    outputs = [(size + added - far - 1) // step + 1 for size, added, far, step in sides]
+    groups = module.groups
+    inputs, channels = module.in_channels // groups, module.out_channels // groups
+    weights = _numbers(module.weight).reshape(groups, channels, inputs, *kernel).transpose(0, 3, 4, 2, 1)
+    return Layer(
+        name=name,
+        kind="Conv2d",
+        window=_window(chain, kernel, stride, dilation, [added // 2 for added in both], outputs, module.out_channels),
+        groups=groups,
+        weights=weights,
+        bias=_bias(module.bias, weights),
+    )
+
+
+def _pool(chain: _Chain, name: str, module: nn.MaxPool2d | nn.AvgPool2d | nn.AdaptiveAvgPool2d) -> Layer:
+    kind, size = type(module).__name__, chain.shape[1:]
+    if isinstance(module, nn.AdaptiveAvgPool2d):
+        wanted = [side or full for side, full in zip(_pair(module.output_size), size, strict=True)]
+        if any(full % side for side, full in zip(wanted, size, strict=True)):
+            raise _refused(kind, name, f"does not divide {size[0]}×{size[1]} into equal parts")
+        kernel = _pair([full // side for side, full in zip(wanted, size, strict=True)])
+        window = _window(chain, kernel, kernel, (1, 1), [0, 0], wanted, chain.shape[0])
+        return Layer(name, "AvgPool2d", window)
+    kernel, padding = _pair(module.kernel_size), _pair(module.padding)
+    stride = _pair(module.stride)
+    dilation = _pair(module.dilation) if isinstance(module, nn.MaxPool2d) else (1, 1)
+    outputs = [
+        _pooled(*side, ceil=module.ceil_mode) for side in zip(size, kernel, stride, dilation, padding, strict=True)
+    ]
+    whole = [_pooled(*side, ceil=False) for side in zip(size, kernel, stride, dilation, padding, strict=True)]
+    if isinstance(module, nn.AvgPool2d) and (module.divisor_override or outputs != whole):
+        raise _refused(kind, name, "divides by another number than that of its values")
+    if any(padding) and max(dilation) > 1:
+        raise _refused(kind, name, "has both padding and dilation")
+    counts = isinstance(module, nn.AvgPool2d) and module.count_include_pad
+    window = _window(chain, kernel, stride, dilation, padding, outputs, chain.shape[0])
+    return Layer(name, kind, window, counts_padding=counts)
+
+
+def _pooled(size: int, kernel: int, stride: int, dilation: int, padding: int, *, ceil: bool) -> int:
+    """Return how many windows there are, as torch counts them (`torch.nn.MaxPool2d`)."""
+    room = size + 2 * padding - dilation * (kernel - 1) - 1
+    count = (-(-room // stride) if ceil else room // stride) + 1
+    return count - 1 if (count - 1) * stride >= size + padding else count
+
+
+def _window(
+    chain: _Chain,
+    kernel: Any,
+    stride: Any,
+    dilation: Any,
+    padding: Any,
+    outputs: Any,
+    channels: int,  # noqa: ANN401
+) -> Window:
+    inputs, height, width = chain.shape
+    return Window(
+        (height, width, inputs),
+        _pair(kernel),
+        _pair(stride),
+        _pair(dilation),
+        _pair(padding),
+        (*_pair(outputs), channels),
+    )
+
+
+def _pair(value: Any) -> tuple[int, int]:  # noqa: ANN401 - torch takes a number or several
+    first, second = (value, value) if isinstance(value, int) else value
+    return operator.index(first), operator.index(second)
+
+
+def _with_norm(chain: _Chain, name: str, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> Layer:
+    """Return the last layer with a batch normalization folded in."""
+    layer = chain.layers[-1] if chain.layers else None
+    if layer is None or layer.weights is None or layer.bias is None or layer.relu:
+        raise _refused(type(norm).__name__, name, "does not follow a Linear or Conv2d at once")
+    if norm.running_mean is None or norm.running_var is None:
+        raise _refused(type(norm).__name__, name, "keeps no mean and variance")
+    factor = 1 / np.sqrt(_numbers(norm.running_var) + norm.eps)
+    if norm.weight is not None:
+        factor = factor * _numbers(norm.weight)
+    bias = (layer.bias - _numbers(norm.running_mean)) * factor
+    if norm.bias is not None:
+        bias = bias + _numbers(norm.bias)
+    groups, *_, outputs = layer.weights_shape
+    return replace(layer, weights=layer.weights * factor.reshape(groups, 1, 1, 1, outputs), bias=bias)
+
+
+def _numbers(tensor: torch.Tensor) -> NDArray[np.float64]:
+    numbers: NDArray[np.float64] = tensor.detach().double().numpy()
+    return numbers
+
+
+def _bias(bias: torch.Tensor | None, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.zeros(weights.shape[0] * weights.shape[4]) if bias is None else _numbers(bias)

@@ -1,0 +1,217 @@
+"""A network as a header holds it: a chain of layers, each a window that moves over its input.
+
+Values of an image are stored row by row, the channels of a pixel beside each other (height, width, channels). A linear
+layer is a window that covers its whole input, which then is one pixel with as many channels as there are values.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mnist_edge.artifact.fields import check_integer, check_text, expect_fields, take, take_number
+from mnist_edge.types import AnyArray
+
+MAX_SIDE = 1 << 20
+"""Greatest side, number of channels, stride or dilation."""
+
+MAX_VALUES = 1 << 24
+"""Most values between two layers."""
+
+MAX_PRODUCTS = 1 << 32
+"""Most products of weights and values for one image."""
+
+MAX_LAYERS = 1_000
+"""Most layers."""
+
+PRODUCTS = ("Linear", "Conv2d")
+"""Layers with weights."""
+
+POOLS = ("MaxPool2d", "AvgPool2d")
+"""Layers without."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Where a layer looks, in values (height before width).
+
+    Attributes:
+        size: of the input: height, width, channels.
+        kernel: of the window.
+        stride: between two windows.
+        dilation: between two values of a window.
+        padding: rows above and columns left of the input that the first window covers.
+        outputs: height, width, channels.
+    """
+
+    size: tuple[int, int, int]
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    padding: tuple[int, int]
+    outputs: tuple[int, int, int]
+
+    @property
+    def values_in(self) -> int:
+        """Values of the input."""
+        return self.size[0] * self.size[1] * self.size[2]
+
+    @property
+    def values_out(self) -> int:
+        """Values of the output."""
+        return self.outputs[0] * self.outputs[1] * self.outputs[2]
+
+    def check(self) -> None:
+        """Raise `ValueError` where a number is out of range, or a window lies outside its input."""
+        for name, low in (("size", 1), ("kernel", 1), ("stride", 1), ("dilation", 1), ("padding", 0), ("outputs", 1)):
+            for number in getattr(self, name):
+                check_integer(number, name, low, MAX_SIDE)
+        if max(self.values_in, self.values_out) > MAX_VALUES:
+            raise ValueError(f"a layer has more than {MAX_VALUES:,} values")
+        for side in range(2):
+            reach = self.dilation[side] * (self.kernel[side] - 1)
+            last = (self.outputs[side] - 1) * self.stride[side] - self.padding[side]
+            if self.padding[side] > reach or last >= self.size[side] or reach >= MAX_SIDE or last >= MAX_SIDE:
+                raise ValueError("a window lies outside its input")
+
+
+def pixel(channels: int, outputs: int) -> Window:
+    """Return the window of a linear layer."""
+    return Window((1, 1, channels), (1, 1), (1, 1), (1, 1), (0, 0), (1, 1, outputs))
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One layer, with the ReLU that follows it.
+
+    Attributes:
+        name: of the module in the trained model.
+        kind: one of `PRODUCTS` or `POOLS`.
+        window: where it looks.
+        groups: parts into which channels are divided, each for itself.
+        relu: whether values below 0 become 0.
+        counts_padding: whether an average divides by what lies outside the input too.
+        weights: float32 or int8 `[groups, kernel height, kernel width, inputs, outputs]`, both of a group.
+        bias: float32 or int32 `[outputs]`; int32 in steps of the sums.
+        step: what one step of its output stands for; 0 where outputs are floats.
+        shift: bits by which a quantized output is shifted to the right after its multiplication; 0 where there is none.
+        multipliers: uint32 `[outputs]`: a quantized output is `sum · multiplier / 2^(32 + shift)`.
+        scales: float32 `[outputs]`: what one step of a sum of the last layer stands for, where weights are int8.
+    """
+
+    name: str
+    kind: str
+    window: Window
+    groups: int = 1
+    relu: bool = False
+    counts_padding: bool = False
+    weights: AnyArray | None = None
+    bias: AnyArray | None = None
+    step: float = 0.0
+    shift: int = 0
+    multipliers: AnyArray | None = None
+    scales: AnyArray | None = None
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether it multiplies by weights."""
+        return self.kind in PRODUCTS
+
+    @property
+    def weights_shape(self) -> tuple[int, int, int, int, int]:
+        """Shape of `weights`."""
+        window, groups = self.window, self.groups
+        return (groups, *window.kernel, window.size[2] // groups, window.outputs[2] // groups)
+
+    @property
+    def products(self) -> int:
+        """Products for one image, in whole windows."""
+        if not self.has_weights:
+            return 0
+        return int(np.prod(self.weights_shape[1:4])) * self.window.values_out
+
+    def to_fields(self) -> dict[str, Any]:
+        """Return all but the numbers as JSON types."""
+        fields = {"name": self.name, "kind": self.kind, **dataclasses.asdict(self.window)}
+        fields |= {"groups": self.groups, "relu": self.relu, "counts_padding": self.counts_padding}
+        return fields | {"step": self.step, "shift": self.shift}
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> "Layer":
+        """Read what `to_fields` wrote; raises `ValueError` where something is missing or out of range."""
+        sides = [field.name for field in dataclasses.fields(Window)]
+        expect_fields(["name", "kind", *sides, "groups", "relu", "counts_padding", "step", "shift"], fields)
+        window = Window(*(_integers(fields, name, 3 if name in ("size", "outputs") else 2) for name in sides))
+        window.check()
+        kind = take(fields, "kind")
+        flags = take(fields, "relu"), take(fields, "counts_padding")
+        if kind not in (*PRODUCTS, *POOLS) or not all(isinstance(flag, bool) for flag in flags):
+            raise ValueError("a layer is of no kind that is known")
+        groups = check_integer(fields["groups"], "groups", 1, MAX_SIDE)
+        channels = (window.size[2], window.outputs[2])
+        if any(number % groups for number in channels) or (kind in POOLS and (groups != 1 or len(set(channels)) > 1)):
+            raise ValueError("groups do not divide the channels")
+        return cls(
+            name=check_text(fields["name"], "name"),
+            kind=kind,
+            window=window,
+            groups=groups,
+            relu=flags[0],
+            counts_padding=flags[1],
+            step=take_number(fields, "step", 0, 1e30),
+            shift=check_integer(fields["shift"], "shift", 0, 30),
+        )
+
+
+def _integers(fields: Mapping[str, Any], name: str, count: int) -> tuple[Any, ...]:
+    numbers = take(fields, name)
+    if not isinstance(numbers, list) or len(numbers) != count:
+        raise ValueError(f"{name} is not {count} numbers")
+    return tuple(numbers)
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A chain of layers, the last of which gives the logits.
+
+    Attributes:
+        layers: in order.
+        input_step: what one step of the input's bytes stands for.
+    """
+
+    layers: tuple[Layer, ...]
+    input_step: float
+
+    @property
+    def quantized(self) -> bool:
+        """Whether weights are stored in 8 bits."""
+        return self.layers[-1].scales is not None
+
+    @property
+    def signed_inputs(self) -> list[bool]:
+        """Whether the input of each layer may be below 0."""
+        signed = [False]
+        for layer in self.layers[:-1]:
+            signed.append(not layer.relu and (layer.has_weights or signed[-1]))
+        return signed
+
+    @property
+    def input_steps(self) -> list[float]:
+        """What one step of the input of each layer stands for."""
+        return [self.input_step, *(layer.step for layer in self.layers[:-1])]
+
+
+def check_chain(layers: Sequence[Layer]) -> None:
+    """Raise `ValueError` where layers do not fit together, or are more than is run here."""
+    if not 1 <= len(layers) <= MAX_LAYERS:
+        raise ValueError(f"there are not 1 to {MAX_LAYERS:,} layers")
+    for before, after in zip(layers, layers[1:], strict=False):
+        if before.window.values_out != after.window.values_in:
+            raise ValueError(f"{after.name} does not take what {before.name} gives")
+    last = layers[-1]
+    if not last.has_weights or last.relu or last.window.outputs[:2] != (1, 1):
+        raise ValueError(f"{last.name} does not give logits")
+    if sum(layer.products for layer in layers) > MAX_PRODUCTS:
+        raise ValueError(f"it needs more than {MAX_PRODUCTS:,} products for an image")

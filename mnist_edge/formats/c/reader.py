@@ -1,0 +1,123 @@
+"""Text → header: what a file holds is read as data, and the file refused where it is not what is written from that.
+
+So nothing that a stranger wrote is ever compiled: what is compiled was written here, from numbers that were checked.
+"""
+
+import re
+from collections.abc import Iterable
+
+import numpy as np
+
+from mnist_edge.artifact.bundle import Bundle
+from mnist_edge.artifact.checksum import CHECKSUM_PLACEHOLDER
+from mnist_edge.artifact.contract import CONTRACT_KEY, Contract
+from mnist_edge.artifact.fields import expect_fields, one_line, parse_object, take_list, take_number
+from mnist_edge.artifact.test_vectors import TEST_VECTORS_KEY, TestVectors
+from mnist_edge.errors import ArtifactError
+from mnist_edge.formats.c.header import NETWORK_KEY, Header, expected_arrays, layer_name
+from mnist_edge.formats.c.network import MAX_LAYERS, Layer, Network, check_chain
+from mnist_edge.formats.c.quantization import MAX_SUM, largest_sum
+from mnist_edge.formats.c.writer import write
+from mnist_edge.formats.scheme import Precision
+from mnist_edge.types import AnyArray
+
+MAX_BYTES = 64 << 20
+"""A larger header is refused."""
+
+_IN_COMMENT = r"(?:[ -.0-~]|\\/)*"
+"""What can't end a comment."""
+_DATA = re.compile(
+    rf"^{CONTRACT_KEY} ({_IN_COMMENT})\n{NETWORK_KEY} ({_IN_COMMENT})\n{TEST_VECTORS_KEY} ({_IN_COMMENT})\n\*/\n\Z",
+    re.MULTILINE,
+)
+_CHECKSUM = re.compile("mnist-edge-checksum:[0-9a-f]{64}")
+_ARRAY = re.compile(r"^static const \w+ (\w+)\[\d+\] = \{\n([-+0-9a-z.,\s]*)\n\};$", re.MULTILINE)
+
+
+def read(bundle: Bundle) -> Header:
+    """Return what a header holds.
+
+    Raises:
+        ArtifactError: it is not one that this version of mnist-edge writes, or was altered.
+    """
+    if len(bundle.data) > MAX_BYTES:
+        raise ArtifactError(f"it has more than {MAX_BYTES >> 20} MiB")
+    text = bundle.data.decode("ascii", "replace")
+    found = _DATA.search(text)
+    if not found:
+        raise ArtifactError("it is not a header that mnist-edge wrote, or was cut off")
+    contract = Contract.from_json(found[1])
+    vectors = TestVectors.from_json(found[3], contract.task)
+    try:
+        header = Header(contract, vectors, found[3].replace("\\/", "/"), _network(found[2], text, contract))
+    except (ValueError, OverflowError) as error:
+        raise ArtifactError(f"its network is not understood here ({one_line(error)})") from error
+    if write(header) != _CHECKSUM.sub(CHECKSUM_PLACEHOLDER, text):
+        raise ArtifactError("it is not what mnist-edge writes for its numbers: it was altered, or another version's")
+    return header
+
+
+def _network(fields_json: str, text: str, contract: Contract) -> Network:
+    """Return the network that a header describes, with the numbers of its arrays; raises `ValueError`."""
+    fields = parse_object(fields_json)
+    expect_fields(["input_step", "layers"], fields)
+    described = take_list(fields, "layers")
+    if len(described) > MAX_LAYERS:
+        raise ValueError("there are too many layers")
+    layers = [Layer.from_fields(entry) for entry in described if isinstance(entry, dict)]
+    check_chain(layers)
+    quantized = contract.precision == Precision.INT8
+    arrays = {match[1]: match[2] for match in _ARRAY.finditer(text)}
+    network = Network(
+        tuple(
+            _with_numbers(layer, number, arrays, quantized=quantized, last=number == len(layers))
+            for number, layer in enumerate(layers, 1)
+        ),
+        take_number(fields, "input_step", 1e-30, 1e30),
+    )
+    _check(network, contract)
+    return network
+
+
+def _with_numbers(layer: Layer, number: int, arrays: dict[str, str], *, quantized: bool, last: bool) -> Layer:
+    suffix = layer_name("", number, layer)
+    numbers: dict[str, AnyArray] = {}
+    for kind, dtype, count in expected_arrays(layer, quantized=quantized, last=last):
+        (text,) = [body for name, body in arrays.items() if name.endswith(f"{suffix}_{kind}")] or [""]
+        numbers[kind] = _numbers(text.replace("\n", "").split(","), np.dtype(dtype), count)
+    if layer.has_weights:
+        numbers["weights"] = numbers["weights"].reshape(layer.weights_shape)
+    return Layer(**{**{name: getattr(layer, name) for name in layer.__dataclass_fields__}, **numbers})
+
+
+def _numbers(texts: Iterable[str], dtype: np.dtype[np.generic], count: int) -> AnyArray:
+    """Return numbers as they stand in an array; raises `ValueError` where they do not fit into it."""
+    plain = [text.strip().rstrip("fu") for text in texts]
+    if len(plain) != count:
+        raise ValueError(f"{len(plain):,} numbers, expected {count:,}")
+    if dtype.kind == "f":
+        values = np.array(plain, np.float64).astype(dtype)
+        if not np.isfinite(values).all():
+            raise ValueError("a number is not finite")
+        return values
+    whole = np.array(plain, np.int64)
+    limits = np.iinfo(dtype)
+    if whole.min() < limits.min or whole.max() > limits.max:
+        raise ValueError("a number does not fit into its type")
+    return whole.astype(dtype)
+
+
+def _check(network: Network, contract: Contract) -> None:
+    """Raise `ValueError` where a network does not fit its contract, or a sum could exceed 32 bits."""
+    channels, height, width = contract.task.input.shape
+    if network.layers[0].window.values_in != channels * height * width:
+        raise ValueError("it does not take the images of its contract")
+    if network.layers[-1].window.outputs[2] != len(contract.task.labels):
+        raise ValueError("it does not give the labels of its contract")
+    if not network.quantized:
+        return
+    for layer, signed in zip(network.layers, network.signed_inputs, strict=True):
+        if layer.has_weights and largest_sum(layer, signed) > MAX_SUM:
+            raise ValueError(f"sums of {layer.name} could exceed 32 bits")
+        if layer.multipliers is not None and layer.shift == 0:
+            raise ValueError(f"{layer.name} is not shifted")

@@ -1,0 +1,164 @@
+"""The arithmetic of a header in NumPy, which defines what its C gives, to the last bit (docs/microcontrollers.md)."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_edge.formats.c.network import Layer, Network, Window
+from mnist_edge.types import AnyArray, Images, Logits
+
+Bytes = NDArray[np.uint8]
+
+LARGEST = {False: 255, True: 127}
+"""Greatest quantized value, by whether values may be below 0: then the least is its opposite."""
+
+
+def to_bytes(images: Images, step: float) -> Bytes:
+    """Return inputs as bytes: over their step, rounded half up; NaN is 0, what lies outside is cut off.
+
+    Args:
+        images: float32 `[N, channels, height, width]`.
+        step: what one step of the bytes stands for.
+
+    Returns:
+        uint8 `[N, height, width, channels]`.
+    """
+    with np.errstate(invalid="ignore"):
+        scaled = images * np.float32(1 / step)
+        inside = np.where(scaled >= 0, np.minimum(scaled, np.float32(255)), np.float32(0))
+    whole = inside.astype(np.int32)
+    rounded = whole + ((inside - whole.astype(np.float32)) >= np.float32(0.5))
+    return rounded.astype(np.uint8).transpose(0, 2, 3, 1)
+
+
+def logits_of(network: Network, images: Bytes) -> Logits:
+    """Return the logits, float32 `[N, classes]`, of images, uint8 `[N, height, width, channels]`."""
+    if network.quantized:
+        return _quantized_logits(network, images)
+    return float_logits(network, images.astype(np.float32) / np.float32(1 / network.input_step))
+
+
+def float_logits(network: Network, images: AnyArray) -> Logits:
+    """Return the logits, float32 `[N, classes]`, that float32 weights give for float32 `[N, height, width, channels]`.
+
+    Each sum starts with the bias; products are rounded, then added, in the order of the weights; zeros are left out.
+    """
+    values = images.astype(np.float32)
+    for layer in network.layers:
+        values = values.reshape(-1, *layer.window.size)
+        values = _ordered_sums(layer, values) if layer.has_weights else pool(layer, values)
+        if layer.relu:
+            values = np.where(values < 0, np.float32(0), values)
+    logits: Logits = values.reshape(len(images), -1)
+    return logits
+
+
+def exact_outputs(network: Network, images: AnyArray) -> Iterator[tuple[Layer, AnyArray]]:
+    """Yield each layer and what it gives, in double precision, after its ReLU; of a network that has floats."""
+    values = images.astype(np.float64)
+    for layer in network.layers:
+        values = values.reshape(-1, *layer.window.size)
+        values = exact_sums(layer, values) if layer.has_weights else pool(layer, values)
+        if layer.relu:
+            values = np.maximum(values, 0)
+        yield layer, values
+
+
+def _quantized_logits(network: Network, images: Bytes) -> Logits:
+    values = images.astype(np.float64)
+    for layer in network.layers:
+        values = values.reshape(-1, *layer.window.size)
+        if not layer.has_weights:
+            values = pool(layer, values.astype(np.int64))
+            values = np.maximum(values, 0) if layer.relu else values
+            continue
+        sums = exact_sums(layer, values).astype(np.int64)  # whole numbers below 2³¹, which doubles hold exactly
+        if layer.scales is None:
+            values = requantized(layer, sums)
+        else:
+            logits: Logits = sums.reshape(len(images), -1).astype(np.float32) * layer.scales
+            return logits
+    raise AssertionError("the last layer has scales")
+
+
+def requantized(layer: Layer, sums: AnyArray) -> AnyArray:
+    """Return sums, int64 `[…, outputs]`, as steps of the layer's output; see docs/microcontrollers.md."""
+    assert layer.multipliers is not None
+    magnitude = np.where(sums > 0, sums, 0 if layer.relu else -sums).astype(np.uint64)
+    high = (magnitude * layer.multipliers.astype(np.uint64)) >> np.uint64(32)
+    rounded = (high + (np.uint64(1) << np.uint64(layer.shift - 1))) >> np.uint64(layer.shift)
+    steps = np.minimum(rounded, LARGEST[not layer.relu]).astype(np.int64)
+    return np.where(sums < 0, -steps, steps)
+
+
+def exact_sums(layer: Layer, values: AnyArray) -> AnyArray:
+    """Return the sums of a layer, float64, exact where all numbers are whole ones below 2⁵³."""
+    weights, bias = layer.weights, layer.bias
+    assert weights is not None
+    assert bias is not None
+    shape = (len(values), *layer.window.outputs[:2])
+    parts = []
+    for group, inputs in enumerate(np.split(values, layer.groups, axis=-1)):
+        total = np.zeros((*shape, layer.weights_shape[-1]))
+        for (row, column), seen in _seen(layer.window, inputs, 0.0):
+            total += seen @ weights[group, row, column].astype(np.float64)
+        parts.append(total)
+    return np.concatenate(parts, axis=-1) + bias
+
+
+def _ordered_sums(layer: Layer, values: AnyArray) -> AnyArray:
+    """Return the sums of a layer in float32, in the order that the C has."""
+    weights, bias = layer.weights, layer.bias
+    assert weights is not None
+    assert bias is not None
+    parts = []
+    inputs_of = np.split(values, layer.groups, axis=-1)
+    for group, (inputs, start) in enumerate(zip(inputs_of, np.split(bias, layer.groups), strict=True)):
+        total = np.broadcast_to(start, (len(values), *layer.window.outputs[:2], len(start))).astype(np.float32)
+        for (row, column), seen in _seen(layer.window, inputs, np.float32(0)):
+            for channel, numbers in enumerate(weights[group, row, column]):
+                value = seen[..., channel : channel + 1]
+                with np.errstate(invalid="ignore", over="ignore"):
+                    total = np.where(value != 0, total + value * numbers, total)
+        parts.append(total)
+    return np.concatenate(parts, axis=-1)
+
+
+def pool(layer: Layer, values: AnyArray) -> AnyArray:
+    """Return the maximum or the average of each window; of whole numbers the average is rounded, half away from 0."""
+    if layer.kind == "MaxPool2d":
+        lowest = np.iinfo(values.dtype).min if values.dtype.kind == "i" else -np.inf
+        return np.stack([seen for _, seen in _seen(layer.window, values, lowest)]).max(axis=0)
+    ones = np.ones((1, *values.shape[1:3], 1), values.dtype)
+    count = sum(seen for _, seen in _seen(layer.window, ones, 0))
+    if layer.counts_padding:
+        count = count * 0 + layer.window.kernel[0] * layer.window.kernel[1]
+    total = np.zeros((len(values), *layer.window.outputs), values.dtype)
+    for _, seen in _seen(layer.window, values, 0):
+        total = total + seen
+    if values.dtype.kind != "i":
+        return total / count
+    return np.sign(total) * ((2 * np.abs(total) + count) // (2 * count))
+
+
+def _seen(window: Window, values: AnyArray, outside: float) -> Iterator[tuple[tuple[int, int], AnyArray]]:
+    """Yield for each place of the kernel, in order, the values that all windows have there."""
+    needed = [
+        (count - 1) * stride + step * (side - 1) + 1
+        for count, stride, step, side in zip(
+            window.outputs[:2], window.stride, window.dilation, window.kernel, strict=True
+        )
+    ]
+    after = [max(0, need - pad - size) for need, pad, size in zip(needed, window.padding, window.size[:2], strict=True)]
+    around = [(0, 0), *zip(window.padding, after, strict=True), (0, 0)]
+    padded = np.pad(values, around, constant_values=outside)
+    down, right = window.stride
+    height, width, _ = window.outputs
+    for row in range(window.kernel[0]):
+        for column in range(window.kernel[1]):
+            top, left = row * window.dilation[0], column * window.dilation[1]
+            yield (
+                (row, column),
+                padded[:, top : top + height * down : down, left : left + width * right : right][:, :height, :width],
+            )

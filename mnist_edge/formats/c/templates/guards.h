@@ -1,0 +1,18 @@
+#if defined(__FAST_MATH__)
+#error "fast-math changes the logits: compile this file without -ffast-math and -Ofast"
+#endif
+#include <float.h>
+#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0
+#error "floats are computed with more digits here, which changes the logits: on x86 compile with -msse2 -mfpmath=sse"
+#endif
+
+/* A product and a sum must be rounded one after the other, not by one fused instruction. */
+#if defined(__clang__)
+#define NET_EXACT _Pragma("STDC FP_CONTRACT OFF")
+#else
+#define NET_EXACT
+#if defined(__GNUC__)
+#pragma GCC push_options
+#pragma GCC optimize ("fp-contract=off")
+#endif
+#endif
