@@ -38,6 +38,9 @@ EXTRAS = {
     "optuna": "tune",
     "sqlalchemy": "tune",
     "tensorboard": "tensorboard",
+    "unicorn": "mcu",
+    "wasmtime": "mcu",
+    "ziglang": "mcu",
 }
 """The extra of mnist-edge that brings a package, by the name under which that is imported."""
 

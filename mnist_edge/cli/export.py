@@ -98,6 +98,8 @@ def _known_precisions() -> list[str]:
     show_default=True,
     help="Folder to write to.",
 )
+@options.targets
+@options.target_images
 @outputs.force
 @options.data_dir
 @options.as_json
@@ -113,6 +115,8 @@ def command(
     max_bytes: int | None,
     opset: int | None,
     output: Path,
+    targets: tuple[str, ...],
+    target_images: int | None,
     force: bool,
     data_dir: Path,
     as_json: bool,
@@ -134,6 +138,7 @@ def command(
     torch_setup.wait_passively()
     from mnist_edge.cli.progress import steps
     from mnist_edge.exporting.pipeline import ExportSettings, export_artifacts
+    from mnist_edge.parity.devices import chosen_targets
     from mnist_edge.parity.tolerance import Goals
 
     goals = Goals(
@@ -145,7 +150,8 @@ def command(
     options_of_formats = {} if opset is None else {"opset": opset}
     chosen = _chosen(names)
     try:
-        settings = ExportSettings(chosen, precisions, options_of_formats, goals, quant_scheme)
+        devices = chosen_targets(targets, chosen)
+        settings = ExportSettings(chosen, precisions, options_of_formats, goals, quant_scheme, devices, target_images)
     except UserError as error:  # options that do not go together
         raise click.UsageError(f"{error}.") from error
     with steps() as on_step:
@@ -165,11 +171,13 @@ def command(
 def _print(artifacts: "list[Artifact]", images: int, output: Path) -> None:
     """Print how the schemes compare on that many validation images, and the verdict on each artifact."""
     from mnist_edge.cli.layout import print_tables
-    from mnist_edge.cli.tables import candidate_table, verdict_table
+    from mnist_edge.cli.tables import candidate_table, device_table, verdict_table
 
     compared = [artifact for artifact in artifacts if len(artifact.candidates) > 1]
     candidates = [candidate_table(artifact, images) for artifact in compared]
-    print_tables([*candidates, verdict_table([artifact.report for artifact in artifacts], f"exported to {output}:")])
+    devices = [device_table(artifact.report) for artifact in artifacts if artifact.report.devices]
+    verdicts = verdict_table([artifact.report for artifact in artifacts], f"exported to {output}:")
+    print_tables([*candidates, *devices, verdicts])
     for artifact in compared:
         for candidate in artifact.candidates:
             if candidate.refusal:

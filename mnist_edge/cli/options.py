@@ -29,6 +29,18 @@ data_dir = click.option(
     help="Folder that holds the data set, MNIST in MNIST/raw; missing files are downloaded.",
 )
 
+targets = click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="TARGET",
+    help="Also run C headers on an emulated device, such as cortex-m4, or on all; may be given more than once.",
+)
+
+target_images = click.option(
+    "--target-images", type=click.IntRange(min=1), metavar="N", help="On how many of the test images.  [default: all]"
+)
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 quiet = click.option("-q", "--quiet", is_flag=True, help="Show no progress on stderr.")

@@ -104,6 +104,21 @@ def layer_table(path: Path, report: LayerwiseReport) -> TextTable:
     return table
 
 
+def device_table(report: ParityReport) -> TextTable:
+    """Return a row for each emulated device: equal logits, flash, RAM, and the instructions that an image takes."""
+    compilers = {run.compiler.split(" -target ")[0] for run in report.devices}
+    line_above = f"{report.path}: on emulated devices, {' or '.join(sorted(compilers))}; bytes, instructions an image"
+    headings = "logits\nequal", "flash:\ncode", "\nnumbers", "RAM:\nstatic", "\nstack", "instructions\nmedian"
+    table = TextTable("\ntarget", *headings, "\nleast", "\nmost", line_above=line_above)
+    for run in report.devices:
+        check = report.check(f"target_{run.target}")
+        equal = f"{check.figures['equal_logits']:,} of {check.figures['images']:,}" if check else "–"
+        least, median, most = run.instructions
+        sizes = (run.code, run.constants, run.variables, run.stack, median, least, most)
+        table.add(run.target, equal, *(f"{size:,}" for size in sizes))
+    return table
+
+
 def evaluation_table(evaluations: Mapping[Path, Evaluation]) -> TextTable:
     """Return a row for each model: accuracy with its interval, wrong answers, and calibration error."""
     names = short_names(evaluations.keys())

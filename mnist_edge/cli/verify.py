@@ -1,5 +1,6 @@
 """`mnist-edge verify`: exported artifacts and their checkpoint in, verdicts and reports out."""
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     type=outputs.OutputPath(outputs.JUNIT),
     help="Write the outcome of each check as JUnit XML.",
 )
+@options.targets
+@options.target_images
 @outputs.force
 @options.data_dir
 @options.as_json
@@ -44,6 +47,8 @@ def command(
     layers: bool,
     html: Path | None,
     junit_file: Path | None,
+    targets: tuple[str, ...],
+    target_images: int | None,
     force: bool,
     data_dir: Path,
     as_json: bool,
@@ -70,8 +75,26 @@ def command(
         from mnist_edge.parity.steps import of_file
         from mnist_edge.parity.verify import verify_path
 
+        devices = _devices(targets, paths)
         reference = load_reference(checkpoint, data_dir)
         reports = [verify_path(path, reference, layers=layers, on_step=of_file(path.name, on_step)) for path in paths]
+        if devices:
+            from mnist_edge.formats.registry import read_artifact
+            from mnist_edge.parity.devices import on_devices
+
+            reports = [
+                on_devices(
+                    report,
+                    read_artifact(report.path),
+                    reference,
+                    devices,
+                    images=target_images,
+                    on_step=of_file(report.path.name, on_step),
+                )
+                if report.tolerance is not None
+                else report
+                for report in reports
+            ]
     with transaction() as changes:
         if html:
             from mnist_edge.exporting.report.environment import Environment
@@ -89,6 +112,24 @@ def command(
         sys.exit(1)
 
 
+def _devices(names: tuple[str, ...], paths: list[Path]) -> tuple[str, ...]:
+    """Return the targets that are meant for files of these names; refuse those that no file can be run on."""
+    if not names:
+        return ()
+    from mnist_edge.errors import UnknownFormatError, UserError
+    from mnist_edge.formats.registry import format_of
+    from mnist_edge.parity.devices import chosen_targets
+
+    specs = []
+    for path in paths:
+        with contextlib.suppress(UnknownFormatError):  # such a file fails by itself
+            specs.append(format_of(path))
+    try:
+        return chosen_targets(names, specs)
+    except UserError as error:
+        raise click.UsageError(f"{error}.") from error
+
+
 def _keep_apart(html: Path | None, junit_file: Path | None, *given: Path) -> None:
     """Refuse a report that would be written over another file of the command line."""
     taken = {path.resolve() for path in given}
@@ -101,13 +142,14 @@ def _keep_apart(html: Path | None, junit_file: Path | None, *given: Path) -> Non
 
 def _print(reports: "list[ParityReport]") -> None:
     from mnist_edge.cli.layout import fits, print_tables
-    from mnist_edge.cli.tables import changed_table, layer_table, report_table, verdict_table
+    from mnist_edge.cli.tables import changed_table, device_table, layer_table, report_table, verdict_table
 
     together = report_table(reports)
     details = [together] if fits(together) else [report_table([report]) for report in reports]
     changed = [changed_table(report) for report in reports if report.statistics and report.statistics.changed]
     layers = [layer_table(report.path, report.layers) for report in reports if report.layers is not None]
-    print_tables([*details, *changed, *layers, verdict_table(reports)])
+    devices = [device_table(report) for report in reports if report.devices]
+    print_tables([*details, *changed, *layers, *devices, verdict_table(reports)])
 
 
 def _report_problems(reports: "list[ParityReport]") -> None:

@@ -17,6 +17,7 @@ from mnist_edge.formats.base import ArtifactFile, FormatSpec
 from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.scheme import Precision, Scheme
 from mnist_edge.locks import locked
+from mnist_edge.parity.devices import on_devices
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.reference import Reference
 from mnist_edge.parity.steps import OnStep, nothing, of_file
@@ -39,6 +40,8 @@ class ExportSettings:
         options: of the formats, such as the ONNX opset; those that are not given have the format's default.
         goals: what each artifact must keep beyond the tolerance of its scheme.
         scheme: how quantized artifacts are stored and computed; None compares all that the format has.
+        targets: emulated devices that artifacts of a format that has them must give the same logits on.
+        target_images: on how many of the images, or None for all.
     """
 
     formats: Sequence[FormatSpec]
@@ -46,6 +49,8 @@ class ExportSettings:
     options: Mapping[str, int] = field(default_factory=dict)
     goals: Goals = NO_GOALS
     scheme: str | None = None
+    targets: tuple[str, ...] = ()
+    target_images: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what a format does not have, before any work is done; raises `UserError`."""
@@ -197,7 +202,9 @@ def _export_one(
     taken = next((index for index, candidate in enumerate(candidates) if candidate.chosen), 0)
     reference.remember_program(spec, requests[taken], bundles[taken])
     written = bundles[taken].with_checksum().write(target, changes)
-    report = verify(ArtifactFile(target, spec, written), reference, settings.goals, on_step=on_step)
+    artifact = ArtifactFile(target, spec, written)
+    report = verify(artifact, reference, settings.goals, on_step=on_step)
+    report = on_devices(report, artifact, reference, settings.targets, images=settings.target_images, on_step=on_step)
     if not report:
         reference.programs.clear()  # what a broken exporter gave is no reference for anything else
         raise ParityError(f"{target} was not written, it differs from the trained model: {'; '.join(report.problems)}")

@@ -19,7 +19,7 @@ from mnist_edge.formats.scheme import Precision, Scheme
 from mnist_edge.types import Images, Logits, Predict, PredictInBatches
 
 if TYPE_CHECKING:  # only the build machine has it, and a device should not pay for it
-    from mnist_edge.formats.build import Exporter, ForeignReader, Inspector
+    from mnist_edge.formats.build import DevicesModule, Exporter, ForeignReader, Inspector
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class FormatSpec:
         intermediates: whether its inspector shows the values between layers.
         foreign: whether its module `foreign` reads files that others made.
         chains_only: whether it takes only networks whose values go through one layer after the other.
-        targets: names of the devices that its module `targets` emulates.
+        targets: names of the devices that its module `devices` emulates.
     """
 
     name: str
@@ -133,6 +133,10 @@ class FormatSpec:
             return None
         self._require(self.missing_to_run(), "run", self.run_extra)
         return cast("ForeignReader", import_module(f"{self.module}.foreign"))
+
+    def devices(self) -> "DevicesModule":
+        """Import what runs artifacts on emulated devices, of a format that has `targets`."""
+        return cast("DevicesModule", import_module(f"{self.module}.devices"))
 
     def open(self, bundle: Bundle) -> "Runner":
         """Open an artifact in the format's runtime.

@@ -97,6 +97,10 @@ FORMATS: dict[str, FormatSpec] = {
             run_extra="mcu",
             intermediates=False,
             chains_only=True,
+            targets=(
+                *("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33"),
+                *("rv32imc", "armv7", "aarch64", "x86-64", "wasm32"),
+            ),
         ),
     )
 }

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.artifact.fields import json_numbers
+from mnist_edge.formats.build import DeviceRun
 from mnist_edge.formats.scheme import Tolerance
 from mnist_edge.parity.checks import Check
 from mnist_edge.parity.comparison import Comparison
@@ -33,6 +34,7 @@ class ParityReport:
         differences: |Δlogit| at that batch size, `[N, classes]`, or None.
         layers: the error of each layer, or None where it was not asked for or is not available.
         layers_unavailable_reason: why there is no layerwise comparison; empty if there is one or none was requested.
+        devices: what it gave and took on emulated devices, where that was asked for.
         seconds: how long it took to judge it.
     """
 
@@ -48,6 +50,7 @@ class ParityReport:
     differences: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
     layers: LayerwiseReport | None = None
     layers_unavailable_reason: str = ""
+    devices: tuple[DeviceRun, ...] = ()
     seconds: float = field(default=0.0, compare=False)
 
     def __bool__(self) -> bool:
@@ -93,7 +96,13 @@ class ParityReport:
             **json_numbers({"max_abs_diff": self.max_abs_diff, "agreement": self.agreement, "accuracy": self.accuracy}),
             "comparisons": [comparison.to_json() for comparison in self.comparisons],
             "problems": list(self.problems),
+            "devices": [self._device(run) for run in self.devices],
         }
+
+    def _device(self, run: DeviceRun) -> dict[str, Any]:
+        """Return the figures of a device with the outcome of its check as JSON types."""
+        check = self.check(f"target_{run.target}")
+        return {**run.to_json(), **(json_numbers(check.figures) if check else {})}
 
     def to_json(self) -> dict[str, Any]:
         """Return the whole report as JSON types."""

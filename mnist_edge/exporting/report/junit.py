@@ -23,6 +23,9 @@ def junit(reports: Sequence[ParityReport]) -> bytes:
         properties = ElementTree.SubElement(suite, "properties")
         for name, value in readable_figures(report).items():
             ElementTree.SubElement(properties, "property", name=name, value=_legal(value))
+        for run in report.devices:
+            for name, value in run.to_json().items():
+                ElementTree.SubElement(properties, "property", name=f"{run.target}: {name}", value=_legal(str(value)))
         for check in report.checks:
             case = ElementTree.SubElement(
                 suite,

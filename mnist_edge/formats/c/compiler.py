@@ -65,7 +65,7 @@ def _environment() -> dict[str, str]:
 
 
 @lru_cache(maxsize=16)
-def host_library(header: str, prefix: str, flags: tuple[str, ...] = ("-O2",)) -> ctypes.CDLL:
+def host_library(header: str, prefix: str, flags: tuple[str, ...] = ("-O3",)) -> ctypes.CDLL:
     """Return a header, compiled for this machine and loaded; once for each header.
 
     Args:

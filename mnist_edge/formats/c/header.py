@@ -99,7 +99,7 @@ def expected_arrays(layer: Layer, *, quantized: bool, last: bool) -> Iterator[tu
 
 
 def in_comment(text: str) -> str:
-    """Return JSON as it can stand in a comment, without a way to end it: JSON reads `\\/` as `/`."""
+    """Return JSON as it can stand in a comment, without a way to end it: a slash gets a backslash, as JSON allows."""
     return text.replace("/", "\\/")
 
 

@@ -69,7 +69,7 @@ def _pointer(array: AnyArray) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
 
 
-def open_host(header: Header, flags: tuple[str, ...] = ("-O2",)) -> HostProgram:
+def open_host(header: Header, flags: tuple[str, ...] = ("-O3",)) -> HostProgram:
     """Return a header, compiled with these flags; raises `ArtifactError` where that can't be done."""
     shape = header.contract.task.input.shape
     return HostProgram(host_library(write(header), header.prefix, flags), shape, header.labels)

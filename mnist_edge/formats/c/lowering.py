@@ -1,7 +1,7 @@
-"""Trained model → a chain of layers in double precision: what has no numbers of its own is folded into its neighbors."""
+"""Trained model → a chain of layers in double precision: normalization and ReLU become part of their neighbors."""
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,9 @@ from torch.nn import functional
 from mnist_edge.errors import UserError
 from mnist_edge.formats.c.network import Layer, Network, Window, check_chain, pixel
 from mnist_edge.types import TensorSpec
+
+Sides = int | Sequence[int]
+"""A number for both height and width, or one for each, as torch takes it."""
 
 _FUNCTIONS: dict[Any, Callable[..., nn.Module]] = {
     torch.relu: nn.ReLU,
@@ -126,20 +129,29 @@ def _append(chain: _Chain, name: str, module: nn.Module) -> _Chain:
     if isinstance(module, nn.ReLU):
         return replace(chain, layers=_with_relu(chain.layers))
     if isinstance(module, nn.Flatten):
-        if (module.start_dim, module.end_dim) not in ((1, -1), (1, 3)):
-            raise _refused("Flatten", name, "does not flatten an image into one line")
-        return replace(chain, flat=True)
+        return _flattened(chain, name, module)
     if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
         return replace(chain, layers=(*chain.layers[:-1], _with_norm(chain, name, module)))
     if isinstance(module, nn.Linear):
         return _with_linear(chain, name, module)
+    return _with_layer(chain, _window_layer(chain, name, module))
+
+
+def _window_layer(chain: _Chain, name: str, module: nn.Module) -> Layer:
+    """Return the layer of a module that looks at windows of an image."""
     if chain.flat:
         raise _refused(type(module).__name__, name, "follows Flatten")
     if isinstance(module, nn.Conv2d):
-        return _with_layer(chain, _convolution(chain, name, module))
+        return _convolution(chain, name, module)
     if isinstance(module, nn.MaxPool2d | nn.AvgPool2d | nn.AdaptiveAvgPool2d):
-        return _with_layer(chain, _pool(chain, name, module))
+        return _pool(chain, name, module)
     raise _refused(type(module).__name__, name)
+
+
+def _flattened(chain: _Chain, name: str, module: nn.Flatten) -> _Chain:
+    if (module.start_dim, module.end_dim) not in ((1, -1), (1, 3)):
+        raise _refused("Flatten", name, "does not flatten an image into one line")
+    return replace(chain, flat=True)
 
 
 def _with_layer(chain: _Chain, layer: Layer) -> _Chain:
@@ -225,26 +237,20 @@ def _pooled(size: int, kernel: int, stride: int, dilation: int, padding: int, *,
 
 
 def _window(
-    chain: _Chain,
-    kernel: Any,
-    stride: Any,
-    dilation: Any,
-    padding: Any,
-    outputs: Any,
-    channels: int,  # noqa: ANN401
+    chain: _Chain, kernel: Sides, stride: Sides, dilation: Sides, padding: Sides, outputs: Sides, channels: int
 ) -> Window:
     inputs, height, width = chain.shape
     return Window(
-        (height, width, inputs),
-        _pair(kernel),
-        _pair(stride),
-        _pair(dilation),
-        _pair(padding),
-        (*_pair(outputs), channels),
+        size=(height, width, inputs),
+        kernel=_pair(kernel),
+        stride=_pair(stride),
+        dilation=_pair(dilation),
+        padding=_pair(padding),
+        outputs=(*_pair(outputs), channels),
     )
 
 
-def _pair(value: Any) -> tuple[int, int]:  # noqa: ANN401 - torch takes a number or several
+def _pair(value: Sides) -> tuple[int, int]:
     first, second = (value, value) if isinstance(value, int) else value
     return operator.index(first), operator.index(second)
 

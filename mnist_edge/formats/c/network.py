@@ -7,6 +7,7 @@ layer is a window that covers its whole input, which then is one pixel with as m
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -207,7 +208,7 @@ def check_chain(layers: Sequence[Layer]) -> None:
     """Raise `ValueError` where layers do not fit together, or are more than is run here."""
     if not 1 <= len(layers) <= MAX_LAYERS:
         raise ValueError(f"there are not 1 to {MAX_LAYERS:,} layers")
-    for before, after in zip(layers, layers[1:], strict=False):
+    for before, after in pairwise(layers):
         if before.window.values_out != after.window.values_in:
             raise ValueError(f"{after.name} does not take what {before.name} gives")
     last = layers[-1]

@@ -2,12 +2,13 @@
 
 import json
 import re
+from collections.abc import Iterator
 from importlib import resources
 
 import numpy as np
 
 from mnist_edge.artifact.checksum import CHECKSUM_PLACEHOLDER
-from mnist_edge.artifact.contract import CONTRACT_KEY
+from mnist_edge.artifact.contract import CONTRACT_KEY, Contract
 from mnist_edge.artifact.test_vectors import TEST_VECTORS_KEY
 from mnist_edge.formats.c.header import (
     NETWORK_KEY,
@@ -70,19 +71,25 @@ def _introduction(header: Header) -> str:
         *_layer_lines(header),
         "",
         "Contract:",
-        *json.dumps(json.loads(contract.to_json()), indent=1, sort_keys=True).splitlines(),
+        *(f"  {in_comment(line)}" for line in _contract_lines(contract)),
     ]
-    return "\n".join(["/*", *(f" * {in_comment(line) if _is_json(line) else line}".rstrip() for line in lines), " */"])
+    return "\n".join(["/*", *(f" * {line}".rstrip() for line in lines), " */"])
+
+
+def _contract_lines(contract: Contract) -> Iterator[str]:
+    """Yield the fields of a contract, a line each."""
+    fields = json.loads(contract.to_json())
+    task = fields.pop("task")
+    fields |= {f"task.{name}": value for name, value in task.items() if name != "input"}
+    fields |= {f"task.input.{name}": value for name, value in task["input"].items()}
+    for name, value in fields.items():
+        yield f"{name}: {json.dumps(value)}"
 
 
 _STATEMENT = {
     True: "Weights and values are bytes, sums are whole numbers.",
     False: "All numbers are floats.",
 }
-
-
-def _is_json(line: str) -> bool:
-    return line.lstrip().startswith(('"', "{", "}", "[", "]")) or not line
 
 
 def _layer_lines(header: Header) -> list[str]:
@@ -118,6 +125,7 @@ def _declared(header: Header) -> dict[str, str]:
         "high": f"{header.contract.task.input.range[1]:g}",
         "rounding": f": they are rounded to bytes, {header.pixels:,} more of the stack" if quantized else "",
         "vectors": str(len(header.vectors.labels)),
+        "polarity": _plain(header.contract.task.input.polarity),
     }
 
 

@@ -30,14 +30,17 @@ static float net_exp(float x)
 static float net_log(float x)
 {
     NET_EXACT
-    float result = 0.0f, z, square;
+    float result = 0.0f, z, square, series;
     while (x > 1.5f) {
         x = x * 0.5f;
         result = result + 0.693147181f;
     }
     z = (x - 1.0f) / (x + 1.0f);
     square = z * z;
-    return result + 2.0f * z * (1.0f + square * (0.333333333f + square * (0.2f + square * (0.142857143f + square * 0.111111111f))));
+    series = 0.142857143f + square * 0.111111111f;
+    series = 0.2f + square * series;
+    series = 0.333333333f + square * series;
+    return result + 2.0f * z * (1.0f + square * series);
 }
 
 net_answer net_judge(const float logits[NET_LABELS])

@@ -29,16 +29,18 @@ typedef struct {
 /* The names of the labels, in UTF-8. */
 extern const char *const net_names[NET_LABELS];
 
-/* Images, one byte for each value from black (0) to white (255), row by row@interleaved@ -> logits. */
-void net_logits(net_workspace *workspace, const uint8_t pixels[NET_PIXELS], float logits[NET_LABELS]);
+/* An image, as bytes from black (0) to white (255), @polarity@, row by row@interleaved@ -> its logits. */
+void net_logits(
+    net_workspace *workspace, const uint8_t pixels[NET_PIXELS], float logits[NET_LABELS]);
 
 /* The same for values from 0 to @high@@rounding@. */
-void net_logits_of_floats(net_workspace *workspace, const float values[NET_PIXELS], float logits[NET_LABELS]);
+void net_logits_of_floats(
+    net_workspace *workspace, const float values[NET_PIXELS], float logits[NET_LABELS]);
 
-/* Logits -> label, confidence, and whether to rely on them. */
+/* The logits of an image -> label, confidence, and whether to rely on them. */
 net_answer net_judge(const float logits[NET_LABELS]);
 
-/* Images -> label, confidence, and whether to rely on them. */
+/* An image -> label, confidence, and whether to rely on them. */
 net_answer net_classify(net_workspace *workspace, const uint8_t pixels[NET_PIXELS]);
 
 #ifdef NET_SELF_TEST

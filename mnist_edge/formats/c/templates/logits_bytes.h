@@ -1,10 +1,12 @@
-void net_logits(net_workspace *workspace, const uint8_t pixels[NET_PIXELS], float logits[NET_LABELS])
+void net_logits(
+    net_workspace *workspace, const uint8_t pixels[NET_PIXELS], float logits[NET_LABELS])
 {
     int32_t i;
 @layers@
 }
 
-void net_logits_of_floats(net_workspace *workspace, const float values[NET_PIXELS], float logits[NET_LABELS])
+void net_logits_of_floats(
+    net_workspace *workspace, const float values[NET_PIXELS], float logits[NET_LABELS])
 {
     NET_EXACT
     uint8_t pixels[NET_PIXELS];

@@ -31,7 +31,8 @@ typedef struct {
 static void net_add_four(const net_products *products)
 {
     NET_EXACT
-    const net_sum a = products->input[0], b = products->input[1], c = products->input[2], d = products->input[3];
+    const net_sum a = products->input[0], b = products->input[1];
+    const net_sum c = products->input[2], d = products->input[3];
     const net_weight *const p = products->row[0], *const q = products->row[1];
     const net_weight *const r = products->row[2], *const s = products->row[3];
     net_sum *const sums = products->sums;
@@ -61,7 +62,8 @@ static void net_add_rest(const net_products *products)
 }
 
 /* Zeros, most of the values, cost next to nothing. */
-static void net_gather(net_products *products, const net_value *input, int32_t inputs, const net_weight *weights@flip_parameter@)
+static void net_gather(
+    net_products *products, const net_value *input, int32_t inputs, const net_weight *weights@flip_parameter@)
 {
     const net_value *const end = input + inputs;
     const int32_t outputs = products->outputs;
@@ -81,7 +83,8 @@ static void net_gather(net_products *products, const net_value *input, int32_t i
 }
 
 /* The sums of one window, for all outputs. */
-static void net_sum_window(const net_layer *layer, const net_value *input, int32_t row, int32_t column, net_sum *sums)
+static void net_sum_window(
+    const net_layer *layer, const net_value *input, int32_t row, int32_t column, net_sum *sums)
 {
     const net_window *const w = &layer->window;
     const int32_t inputs = w->channels / w->groups, outputs = w->outputs / w->groups;

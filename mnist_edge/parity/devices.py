@@ -1,0 +1,93 @@
+"""An artifact on emulated devices: its logits there must be those that it gives here, to the last bit."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mnist_edge.errors import ArtifactError, UserError
+from mnist_edge.formats.base import ArtifactFile, FormatSpec
+from mnist_edge.formats.build import DeviceRun
+from mnist_edge.parity.checks import Check, timed
+from mnist_edge.parity.parity_report import ParityReport
+from mnist_edge.parity.reference import Reference
+from mnist_edge.parity.steps import OnStep, nothing
+from mnist_edge.types import Images, Logits
+
+ALL = "all"
+"""Stands for every target of a format."""
+
+
+def chosen_targets(names: Iterable[str], specs: Iterable[FormatSpec]) -> tuple[str, ...]:
+    """Return the targets that are meant, each once, in the order of the formats.
+
+    Raises:
+        UserError: no format has one of that name.
+    """
+    known = list(dict.fromkeys(target for spec in specs for target in spec.targets))
+    wanted = set(names)
+    if wanted and not known:
+        raise UserError("none of these formats runs on emulated devices: leave out --target, or name a file of c")
+    if unknown := sorted(wanted - {*known, ALL}):
+        raise UserError(f"unknown target {unknown[0]!r}: expected one of {', '.join([*known, ALL])}")
+    return tuple(known) if ALL in wanted else tuple(name for name in known if name in wanted)
+
+
+def on_devices(
+    report: ParityReport,
+    artifact: ArtifactFile,
+    reference: Reference,
+    targets: Sequence[str],
+    *,
+    images: int | None = None,
+    on_step: OnStep = nothing,
+) -> ParityReport:
+    """Return the report on an artifact with a check and the figures of each target that its format has.
+
+    Args:
+        report: on the artifact; one that could not be run stays as it is.
+        artifact: as it was read.
+        reference: the images, and the trained model's answers to them.
+        targets: names of targets; those that the format does not have are passed over.
+        images: on how many of the images, or None for all.
+        on_step: is called with what is done next.
+
+    Raises:
+        UserError: a package that this needs is not installed.
+    """
+    names = [name for name in targets if name in artifact.spec.targets]
+    if not names or report.tolerance is None:
+        return report
+    inputs, checks, runs = reference.images[:images], [], []
+    with artifact.open() as runner:
+        here = runner.predict_in_batches(inputs, len(inputs))
+    for name in names:
+        on_step(f"runs on {name}")
+
+        def judge(name: str = name) -> Check:
+            return _judge(artifact, name, inputs, here, runs)
+
+        checks.append(timed(judge))
+    seconds = report.seconds + sum(check.seconds for check in checks)
+    return replace(report, checks=(*report.checks, *checks), devices=tuple(runs), seconds=seconds)
+
+
+def _judge(artifact: ArtifactFile, name: str, inputs: Images, here: Logits, runs: list[DeviceRun]) -> Check:
+    """Return the check of one target, and add what it gave to `runs`."""
+    code, title = f"target_{name}", f"on {name}"
+    try:
+        run = artifact.spec.devices().run_on(artifact.bundle, name, inputs)
+    except ArtifactError as error:
+        return Check(code, title, "cannot be run", (f"{name}: {error}",))
+    runs.append(run)
+    equal = equal_logits(run.logits, here)
+    answers = int((run.logits.argmax(axis=1) == here.argmax(axis=1)).sum())
+    found = f"logits of {equal:,} of {len(here):,} images equal"
+    problem = f"{name} gives other logits than this machine for {len(here) - equal:,} of {len(here):,} images"
+    figures = {"images": len(here), "equal_logits": equal, "equal_answers": answers}
+    return Check(code, title, found, () if equal == len(here) else (problem,), figures=figures)
+
+
+def equal_logits(logits: Logits, others: Logits) -> int:
+    """Return for how many images all logits, float32 `[N, classes]`, are the same to the last bit."""
+    return int((logits.view(np.uint32) == others.view(np.uint32)).all(axis=1).sum())
