@@ -58,7 +58,9 @@ def on_devices(
     names = [name for name in targets if name in artifact.spec.targets]
     if not names or report.tolerance is None:
         return report
-    inputs, checks, runs = reference.images[:images], [], []
+    inputs = reference.images[:images]
+    checks: list[Check] = []
+    runs: list[DeviceRun] = []
     with artifact.open() as runner:
         here = runner.predict_in_batches(inputs, len(inputs))
     for name in names:

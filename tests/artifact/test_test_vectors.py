@@ -68,7 +68,7 @@ def test_what_is_damaged_is_refused(name: str) -> None:
         ("labels", [0] * 24),
         ("indices", [0] * 24),
         ("indices", [2**60] * 25),
-        ("bound", 0),
+        ("bound", -1),
         ("bound", 2 * MAX_BOUND),
         ("bound", float("nan")),
         ("bound", True),

@@ -43,14 +43,14 @@ class Emulator:
         """Load a program, and turn the floating-point unit on."""
         self._target, self._program = target, program
         mode = sum(_CONSTANTS[name] for name in target.modes)
-        self._cpu = unicorn.Uc(_CONSTANTS[target.architecture], mode)
+        self._cpu: Any = unicorn.Uc(_CONSTANTS[target.architecture], mode)
         if target.model:
             self._cpu.ctl_set_cpu_model(_CONSTANTS[target.model])
-        used = max(address + len(data) for address, data in program.segments) - RAM
-        self._stack = RAM + _pages(max(used, 0)) + _PAGE
-        self._cpu.mem_map(RAM, _pages(max(used, 0)) + _PAGE + STACK_BYTES)
-        flash = max(address + len(data) for address, data in program.segments if address < RAM)
-        self._cpu.mem_map(0, _pages(flash))
+        ends = [address + len(data) for address, data in program.segments]
+        used = _pages(max([RAM, *ends]) - RAM)
+        self._stack = RAM + used
+        self._cpu.mem_map(0, _pages(max(end for end in ends if end < RAM)))
+        self._cpu.mem_map(RAM, used + STACK_BYTES)
         for address, data in program.segments:
             self._cpu.mem_write(address, data)
         self._cpu.mem_write(self._stack, bytes([_PATTERN]) * STACK_BYTES)

@@ -62,7 +62,8 @@ class HostProgram:
 
     def _workspace(self) -> ctypes.Array[ctypes.c_uint64]:
         self.library.host_workspace.restype = ctypes.c_size_t
-        return (ctypes.c_uint64 * (self.library.host_workspace() // 8 + 1))()
+        words: ctypes.Array[ctypes.c_uint64] = (ctypes.c_uint64 * (self.library.host_workspace() // 8 + 1))()
+        return words
 
 
 def _pointer(array: AnyArray) -> ctypes.c_void_p:

@@ -14,7 +14,7 @@ from mnist_edge.formats.c.reader import read
 from mnist_edge.types import AnyArray
 
 
-def inspect(bundle: Bundle, _: Runner) -> Inspection:
+def inspect(bundle: Bundle, runner: Runner) -> Inspection:  # noqa: ARG001 - reading has found all that contradicts it
     """Return what can be read in a header; see `mnist_edge.formats.build.Inspector`."""
     network = read(bundle).network
     weights = stored_weights(network)

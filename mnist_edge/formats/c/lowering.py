@@ -102,8 +102,8 @@ def _as_module(node: fx.Node) -> nn.Module:
     make = _FUNCTIONS.get(node.target)
     if make is None:
         raise _refused(_called(node), node.name)
-    arguments, named = list(node.args[1:]), dict(node.kwargs)
-    named.pop("input", None)
+    arguments: list[Any] = list(node.args[1:])
+    named: dict[str, Any] = {name: value for name, value in node.kwargs.items() if name != "input"}
     if make is nn.Flatten:
         return nn.Flatten(*(arguments or [0]), **named)
     if make in (nn.ReLU, nn.Dropout):
@@ -207,7 +207,9 @@ def _convolution(chain: _Chain, name: str, module: nn.Conv2d) -> Layer:
 def _pool(chain: _Chain, name: str, module: nn.MaxPool2d | nn.AvgPool2d | nn.AdaptiveAvgPool2d) -> Layer:
     kind, size = type(module).__name__, chain.shape[1:]
     if isinstance(module, nn.AdaptiveAvgPool2d):
-        wanted = [side or full for side, full in zip(_pair(module.output_size), size, strict=True)]
+        asked = module.output_size
+        sides = asked if isinstance(asked, tuple) else (asked, asked)
+        wanted = [side or full for side, full in zip(sides, size, strict=True)]
         if any(full % side for side, full in zip(wanted, size, strict=True)):
             raise _refused(kind, name, f"does not divide {size[0]}×{size[1]} into equal parts")
         kernel = _pair([full // side for side, full in zip(wanted, size, strict=True)])

@@ -61,7 +61,7 @@ def _quantized(layer: Layer, step: float, signed: bool, outputs: AnyArray | None
         raise UserError(f"cannot write {layer.name} as C: its sums could exceed 32 bits; it has too many inputs")
     if outputs is None:
         return replace(result, scales=units.astype(np.float32))
-    return replace(result, **_output_steps(layer, units, outputs))
+    return _with_output_steps(result, units, outputs)
 
 
 def _weight_steps(layer: Layer, step: float) -> NDArray[np.float64]:
@@ -69,7 +69,8 @@ def _weight_steps(layer: Layer, step: float) -> NDArray[np.float64]:
     assert layer.weights is not None
     assert layer.bias is not None
     largest = np.abs(layer.weights).max(axis=(1, 2, 3)).reshape(-1)
-    return np.maximum(largest / MAX_WEIGHT, np.abs(layer.bias) / (MAX_BIAS * step)).clip(min=1e-30)
+    steps: NDArray[np.float64] = np.maximum(largest / MAX_WEIGHT, np.abs(layer.bias) / (MAX_BIAS * step)).clip(1e-30)
+    return steps
 
 
 def largest_sum(layer: Layer, signed: bool) -> int:
@@ -80,14 +81,14 @@ def largest_sum(layer: Layer, signed: bool) -> int:
     return int((products + np.abs(layer.bias.astype(np.int64))).max())
 
 
-def _output_steps(layer: Layer, units: NDArray[np.float64], outputs: AnyArray) -> dict[str, object]:
-    """Return step, shift and multipliers of a quantized output, from the outputs that were seen."""
+def _with_output_steps(layer: Layer, units: NDArray[np.float64], outputs: AnyArray) -> Layer:
+    """Return a layer with step, shift and multipliers of its output, from the outputs that were seen."""
     largest = float(np.abs(outputs).max()) / LARGEST[not layer.relu]
     step = rounded(max(largest, 2.0001 * float(units.max())))  # so that multipliers are below one half
     ratios = units / step
     shift = min(30, -math.frexp(float(ratios.max()))[1])  # the greatest multiplier has 32 bits
     multipliers = np.rint(ratios * 2.0 ** (32 + shift))
-    return {"step": step, "shift": shift, "multipliers": multipliers.clip(0, 2**32 - 1).astype(np.uint32)}
+    return replace(layer, step=step, shift=shift, multipliers=multipliers.clip(0, 2**32 - 1).astype(np.uint32))
 
 
 def rounded(number: float) -> float:

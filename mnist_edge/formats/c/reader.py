@@ -6,6 +6,7 @@ So nothing that a stranger wrote is ever compiled: what is compiled was written 
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -97,7 +98,7 @@ def _with_numbers(layer: Layer, number: int, arrays: dict[str, str], *, quantize
     return Layer(**{**{name: getattr(layer, name) for name in layer.__dataclass_fields__}, **numbers})
 
 
-def _numbers(texts: Iterable[str], dtype: np.dtype[np.generic], count: int) -> AnyArray:
+def _numbers(texts: Iterable[str], dtype: np.dtype[Any], count: int) -> AnyArray:
     """Return numbers as they stand in an array; raises `ValueError` where they do not fit into it."""
     plain = [text.strip().rstrip("fu") for text in texts]
     if len(plain) != count:

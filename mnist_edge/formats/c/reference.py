@@ -89,7 +89,8 @@ def requantized(layer: Layer, sums: AnyArray) -> AnyArray:
     high = (magnitude * layer.multipliers.astype(np.uint64)) >> np.uint64(32)
     rounded = (high + (np.uint64(1) << np.uint64(layer.shift - 1))) >> np.uint64(layer.shift)
     steps = np.minimum(rounded, LARGEST[not layer.relu]).astype(np.int64)
-    return np.where(sums < 0, -steps, steps)
+    signed: AnyArray = np.where(sums < 0, -steps, steps)
+    return signed
 
 
 def exact_sums(layer: Layer, values: AnyArray) -> AnyArray:
@@ -116,7 +117,7 @@ def _ordered_sums(layer: Layer, values: AnyArray) -> AnyArray:
     inputs_of = np.split(values, layer.groups, axis=-1)
     for group, (inputs, start) in enumerate(zip(inputs_of, np.split(bias, layer.groups), strict=True)):
         total = np.broadcast_to(start, (len(values), *layer.window.outputs[:2], len(start))).astype(np.float32)
-        for (row, column), seen in _seen(layer.window, inputs, np.float32(0)):
+        for (row, column), seen in _seen(layer.window, inputs, 0.0):
             for channel, numbers in enumerate(weights[group, row, column]):
                 value = seen[..., channel : channel + 1]
                 with np.errstate(invalid="ignore", over="ignore"):
@@ -127,19 +128,20 @@ def _ordered_sums(layer: Layer, values: AnyArray) -> AnyArray:
 
 def pool(layer: Layer, values: AnyArray) -> AnyArray:
     """Return the maximum or the average of each window; of whole numbers the average is rounded, half away from 0."""
+    window, whole = layer.window, values.dtype.kind == "i"
     if layer.kind == "MaxPool2d":
-        lowest = np.iinfo(values.dtype).min if values.dtype.kind == "i" else -np.inf
-        return np.stack([seen for _, seen in _seen(layer.window, values, lowest)]).max(axis=0)
-    ones = np.ones((1, *values.shape[1:3], 1), values.dtype)
-    count = sum(seen for _, seen in _seen(layer.window, ones, 0))
-    if layer.counts_padding:
-        count = count * 0 + layer.window.kernel[0] * layer.window.kernel[1]
-    total = np.zeros((len(values), *layer.window.outputs), values.dtype)
-    for _, seen in _seen(layer.window, values, 0):
+        lowest = np.iinfo(values.dtype).min if whole else -np.inf
+        largest: AnyArray = np.stack([seen for _, seen in _seen(window, values, lowest)]).max(axis=0)
+        return largest
+    inside = np.zeros((1, *window.outputs[:2], 1), values.dtype)
+    for _, seen in _seen(window, np.ones((1, *window.size[:2], 1), values.dtype), 0):
+        inside = inside + seen
+    count = inside.dtype.type(window.kernel[0] * window.kernel[1]) if layer.counts_padding else inside
+    total = np.zeros((len(values), *window.outputs), values.dtype)
+    for _, seen in _seen(window, values, 0):
         total = total + seen
-    if values.dtype.kind != "i":
-        return total / count
-    return np.sign(total) * ((2 * np.abs(total) + count) // (2 * count))
+    average: AnyArray = np.sign(total) * ((2 * np.abs(total) + count) // (2 * count)) if whole else total / count
+    return average
 
 
 def _seen(window: Window, values: AnyArray, outside: float) -> Iterator[tuple[tuple[int, int], AnyArray]]:

@@ -1,6 +1,7 @@
 """WebAssembly in this process: wasmtime runs a module and counts what it executes."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import wasmtime
@@ -25,17 +26,12 @@ class WasmProgram:
         self._store = wasmtime.Store(engine)
         self._store.set_fuel(_FUEL)
         instance = wasmtime.Instance(self._store, wasmtime.Module(engine, data), [])
-        self._exports = instance.exports(self._store)
-        self._memory = self._exports["memory"]
+        self._exports: Any = instance.exports(self._store)
+        self._memory: Any = self._exports["memory"]
         self._image, self._logits = (self._call(f"{name}_address") for name in ("image", "logits"))
-        self._top = self._exports["__stack_pointer"].value(self._store)
-        self._bottom = self._stack_bottom()
-        self._memory.write(self._store, bytes([_PATTERN]) * (self._top - self._bottom), self._bottom)
-
-    def _stack_bottom(self) -> int:
-        """Return where the stack ends: at what is below it, or at the start of the memory."""
-        data_end = self._exports["__data_end"].value(self._store)
-        return data_end if data_end < self._top else 0
+        # wasm-ld puts the stack first: it grows down to address 0, and data begin above it.
+        self._top: int = self._exports["__stack_pointer"].value(self._store)
+        self._memory.write(self._store, bytes([_PATTERN]) * self._top, 0)
 
     def _call(self, name: str) -> int:
         return int(self._exports[name](self._store) or 0)
@@ -53,7 +49,7 @@ class WasmProgram:
 
     def stack_bytes(self) -> int:
         """Return how many bytes of the stack were used so far."""
-        memory = np.frombuffer(bytes(self._memory.read(self._store, self._bottom, self._top)), np.uint8)
+        memory = np.frombuffer(bytes(self._memory.read(self._store, 0, self._top)), np.uint8)
         changed = np.flatnonzero(memory != _PATTERN)
         return int(len(memory) - changed[0]) if len(changed) else 0
 
@@ -63,9 +59,7 @@ class WasmProgram:
 
     def variable_bytes(self, constants: int) -> int:
         """Return the bytes of memory that it writes to, without the stack, given those of its constants."""
-        start = 1024 if self._bottom == 0 and self._top == 0 else 0
-        used = int(self._exports["__data_end"].value(self._store)) - (self._top if self._bottom == 0 else start)
-        return used - constants
+        return int(self._exports["__data_end"].value(self._store)) - self._top - constants
 
 
 def section_sizes(data: bytes) -> tuple[int, int]:
