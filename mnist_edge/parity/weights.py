@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import fx, nn
 from torch.fx.experimental.optimization import fuse
 
 from mnist_edge.formats.build import StoredTensor
@@ -20,8 +21,8 @@ _FLOAT_RTOL = 1e-5
 def weight_problems(stored: Mapping[str, StoredTensor], model: nn.Module) -> tuple[str, ...] | None:
     """Return a line for each of the model's weights that the artifact lacks or holds differently.
 
-    Batch normalization may be folded into the convolution before it. None where the artifact folds it and the model
-    can't be traced, so that nobody can say which weights it should hold.
+    Batch normalization may be folded into the layer before it, or be one weight and one bias for each channel. None
+    where the artifact folds it and the model can't be traced, so that nobody can say which weights it should hold.
 
     Args:
         stored: what the artifact holds, under the names that the model has for them.
@@ -35,16 +36,35 @@ def weight_problems(stored: Mapping[str, StoredTensor], model: nn.Module) -> tup
 
 def _expected(names: set[str], model: nn.Module) -> dict[str, NDArray[np.float32]] | None:
     """Return the weights that an artifact with tensors of these names should hold, or None where nobody can say."""
-    plain = _float_weights(model)
-    normalization = {
-        f"{prefix}.{name}"
-        for prefix, module in model.named_modules()
-        if isinstance(module, nn.BatchNorm2d)
-        for name in module.state_dict()
-    }
-    if not normalization or normalization & names:
-        return plain
-    return None if trace(model) is None else _float_weights(fuse(model))
+    norms = [name for name, module in model.named_modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
+    if not norms or any(f"{name}.running_mean" in names for name in norms):
+        return _float_weights(model)
+    graph = trace(model)
+    return None if graph is None else _folded(fuse(model))
+
+
+def _folded(graph: fx.GraphModule) -> dict[str, NDArray[np.float32]]:
+    """Return the weights of a traced model, normalization after a convolution folded already, without any other.
+
+    After a linear layer it is folded too. Where it stands by itself, it is one weight and one bias for each channel.
+    """
+    modules, weights = dict(graph.named_modules()), _float_weights(graph)
+    for node in graph.graph.nodes:
+        norm = modules.get(str(node.target)) if node.op == "call_module" else None
+        if not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d) or norm.running_var is None:
+            continue
+        ones = torch.ones_like(norm.running_var)
+        factor = (norm.weight if norm.weight is not None else ones) / torch.sqrt(norm.running_var + norm.eps)
+        shift = (norm.bias if norm.bias is not None else 0 * ones) - norm.running_mean * factor
+        scale, added = factor.detach().numpy(), shift.detach().numpy()
+        weights = {name: values for name, values in weights.items() if not name.startswith(f"{node.target}.")}
+        before = node.all_input_nodes[0]
+        if before.op == "call_module" and isinstance(modules[str(before.target)], nn.Linear) and len(before.users) == 1:
+            weights[f"{before.target}.weight"] = weights[f"{before.target}.weight"] * scale[:, np.newaxis]
+            weights[f"{before.target}.bias"] = weights.get(f"{before.target}.bias", 0 * added) * scale + added
+        else:
+            weights |= {f"{node.target}.weight": scale, f"{node.target}.bias": added}
+    return weights
 
 
 def _float_weights(model: nn.Module) -> dict[str, NDArray[np.float32]]:

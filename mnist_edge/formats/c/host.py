@@ -8,12 +8,9 @@ import numpy as np
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.c.compiler import host_library
 from mnist_edge.formats.c.header import Header
-from mnist_edge.formats.c.reference import Bytes
+from mnist_edge.formats.c.reference import ANSWER, Bytes
 from mnist_edge.formats.c.writer import write
 from mnist_edge.types import AnyArray, Images, Logits
-
-ANSWER = np.dtype([("label", "<i4"), ("confidence", "<f4"), ("energy", "<f4"), ("margin", "<f4"), ("certain", "<i4")])
-"""The answer to an image, as the C has it."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -81,6 +81,8 @@ def _as_trained(layer: Layer, numbers: AnyArray, before: tuple[int, int, int]) -
         height, width, channels = before
         rows = numbers.reshape(height, width, channels, -1)
         return np.ascontiguousarray(rows.transpose(3, 2, 0, 1).reshape(rows.shape[3], -1))
+    if layer.kind == "BatchNorm":
+        return numbers.reshape(-1)
     groups, height, width, inputs, outputs = numbers.shape
     flat = numbers.transpose(0, 4, 3, 1, 2).reshape(groups * outputs, inputs, height, width)
     return np.ascontiguousarray(flat)

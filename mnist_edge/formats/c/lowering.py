@@ -131,7 +131,7 @@ def _append(chain: _Chain, name: str, module: nn.Module) -> _Chain:
     if isinstance(module, nn.Flatten):
         return _flattened(chain, name, module)
     if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-        return replace(chain, layers=(*chain.layers[:-1], _with_norm(chain, name, module)))
+        return _with_norm(chain, name, module)
     if isinstance(module, nn.Linear):
         return _with_linear(chain, name, module)
     return _with_layer(chain, _window_layer(chain, name, module))
@@ -139,13 +139,11 @@ def _append(chain: _Chain, name: str, module: nn.Module) -> _Chain:
 
 def _window_layer(chain: _Chain, name: str, module: nn.Module) -> Layer:
     """Return the layer of a module that looks at windows of an image."""
+    if not isinstance(module, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d | nn.AdaptiveAvgPool2d):
+        raise _refused(type(module).__name__, name)
     if chain.flat:
         raise _refused(type(module).__name__, name, "follows Flatten")
-    if isinstance(module, nn.Conv2d):
-        return _convolution(chain, name, module)
-    if isinstance(module, nn.MaxPool2d | nn.AvgPool2d | nn.AdaptiveAvgPool2d):
-        return _pool(chain, name, module)
-    raise _refused(type(module).__name__, name)
+    return _convolution(chain, name, module) if isinstance(module, nn.Conv2d) else _pool(chain, name, module)
 
 
 def _flattened(chain: _Chain, name: str, module: nn.Flatten) -> _Chain:
@@ -257,21 +255,33 @@ def _pair(value: Sides) -> tuple[int, int]:
     return operator.index(first), operator.index(second)
 
 
-def _with_norm(chain: _Chain, name: str, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> Layer:
-    """Return the last layer with a batch normalization folded in."""
-    layer = chain.layers[-1] if chain.layers else None
-    if layer is None or layer.weights is None or layer.bias is None or layer.relu:
-        raise _refused(type(norm).__name__, name, "does not follow a Linear or Conv2d at once")
+def _with_norm(chain: _Chain, name: str, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> _Chain:
+    """Return the chain with a batch normalization, folded into the layer before where that has weights and no ReLU."""
     if norm.running_mean is None or norm.running_var is None:
         raise _refused(type(norm).__name__, name, "keeps no mean and variance")
     factor = 1 / np.sqrt(_numbers(norm.running_var) + norm.eps)
     if norm.weight is not None:
         factor = factor * _numbers(norm.weight)
-    bias = (layer.bias - _numbers(norm.running_mean)) * factor
+    shift = -_numbers(norm.running_mean) * factor
     if norm.bias is not None:
-        bias = bias + _numbers(norm.bias)
-    groups, *_, outputs = layer.weights_shape
-    return replace(layer, weights=layer.weights * factor.reshape(groups, 1, 1, 1, outputs), bias=bias)
+        shift = shift + _numbers(norm.bias)
+    layer = chain.layers[-1] if chain.layers else None
+    if layer is not None and layer.weights is not None and layer.bias is not None and not layer.relu:
+        groups, *_, outputs = layer.weights_shape
+        weights = layer.weights * factor.reshape(groups, 1, 1, 1, outputs)
+        folded = replace(layer, weights=weights, bias=layer.bias * factor + shift)
+        return replace(chain, layers=(*chain.layers[:-1], folded))
+    channels, height, width = chain.shape
+    if len(factor) != channels or (chain.flat and height * width > 1):
+        raise _refused(type(norm).__name__, name, f"does not take the {channels:,} channels before it")
+    window = _window(chain, 1, 1, 1, 0, (height, width), channels)
+    return replace(
+        chain,
+        layers=(
+            *chain.layers,
+            Layer(name, "BatchNorm", window, channels, weights=factor.reshape(-1, 1, 1, 1, 1), bias=shift),
+        ),
+    )
 
 
 def _numbers(tensor: torch.Tensor) -> NDArray[np.float64]:

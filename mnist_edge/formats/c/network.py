@@ -27,8 +27,8 @@ MAX_PRODUCTS = 1 << 32
 MAX_LAYERS = 1_000
 """Most layers."""
 
-PRODUCTS = ("Linear", "Conv2d")
-"""Layers with weights."""
+PRODUCTS = ("Linear", "Conv2d", "BatchNorm")
+"""Layers with weights. A normalization that stands by itself has one weight for each channel."""
 
 POOLS = ("MaxPool2d", "AvgPool2d")
 """Layers without."""

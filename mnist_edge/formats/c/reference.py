@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_edge.artifact.contract import Contract
 from mnist_edge.formats.c.network import Layer, Network, Window
 from mnist_edge.types import AnyArray, Images, Logits
 
@@ -164,3 +165,60 @@ def _seen(window: Window, values: AnyArray, outside: float) -> Iterator[tuple[tu
                 (row, column),
                 padded[:, top : top + height * down : down, left : left + width * right : right][:, :height, :width],
             )
+
+
+ANSWER = np.dtype([("label", "<i4"), ("confidence", "<f4"), ("energy", "<f4"), ("margin", "<f4"), ("certain", "<i4")])
+"""The answer to an image, as the C has it."""
+
+_EXP = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
+"""Cephes' polynomial of exp (Moshier, expf.c)."""
+_LOG = (0.111111111, 0.142857143, 0.2, 0.333333333)
+"""The series of log x = 2 · artanh((x - 1) / (x + 1)), its highest term first."""
+
+
+def judge(logits: Logits, contract: Contract) -> AnyArray:
+    """Return the answers, `ANSWER` `[N]`, to images with these logits, float32 `[N, classes]`, all of them finite."""
+    temperature = np.float32(contract.temperature)
+    ordered = np.sort(logits, axis=1)
+    best, second = ordered[:, -1], ordered[:, -2]
+    total = np.zeros(len(logits), np.float32)
+    for column in logits.T:
+        total = total + _exp((column - best) / temperature)
+    answers = np.zeros(len(logits), ANSWER)
+    answers["label"] = logits.argmax(axis=1)
+    answers["confidence"] = np.float32(1) / total
+    answers["energy"] = best / temperature + _log(total)
+    answers["margin"] = (best - second) / temperature
+    known = answers["energy"] >= np.float32(contract.energy_threshold)
+    answers["certain"] = known & (answers["margin"] >= np.float32(contract.margin_threshold))
+    return answers
+
+
+def _exp(values: AnyArray) -> AnyArray:
+    """Return exp of float32 values up to 0, in float32, step by step as the C does it."""
+    x = np.maximum(values, np.float32(-88))
+    count = (x * np.float32(1.44269504) - np.float32(0.5)).astype(np.int32)
+    whole = count.astype(np.float32)
+    x = x - whole * np.float32(0.693359375)
+    x = x - whole * np.float32(-2.12194440e-4)
+    result = np.full_like(x, np.float32(_EXP[0]))
+    for term in _EXP[1:]:
+        result = result * x + np.float32(term)
+    result = np.ldexp(result * x * x + x + np.float32(1), count)
+    exponential: AnyArray = np.where(values > np.float32(-87), result, np.float32(0))
+    return exponential
+
+
+def _log(values: AnyArray) -> AnyArray:
+    """Return log of float32 values from 1 on, in float32, step by step as the C does it."""
+    x, result = values.copy(), np.zeros_like(values)
+    while (large := x > np.float32(1.5)).any():
+        x = np.where(large, x * np.float32(0.5), x)
+        result = np.where(large, result + np.float32(0.693147181), result)
+    z = (x - np.float32(1)) / (x + np.float32(1))
+    square = z * z
+    series = np.full_like(z, np.float32(_LOG[0]))
+    for term in _LOG[1:]:
+        series = np.float32(term) + square * series
+    logarithm: AnyArray = result + np.float32(2) * z * (np.float32(1) + square * series)
+    return logarithm

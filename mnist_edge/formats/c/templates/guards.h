@@ -2,7 +2,7 @@
 #error "fast-math changes the logits: compile this file without -ffast-math and -Ofast"
 #endif
 #include <float.h>
-#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0
+#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 16
 #error "floats are computed with more digits here, which changes the logits: on x86 compile with -msse2 -mfpmath=sse"
 #endif
 

@@ -1,0 +1,166 @@
+"""The C of a header on this machine: the logits of the reference, to the last bit, however it is compiled."""
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mnist_edge.formats.base import ArtifactFile
+from mnist_edge.formats.c.compiler import zig
+from mnist_edge.formats.c.header import Header
+from mnist_edge.formats.c.host import open_host
+from mnist_edge.formats.c.reader import read
+from mnist_edge.formats.c.reference import judge, logits_of, to_bytes
+from mnist_edge.formats.c.writer import write
+from mnist_edge.parity.devices import equal_logits
+from mnist_edge.parity.reference import Reference
+from mnist_edge.training.ood import energy_scores, margin_scores
+from tests.formats.c.networks import BYTES, FLOATS, NETWORKS, header_of
+from tests.parity.unjudged import unjudged
+
+WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
+
+
+@pytest.mark.parametrize("quantized", [False, True], ids=["floats", "bytes"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_kind_of_layer_gives_the_bits_of_the_reference(name: str, quantized: bool) -> None:
+    header, model, images = header_of(name, quantized=quantized)
+    pixels = to_bytes(images, header.network.input_step)
+    expected = logits_of(header.network, pixels)
+    program = open_host(header)
+    assert equal_logits(program.logits(pixels), expected) == len(images)
+    assert equal_logits(program.logits_of_floats(images), expected) == len(images)
+    assert program.self_test() == 0
+    with torch.inference_mode():
+        trained = model(torch.from_numpy(images)).numpy()
+    assert np.abs(expected - trained).max() < (0.05 * np.ptp(trained) if quantized else 1e-6)
+
+
+@pytest.fixture(scope="module", params=[FLOATS, BYTES], ids=["floats", "bytes"])
+def header(request: pytest.FixtureRequest, reference: Reference) -> Header:
+    """The header of the released MLP."""
+    return read(unjudged_c(reference, request.param.name).bundle)
+
+
+def unjudged_c(reference: Reference, scheme: str) -> ArtifactFile:
+    from mnist_edge.formats.registry import FORMATS
+
+    return unjudged(FORMATS["c"], reference, scheme)
+
+
+# GNU C fuses a product and a sum unless it is told not to; every level of optimization orders them as it likes.
+@pytest.mark.parametrize("flags", [("-O0",), ("-O2",), ("-O3", "-std=gnu99", "-march=native")], ids=" ".join)
+def test_released_networks_give_the_bits_of_the_reference(
+    flags: tuple[str, ...], header: Header, reference: Reference
+) -> None:
+    part = reference.sample(60)
+    pixels = to_bytes(part.images, header.network.input_step)
+    expected = logits_of(header.network, pixels)
+    program = open_host(header, flags)
+    assert equal_logits(program.logits(pixels), expected) == len(pixels)
+    assert np.array_equal(program.judge(expected), judge(expected, header.contract))
+    assert program.self_test() == 0
+
+
+def test_bytes_agree_with_the_trained_model_on_nearly_all_images(reference: Reference) -> None:
+    found = open_host(read(unjudged_c(reference, BYTES.name).bundle)).logits_of_floats(reference.images)
+    answers = found.argmax(axis=1)
+    assert (answers == reference.logits.argmax(axis=1)).mean() >= 0.9995
+    assert reference.accuracy - (answers == reference.labels).mean() <= 0.0002
+
+
+def test_the_answer_is_that_of_the_runner(header: Header, reference: Reference) -> None:
+    contract, logits = header.contract, reference.logits
+    answers = open_host(header).judge(logits)
+    assert np.array_equal(answers["label"], logits.argmax(axis=1))
+    weights = np.exp((logits - logits.max(axis=1, keepdims=True)).astype(np.float64) / contract.temperature)
+    assert np.abs(answers["confidence"] - 1 / weights.sum(axis=1)).max() < 1e-6
+    energy, margin = energy_scores(logits, contract.temperature), margin_scores(logits, contract.temperature)
+    assert np.abs(answers["energy"] - energy).max() < 1e-5
+    assert np.abs(answers["margin"] - margin).max() < 1e-5
+    certain = (energy >= contract.energy_threshold) & (margin >= contract.margin_threshold)
+    assert (answers["certain"] == certain).mean() > 0.9999
+    assert 0.9 < certain.mean() < 1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_logits_that_are_not_finite_are_never_certain(value: float, header: Header) -> None:
+    logits = np.zeros((3, 10), np.float32)
+    logits[:, 4] = 100
+    logits[np.arange(3), [0, 4, 9]] = value
+    answers = open_host(header).judge(logits)
+    assert not answers["certain"].any()
+    assert not answers["confidence"].any()
+
+
+def test_pixels_of_any_value_are_rounded_into_bytes(header: Header) -> None:
+    if not header.network.quantized:
+        return
+    values = np.array([np.nan, np.inf, -np.inf, -0.1, 0.5 / 255, 0.49 / 255, 254.6 / 255, 1.5, 1e30], np.float32)
+    images = np.resize(values, (2, 1, 28, 28))
+    pixels = to_bytes(images, header.network.input_step)
+    assert pixels.ravel()[:9].tolist() == [0, 255, 0, 0, 1, 0, 255, 255, 255]
+    program = open_host(header)
+    assert equal_logits(program.logits_of_floats(images), program.logits(pixels)) == 2
+
+
+COMPILERS = {
+    "gcc": (("gcc", "-std=c99"), "c"),
+    "g++": (("g++", "-std=c++11"), "cpp"),
+    "clang": ((*zig(), "-target", "x86_64-freestanding", "-ffreestanding", "-std=c99"), "c"),
+    "clang++": ((*zig()[:-1], "c++", "-target", "x86_64-freestanding", "-ffreestanding", "-std=c++11"), "cpp"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_headers_compile_without_a_warning_in_one_program(compiler: str, reference: Reference, tmp_path: Path) -> None:
+    """Three in one source file, each with its own names, as C and as C++; what gcc makes of them is run too."""
+    command, suffix = COMPILERS[compiler]
+    pooled, _, _ = header_of("pools of signed values", quantized=True)
+    floats, _, _ = header_of("normalization by itself", quantized=False)
+    headers = [read(unjudged_c(reference, BYTES.name).bundle), pooled, floats]
+    lines = []
+    for number, header in enumerate(headers):
+        (tmp_path / f"{number}.h").write_text(write(header))
+        macro = header.prefix.upper()
+        lines += [f"#define {macro}_IMPLEMENTATION", f"#define {macro}_SELF_TEST", f'#include "{number}.h"']
+    lines += ["int main(void);", "int main(void) {", "    int32_t failed = 0;"]
+    for header in headers:
+        name = header.prefix
+        lines += [f"    static {name}_workspace {name};", f"    failed += {name}_self_test(&{name});"]
+    lines += ["    return (int)failed;", "}"]
+    source = tmp_path / f"main.{suffix}"
+    source.write_text("\n".join(lines) + "\n")
+    for level in ("-O0", "-O2"):
+        compiled = [*command, level, *WARNINGS, "-c", "-o", tmp_path / "main.o", source]
+        subprocess.run(compiled, check=True)
+    if compiler.startswith("g"):
+        subprocess.run([command[0], "-o", tmp_path / "main", tmp_path / "main.o"], check=True)
+        assert subprocess.run([tmp_path / "main"], check=False).returncode == 0
+
+
+@pytest.mark.slow
+def test_no_input_is_undefined_behavior(reference: Reference, tmp_path: Path) -> None:
+    """Test images and random bytes, with gcc's sanitizers for addresses and undefined behavior."""
+    random = np.random.default_rng(0).integers(0, 256, (300, 784), np.uint8)
+    images = np.concatenate([to_bytes(reference.images, 1 / 255).reshape(-1, 784), random, random & -(random & 1)])
+    images.tofile(tmp_path / "images")
+    for number, scheme in enumerate((FLOATS, BYTES)):
+        header = read(unjudged_c(reference, scheme.name).bundle)
+        (tmp_path / "net.h").write_text(write(header))
+        name, macro = header.prefix, header.prefix.upper()
+        (tmp_path / "main.c").write_text(
+            f'#define {macro}_IMPLEMENTATION\n#define {macro}_SELF_TEST\n#include "net.h"\n#include <stdio.h>\n'
+            f"int main(void) {{ static {name}_workspace workspace; static uint8_t image[784]; int32_t count = 0;\n"
+            f"while (fread(image, 784, 1, stdin) == 1) {{ count += {name}_classify(&workspace, image).label < 10; }}\n"
+            f'printf("%d %d", (int)count, (int){name}_self_test(&workspace)); return 0; }}\n'
+        )
+        flags = ["-std=c99", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+        binary = tmp_path / f"main{number}"
+        subprocess.run(["gcc", *flags, "-o", binary, tmp_path / "main.c"], check=True)
+        with (tmp_path / "images").open("rb") as stdin:
+            done = subprocess.run([binary], stdin=stdin, capture_output=True, text=True, check=False)
+        assert (done.stdout, done.stderr) == (f"{len(images)} 0", "")

@@ -1,0 +1,77 @@
+"""Lowering: the same numbers as torch, for every kind of layer, and one line for what can't be written."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mnist_edge.errors import UserError
+from mnist_edge.formats.c.lowering import lower
+from mnist_edge.formats.c.reference import exact_outputs
+from mnist_edge.types import TensorSpec
+from tests.formats.c.networks import NETWORKS, made
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_in_double_precision_is_torchs(name: str) -> None:
+    model, images = made(name)
+    network = lower(model, TensorSpec("image", images.shape[1:]))
+    *_, (_, logits) = exact_outputs(network, images.transpose(0, 2, 3, 1))
+    with torch.inference_mode():
+        expected = model.double()(torch.from_numpy(images).double()).numpy()
+    assert np.abs(logits.reshape(expected.shape) - expected).max() < 1e-12
+    assert np.ptp(expected, axis=0).min() > 0.01
+
+
+class Residual(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.third = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def forward(self, image: Tensor) -> Tensor:
+        hidden = self.first(torch.flatten(image, 1))
+        logits: Tensor = self.third(hidden + self.second(hidden))
+        return logits
+
+
+class Dependent(nn.Module):
+    def forward(self, image: Tensor) -> Tensor:
+        return image if image.sum() > 0 else -image
+
+
+def after_flatten(*modules: nn.Module) -> nn.Sequential:
+    return nn.Sequential(nn.Flatten(), *modules)
+
+
+REFUSED: dict[str, tuple[nn.Module, str]] = {
+    "an unknown layer": (
+        after_flatten(nn.Linear(16, 4), nn.GELU(), nn.Linear(4, 2)),
+        r"GELU \(2\) is not a layer that",
+    ),
+    "an unknown function": (nn.Sequential(nn.Conv2d(1, 1, 4), nn.Softmax(1)), r"Softmax \(1\)"),
+    "two ways": (Residual(), r"\(second\) the values do not go through one layer after the other|\((add|first)\)"),
+    "what depends on values": (Dependent(), "its forward\\(\\) depends on its values"),
+    "another padding": (nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, padding_mode="reflect")), "pads with 'reflect'"),
+    "unequal parts": (nn.Sequential(nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(9, 2)), "4×4 into equal parts"),
+    "a divisor": (nn.Sequential(nn.AvgPool2d(2, divisor_override=3)), "divides by another number"),
+    "no statistics": (nn.Sequential(nn.BatchNorm2d(1, track_running_stats=False)), "keeps no mean"),
+    "images as lines": (nn.Sequential(nn.Linear(4, 2)), "does not take all 16 values"),
+    "an image after all": (after_flatten(nn.Conv2d(1, 1, 1)), r"Conv2d \(1\) follows Flatten"),
+    "half a Flatten": (nn.Sequential(nn.Flatten(2)), "does not flatten an image"),
+    "no logits": (nn.Sequential(nn.Conv2d(1, 2, 3), nn.AvgPool2d(2), nn.Flatten()), "does not give logits"),
+    "nothing": (nn.Sequential(nn.Flatten()), "not 1 to 1,000 layers"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_cannot_be_written_is_refused_in_one_line_that_names_the_layer(what: str) -> None:
+    model, message = REFUSED[what]
+    with pytest.raises(UserError, match=message) as caught:
+        lower(model.eval(), TensorSpec("image", (1, 4, 4)))
+    assert str(caught.value).startswith("cannot write this network as C: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_input_that_does_not_start_at_zero_is_refused() -> None:
+    with pytest.raises(UserError, match="its input starts at -1, expected 0"):
+        lower(after_flatten(nn.Linear(16, 2)).eval(), TensorSpec("image", (1, 4, 4), range=(-1.0, 1.0)))
