@@ -99,8 +99,8 @@ def expected_arrays(layer: Layer, *, quantized: bool, last: bool) -> Iterator[tu
 
 
 def in_comment(text: str) -> str:
-    """Return JSON as it can stand in a comment, without a way to end it: a slash gets a backslash, as JSON allows."""
-    return text.replace("/", "\\/")
+    """Return JSON as it can stand in a comment, without a way to end it or to begin another, by escapes of JSON."""
+    return text.replace("/", "\\/").replace("*", "\\u002a")
 
 
 def network_json(network: Network) -> str:

@@ -92,7 +92,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
 
 
 def made(name: str, seed: int = 0) -> tuple[nn.Module, Images]:
-    """Return a network in `eval()` with statistics that are nowhere zero or one, and images, more than half of them ink."""
+    """Return a network in `eval()` with statistics that are nowhere 0 or 1, and images, more than half of them ink."""
     make, shape = NETWORKS[name]
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
