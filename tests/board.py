@@ -11,6 +11,9 @@ from mnist_edge.formats.c.elf import Image, read_elf
 SYSTEM = 0xE000E000
 """System control space, which unicorn does not have: what a program writes there is kept."""
 
+MOST = 50_000_000
+"""Instructions after which a program that has not come to its end never will."""
+
 
 class Board:
     """A program on a board, run until it comes to a symbol."""
@@ -32,8 +35,10 @@ class Board:
         assert ram.start < self.stack <= ram.stop
 
     def run(self, until: str) -> None:
+        end = self.program.symbols[until] & ~1
         self.cpu.reg_write(arm_const.UC_ARM_REG_SP, self.stack)
-        self.cpu.emu_start(self.start, self.program.symbols[until] & ~1)
+        self.cpu.emu_start(self.start, end, count=MOST)
+        assert self.cpu.reg_read(arm_const.UC_ARM_REG_PC) == end
 
     def read(self, symbol: str, size: int) -> bytes:
         return bytes(self.cpu.mem_read(self.program.symbols[symbol], size))

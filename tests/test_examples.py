@@ -102,7 +102,7 @@ char answers[200];
 int taken, written;
 extern uint32_t stack_top;
 void reset(void);
-void stopped(void);
+__attribute__((noinline)) void stopped(void);
 void reset(void) { setup(); loop(); stopped(); }
 void stopped(void) { for (;;) { __asm__ volatile("nop"); } }
 __attribute__((section(".vectors"), used)) extern const void *const vectors[2] = {&stack_top, (const void *)reset};
@@ -129,7 +129,7 @@ def test_the_sketch_answers_on_an_arduino_zero(header: bytes, test_data: Split, 
     # A SAMD21G18: 256 kB of flash, the first 8 of them the boot loader's, and 32 kB of RAM.
     board_ld = board_ld.replace("0x08000000, LENGTH = 128K", "0x00002000, LENGTH = 248K").replace("16K", "32K")
     (folder / "zero.ld").write_text(board_ld)
-    target = ["-target", "thumb-freestanding-eabi", "-mcpu=cortex_m0plus", "-Os", "-g0", "-ffreestanding"]
+    target = ["-target", "thumb-freestanding-eabi", "-mcpu=cortex_m0plus", "-O2", "-g0", "-ffreestanding"]
     plain = ["-std=c++11", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics", "-Wl,-T,zero.ld"]
     sources = ["-I.", "-Isrc", "-Iexamples/ReadDigit", "core.cpp", "src/MnistEdge.cpp"]
     compile_c([*zig(), *target, *plain, "-o", "sketch.elf", *sources], folder)

@@ -6,7 +6,7 @@ extern uint32_t stack_top, data_start, data_end, data_source, bss_start, bss_end
 
 int main(void);
 void reset(void);
-void stopped(void);
+__attribute__((noinline)) void stopped(void);
 
 void reset(void)
 {
