@@ -72,10 +72,12 @@ def test_all_processors_give_the_same_bits(target: str, mlp: Bundle, reference: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("level", ["-O0", "-O3"])
-def test_clang_gives_the_same_bits_at_every_level(level: str, mlp: Bundle, reference: Reference) -> None:
+def test_clang_gives_the_same_bits_at_every_level_where_it_could_fuse(
+    level: str, mlp: Bundle, reference: Reference
+) -> None:
     floats = unjudged(FORMATS["c"], reference).bundle
     for bundle in (mlp, floats):
-        equal(bundle, reference, "x86-64", ("-std=gnu99", level, "-mfma"))
+        equal(bundle, reference, "aarch64", ("-std=gnu99", level))
 
 
 def test_floats_are_not_fused_where_the_processor_could(reference: Reference) -> None:

@@ -1,5 +1,6 @@
 """The C of a header on this machine: the logits of the reference, to the last bit, however it is compiled."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -7,17 +8,20 @@ import numpy as np
 import pytest
 import torch
 
-from mnist_edge.formats.base import ArtifactFile
-from mnist_edge.formats.c.compiler import zig
+from mnist_edge.formats.c.compiler import host_library, zig
+from mnist_edge.formats.c.devices import firmware
+from mnist_edge.formats.c.elf import read_elf
+from mnist_edge.formats.c.emulator import Emulator
 from mnist_edge.formats.c.header import Header
-from mnist_edge.formats.c.host import open_host
+from mnist_edge.formats.c.host import HostProgram, open_host
 from mnist_edge.formats.c.reader import read
 from mnist_edge.formats.c.reference import judge, logits_of, to_bytes
+from mnist_edge.formats.c.targets import TARGETS
 from mnist_edge.formats.c.writer import write
 from mnist_edge.parity.devices import equal_logits
 from mnist_edge.parity.reference import Reference
 from mnist_edge.training.ood import energy_scores, margin_scores
-from tests.formats.c.networks import BYTES, FLOATS, NETWORKS, header_of
+from tests.formats.c.networks import BYTES, FLOATS, NETWORKS, C, header_of
 from tests.parity.unjudged import unjudged
 
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
@@ -38,16 +42,22 @@ def test_every_kind_of_layer_gives_the_bits_of_the_reference(name: str, quantize
     assert np.abs(expected - trained).max() < (0.05 * np.ptp(trained) if quantized else 1e-6)
 
 
+@pytest.fixture(scope="module")
+def released_headers(reference: Reference) -> dict[str, Header]:
+    """The headers of the released MLP, by scheme."""
+    return {scheme.name: read(unjudged(C, reference, scheme.name).bundle) for scheme in C.schemes}
+
+
 @pytest.fixture(scope="module", params=[FLOATS, BYTES], ids=["floats", "bytes"])
-def header(request: pytest.FixtureRequest, reference: Reference) -> Header:
-    """The header of the released MLP."""
-    return read(unjudged_c(reference, request.param.name).bundle)
+def header(request: pytest.FixtureRequest, released_headers: dict[str, Header]) -> Header:
+    """One of them."""
+    return released_headers[request.param.name]
 
 
-def unjudged_c(reference: Reference, scheme: str) -> ArtifactFile:
-    from mnist_edge.formats.registry import FORMATS
-
-    return unjudged(FORMATS["c"], reference, scheme)
+@pytest.fixture(scope="module")
+def quantized(released_headers: dict[str, Header]) -> Header:
+    """The one with bytes."""
+    return released_headers[BYTES.name]
 
 
 # GNU C fuses a product and a sum unless it is told not to; every level of optimization orders them as it likes.
@@ -55,8 +65,9 @@ def unjudged_c(reference: Reference, scheme: str) -> ArtifactFile:
 def test_released_networks_give_the_bits_of_the_reference(
     flags: tuple[str, ...], header: Header, reference: Reference
 ) -> None:
-    part = reference.sample(60)
-    pixels = to_bytes(part.images, header.network.input_step)
+    pixels = to_bytes(reference.sample(60).images, header.network.input_step)
+    unlike = [np.full((1, 28, 28, 1), 255), np.random.default_rng(0).integers(0, 256, (5, 28, 28, 1))]
+    pixels = np.concatenate([pixels, *unlike]).astype(np.uint8)  # these give more than a byte between layers
     expected = logits_of(header.network, pixels)
     program = open_host(header, flags)
     assert equal_logits(program.logits(pixels), expected) == len(pixels)
@@ -64,8 +75,8 @@ def test_released_networks_give_the_bits_of_the_reference(
     assert program.self_test() == 0
 
 
-def test_bytes_agree_with_the_trained_model_on_nearly_all_images(reference: Reference) -> None:
-    found = open_host(read(unjudged_c(reference, BYTES.name).bundle)).logits_of_floats(reference.images)
+def test_bytes_agree_with_the_trained_model_on_nearly_all_images(quantized: Header, reference: Reference) -> None:
+    found = open_host(quantized).logits_of_floats(reference.images)
     answers = found.argmax(axis=1)
     assert (answers == reference.logits.argmax(axis=1)).mean() >= 0.9995
     assert reference.accuracy - (answers == reference.labels).mean() <= 0.0002
@@ -116,12 +127,12 @@ COMPILERS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("compiler", COMPILERS)
-def test_headers_compile_without_a_warning_in_one_program(compiler: str, reference: Reference, tmp_path: Path) -> None:
+def test_headers_compile_without_a_warning_in_one_program(compiler: str, quantized: Header, tmp_path: Path) -> None:
     """Three in one source file, each with its own names, as C and as C++; what gcc makes of them is run too."""
     command, suffix = COMPILERS[compiler]
     pooled, _, _ = header_of("pools of signed values", quantized=True)
     floats, _, _ = header_of("normalization by itself", quantized=False)
-    headers = [read(unjudged_c(reference, BYTES.name).bundle), pooled, floats]
+    headers = [quantized, pooled, floats]
     lines = []
     for number, header in enumerate(headers):
         (tmp_path / f"{number}.h").write_text(write(header))
@@ -143,13 +154,14 @@ def test_headers_compile_without_a_warning_in_one_program(compiler: str, referen
 
 
 @pytest.mark.slow
-def test_no_input_is_undefined_behavior(reference: Reference, tmp_path: Path) -> None:
+def test_no_input_is_undefined_behavior(
+    released_headers: dict[str, Header], reference: Reference, tmp_path: Path
+) -> None:
     """Test images and random bytes, with gcc's sanitizers for addresses and undefined behavior."""
     random = np.random.default_rng(0).integers(0, 256, (300, 784), np.uint8)
     images = np.concatenate([to_bytes(reference.images, 1 / 255).reshape(-1, 784), random, random & -(random & 1)])
     images.tofile(tmp_path / "images")
-    for number, scheme in enumerate((FLOATS, BYTES)):
-        header = read(unjudged_c(reference, scheme.name).bundle)
+    for number, header in enumerate(released_headers.values()):
         (tmp_path / "net.h").write_text(write(header))
         name, macro = header.prefix, header.prefix.upper()
         (tmp_path / "main.c").write_text(
@@ -164,3 +176,60 @@ def test_no_input_is_undefined_behavior(reference: Reference, tmp_path: Path) ->
         with (tmp_path / "images").open("rb") as stdin:
             done = subprocess.run([binary], stdin=stdin, capture_output=True, text=True, check=False)
         assert (done.stdout, done.stderr) == (f"{len(images)} 0", "")
+
+
+MUTATIONS = {
+    "a fused product and sum": ("sum += b * q[i];", "sum = __builtin_fmaf(b, q[i], sum);", False),
+    "products in another order": (
+        "sum += a * p[i];\n        sum += b * q[i];",
+        "sum += b * q[i];\n        sum += a * p[i];",
+        False,
+    ),
+    "a forgotten rest": ("k < products->count", "k < products->count - 1", True),
+    "a weight of another row": ("sum += d * s[i];", "sum += d * r[i];", True),
+    "a rounding toward zero": ("steps + ((uint32_t)1 << (layer->shift - 1))", "steps", True),
+    "a ReLU that is left out": ("if (sum < 0 && layer->relu)", "if (sum < -1000000)", True),
+    "a column beside": ("column * w->stride_right - w->left", "column * w->stride_right", True),
+}
+"""Mistakes in the C, and whether they are in the one with bytes."""
+
+
+@pytest.mark.parametrize("mistake", MUTATIONS)
+def test_the_self_test_finds_a_mistake_in_the_code(mistake: str) -> None:
+    old, new, quantized = MUTATIONS[mistake]
+    header, _, _ = header_of("colors, groups, strides", quantized=quantized)
+    text = write(header).replace(old, new)
+    assert text != write(header)
+    assert mutated(text, header).self_test() > 0
+
+
+@pytest.mark.parametrize("kind", ["weights", "bias", "scales"])
+def test_the_self_test_finds_a_changed_number(kind: str, quantized: Header) -> None:
+    text = write(quantized)
+    start = text.index(f"3_fc3_{kind}[")
+    end = text.index("};", start)
+    first = re.compile(r"(= \{\n    )(-?\d)(\d*)")
+    changed = text[:start] + first.sub(lambda m: f"{m[1]}{m[2]}{m[3]}1", text[start:end], count=1) + text[end:]
+    if kind == "scales":
+        changed = text[:start] + text[start:end].replace("1", "2", 3) + text[end:]
+    assert changed != text
+    assert mutated(changed, quantized).self_test() > 0
+
+
+def mutated(text: str, header: Header) -> HostProgram:
+    """Return altered C, compiled."""
+    library = host_library(text, header.prefix, ("-O1", "-w"))
+    return HostProgram(library, header.contract.task.input.shape, header.labels)
+
+
+def test_zeros_are_skipped(quantized: Header, reference: Reference) -> None:
+    """Leaving the skip out changes no logit: it is the budget of instructions that finds that."""
+    text = write(quantized).replace("if (*input == 0) {\n            continue;\n        }", "")
+    images = reference.images[:3]
+    assert mutated(text, quantized).self_test() == 0
+    program = firmware(text, quantized.prefix, TARGETS["cortex-m4"])
+    device = Emulator(TARGETS["cortex-m4"], read_elf(program))
+    taken = device.counting()
+    for image in to_bytes(images, 1 / 255):
+        device.run(image, 10)
+        assert taken() > 250_000
