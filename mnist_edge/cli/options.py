@@ -63,6 +63,7 @@ own_architecture = click.option(
     "--arch",
     "architecture",
     type=Architecture(builtin=False),
+    show_default="none",
     help="For a checkpoint of your own network: its code, which is run, as a file or as package.module:NAME.",
 )
 

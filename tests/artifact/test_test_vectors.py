@@ -118,5 +118,5 @@ def test_no_value_raises_anything_else(name: str, value: object) -> None:
     fields = {**json.loads(VECTORS.to_json()), name: value}
     with contextlib.suppress(TestVectorsError):
         vectors = TestVectors.from_json(json.dumps(fields), TASK)
-        assert 0 < vectors.bound <= MAX_BOUND
+        assert 0 <= vectors.bound <= MAX_BOUND
         assert vectors.images.shape == (25, 1, 28, 28)

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 import pytest
 from click.testing import CliRunner, Result
 
+from mnist_edge.artifact.manifest import read_manifest
 from mnist_edge.cli import main
 from mnist_edge.parity.parity_report import ParityReport
 from tests.conftest import DATA, RELEASED, RELEASES
@@ -115,9 +116,9 @@ def test_a_folder_stands_for_what_its_manifest_lists(exports: Path, tmp_path: Pa
     assert result.exit_code == 1
     passed = {Path(report["file"]).name: report["passed"] for report in json.loads(result.stdout)}
     assert passed.pop("mnist-mlp.onnx")
-    assert len(passed) == 5
+    assert len(passed) == len(read_manifest(exports)) - 1
     assert not any(passed.values())
-    assert result.stderr.count("No such file") == 5
+    assert result.stderr.count("No such file") == len(passed)
     (tmp_path / "manifest.json").unlink()
     result = verify(tmp_path)
     assert (result.exit_code, result.stdout) == (1, "")

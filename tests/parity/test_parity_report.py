@@ -40,7 +40,7 @@ def test_the_summary_is_the_part_of_it_that_a_manifest_holds(reports: dict[str, 
         assert summary == {name: whole[name] for name in summary}
         assert set(summary) == {
             *("passed", "images", "tolerance", "reference_accuracy", "max_abs_diff", "agreement", "accuracy"),
-            *("comparisons", "answers", "problems"),
+            *("comparisons", "answers", "devices", "problems"),
         }
 
 

@@ -98,7 +98,7 @@ def with_metadata(path: Path, text: str, checkpoint: Checkpoint) -> Path:
         ({"data": {}}, "is missing"),
         ({"producer": ["torch"]}, "producer is not an object"),
         ({"producer": {"torch": 2}}, "producer is not a text"),
-        ({"recipe": None}, "recipe is not an object"),
+        ({"recipe": "robust"}, "recipe is not an object"),
         ({"task": {}}, "is missing"),
         ({"task": "mnist"}, "task is not an object"),
         ({"a\nb": 1}, "is an unknown field"),
