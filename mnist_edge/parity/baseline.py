@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy.special import betaincinv
 
 from mnist_edge.artifact.fields import check_object, one_line, parse_json, take, take_list, take_object, take_text
 from mnist_edge.errors import UserError
@@ -198,9 +198,9 @@ def paired_interval(lost: int, gained: int, images: int) -> tuple[float, float]:
     changed = lost + gained
     if not changed:
         return 0.0, 0.0
-    share = binomtest(lost, changed).proportion_ci(0.95, method="exact")
-    low, high = ((1 - 2 * end) * changed / images for end in (share.high, share.low))
-    return float(low), float(high)
+    least = float(betaincinv(lost, gained + 1, 0.025)) if lost else 0.0
+    most = float(betaincinv(lost + 1, gained, 0.975)) if gained else 1.0
+    return (1 - 2 * most) * changed / images, (1 - 2 * least) * changed / images
 
 
 def _classes(lost: BoolMask, gained: BoolMask, labels: Labels, texts: Sequence[str]) -> tuple[ClassChange, ...]:

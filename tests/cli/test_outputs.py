@@ -31,6 +31,7 @@ SEVEN = ROOT / "examples" / "seven.png"
 WRITERS: dict[str, tuple[list[str], str, str]] = {
     "train": (["train", "--output"], ".safetensors", "a checkpoint"),
     "curves": (["train", "--output", "new.safetensors", "--curves"], ".svg", "a figure"),
+    "import": (["import", "a.pt", "--arch", "net.py:Net", "--output"], ".safetensors", "a checkpoint"),
     "plot": (["plot", "samples", "-o"], ".png", "a figure"),
     "tune": (["tune", "--figure"], ".png", "a figure"),
     "evaluate": (["evaluate", str(RELEASED), "--corruptions", "--figure"], ".svg", "a figure"),

@@ -72,8 +72,12 @@ def test_the_interval_leaves_out_zero_where_mcnemars_test_rejects() -> None:
             low, high = paired_interval(lost, gained, 500)
             change = (gained - lost) / 500
             assert low <= change <= high
-            significant = lost + gained > 0 and binomtest(lost, lost + gained).pvalue < 0.05
-            assert (high < 0 or low > 0) == significant, (lost, gained)
+            if lost + gained:
+                share = binomtest(lost, lost + gained)
+                assert (high < 0 or low > 0) == (share.pvalue < 0.05), (lost, gained)
+                exact = share.proportion_ci(0.95, method="exact")
+                ends = [(1 - 2 * end) * (lost + gained) / 500 for end in (exact.high, exact.low)]
+                assert (low, high) == pytest.approx(ends, abs=1e-12)
     assert paired_interval(0, 0, 500) == (0.0, 0.0)
     # Clopper and Pearson: all of 10 trials, the lower end is 0.025^(1/10).
     assert paired_interval(10, 0, 10) == pytest.approx((-1.0, 1 - 2 * 0.025**0.1))
