@@ -39,8 +39,11 @@ def _expected(names: set[str], model: nn.Module) -> dict[str, NDArray[np.float32
     norms = [name for name, module in model.named_modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
     if not norms or any(f"{name}.running_mean" in names for name in norms):
         return _float_weights(model)
-    graph = trace(model)
-    return None if graph is None else _folded(fuse(model))
+    if trace(model) is None:
+        return None
+    fused = fuse(model)
+    assert isinstance(fused, fx.GraphModule)
+    return _folded(fused)
 
 
 def _folded(graph: fx.GraphModule) -> dict[str, NDArray[np.float32]]:
@@ -51,7 +54,11 @@ def _folded(graph: fx.GraphModule) -> dict[str, NDArray[np.float32]]:
     modules, weights = dict(graph.named_modules()), _float_weights(graph)
     for node in graph.graph.nodes:
         norm = modules.get(str(node.target)) if node.op == "call_module" else None
-        if not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d) or norm.running_var is None:
+        if (
+            not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
+            or norm.running_mean is None
+            or norm.running_var is None
+        ):
             continue
         ones = torch.ones_like(norm.running_var)
         factor = (norm.weight if norm.weight is not None else ones) / torch.sqrt(norm.running_var + norm.eps)

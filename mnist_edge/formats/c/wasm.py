@@ -1,7 +1,7 @@
 """WebAssembly in this process: wasmtime runs a module and counts what it executes."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import numpy as np
 import wasmtime
@@ -26,8 +26,8 @@ class WasmProgram:
         self._store = wasmtime.Store(engine)
         self._store.set_fuel(_FUEL)
         instance = wasmtime.Instance(self._store, wasmtime.Module(engine, data), [])
-        self._exports: Any = instance.exports(self._store)
-        self._memory: Any = self._exports["memory"]
+        self._exports = cast("Mapping[str, Any]", instance.exports(self._store))
+        self._memory = self._exports["memory"]
         self._image, self._logits = (self._call(f"{name}_address") for name in ("image", "logits"))
         # wasm-ld puts the stack first: it grows down to address 0, and data begin above it.
         self._top: int = self._exports["__stack_pointer"].value(self._store)
