@@ -54,11 +54,9 @@ def _folded(graph: fx.GraphModule) -> dict[str, NDArray[np.float32]]:
     modules, weights = dict(graph.named_modules()), _float_weights(graph)
     for node in graph.graph.nodes:
         norm = modules.get(str(node.target)) if node.op == "call_module" else None
-        if (
-            not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
-            or norm.running_mean is None
-            or norm.running_var is None
-        ):
+        if not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+            continue
+        if norm.running_mean is None or norm.running_var is None:  # it takes them from the batch
             continue
         ones = torch.ones_like(norm.running_var)
         factor = (norm.weight if norm.weight is not None else ones) / torch.sqrt(norm.running_var + norm.eps)
