@@ -1,7 +1,6 @@
 """Stored weights against the checkpoint's: one wrong weight may not change any of 10,000 answers."""
 
 from collections.abc import Mapping
-from typing import cast
 
 import numpy as np
 import torch
@@ -46,7 +45,8 @@ def _expected(names: set[str], model: nn.Module) -> dict[str, NDArray[np.float32
         return _float_weights(model)
     if trace(model) is None:
         return None
-    fused = cast(fx.GraphModule, fuse(model))
+    fused = fuse(model)
+    assert isinstance(fused, fx.GraphModule)
     return _float_weights(fused) if kept else _folded(fused)
 
 
@@ -58,11 +58,9 @@ def _folded(graph: fx.GraphModule) -> dict[str, NDArray[np.float32]]:
     modules, weights = dict(graph.named_modules()), _float_weights(graph)
     for node in graph.graph.nodes:
         norm = modules.get(str(node.target)) if node.op == "call_module" else None
-        if (
-            not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
-            or norm.running_var is None
-            or norm.running_mean is None
-        ):
+        if not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+            continue
+        if norm.running_mean is None or norm.running_var is None:  # it takes them from the batch
             continue
         ones = torch.ones_like(norm.running_var)
         factor = (norm.weight if norm.weight is not None else ones) / torch.sqrt(norm.running_var + norm.eps)

@@ -167,3 +167,35 @@ def test_a_baseline_is_refused_before_the_work_and_not_written_over(exports: Pat
     assert (result.exit_code, result.stdout) == (1, "")
     (line,) = result.stderr.splitlines()
     assert line.endswith("has no report on mnist-mlp.pt, only on nothing: name the one that it belongs to")
+
+
+@pytest.mark.slow
+def test_targets_are_a_table_and_are_in_every_report(exports: Path, tmp_path: Path) -> None:
+    html, junit = tmp_path / "report.html", tmp_path / "report.xml"
+    header = exports / "mnist-mlp-int8.h"
+    targets = ["--target", "wasm32", "--target", "cortex-m4", "--target-images", "20"]
+    result = verify(header, exports / "mnist-mlp.onnx", *targets, "--html", html, "--junit", junit)
+    assert result.exit_code == 0, result.output
+    rows = [line.split() for line in result.stdout.splitlines()]
+    (device,) = [row for row in rows if row[:1] == ["cortex-m4"] and "equal" not in " ".join(row)]
+    assert device[1:4] == ["20", "of", "20"]
+    cases = [case.get("name") for case in ElementTree.parse(junit).iter("testcase")]
+    assert cases.count("on cortex-m4") == cases.count("on wasm32") == 1
+    properties = {entry.get("name"): entry.get("value") for entry in ElementTree.parse(junit).iter("property")}
+    assert int(properties["cortex-m4: flash"] or 0) > 100_000
+    page = html.read_text(encoding="utf-8")
+    assert "On emulated devices" in page
+    assert "Cortex-M4F" in page
+    (report,) = json.loads(verify(header, *targets, "--json").stdout)
+    assert [device["target"] for device in report["devices"]] == ["cortex-m4", "wasm32"]
+    assert all(device["equal_logits"] == device["images"] == 20 for device in report["devices"])
+
+
+def test_targets_that_no_file_has_are_a_usage_error(exports: Path) -> None:
+    for target, file, message in (
+        ("z80", "mnist-mlp-int8.h", "unknown target 'z80': expected one of cortex-m0plus"),
+        ("all", "mnist-mlp.onnx", "none of these formats runs on emulated devices"),
+    ):
+        result = verify(exports / file, "--target", target)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert message in result.stderr

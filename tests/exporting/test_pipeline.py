@@ -10,8 +10,8 @@ import pytest
 
 from mnist_edge.artifact.checksum import sha256
 from mnist_edge.artifact.manifest import read_manifest
-from mnist_edge.errors import UserError
-from mnist_edge.exporting.pipeline import Artifact, ExportSettings, artifact_name, export_artifacts
+from mnist_edge.errors import ArtifactError, UserError
+from mnist_edge.exporting.pipeline import Artifact, ExportSettings, ParityError, artifact_name, export_artifacts
 from mnist_edge.formats.registry import FORMATS, format_of, read_artifact
 from mnist_edge.formats.scheme import Precision
 from mnist_edge.parity.reference import Reference
@@ -150,3 +150,23 @@ def test_the_format_is_known_by_the_suffix() -> None:
     assert format_of(Path("a.pt")).name == "torchscript"
     with pytest.raises(UserError, match=r"expected one of \.onnx \(onnx\), \.pt \(torchscript\)"):
         format_of(Path("a.tflite"))
+
+
+@pytest.mark.slow
+def test_an_export_that_another_processor_computes_differently_is_not_written(
+    reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ExportSettings([FORMATS["c"]], [Precision.INT8], targets=("wasm32",), target_images=10)
+    (artifact,) = export_artifacts(reference, settings, tmp_path)
+    (entry,) = read_manifest(tmp_path)
+    (device,) = entry["parity"]["devices"]
+    assert (device["target"], device["equal_logits"]) == ("wasm32", 10)
+    before = artifact.path.read_bytes()
+
+    def other(*_: object) -> None:
+        raise ArtifactError("it stopped")
+
+    monkeypatch.setattr("mnist_edge.formats.c.devices.run_on", other)
+    with pytest.raises(ParityError, match="was not written, it differs from the trained model: wasm32: it stopped"):
+        export_artifacts(reference, settings, tmp_path)
+    assert artifact.path.read_bytes() == before

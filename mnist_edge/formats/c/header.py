@@ -38,7 +38,7 @@ class Header:
     def title(self) -> str:
         """Name of the file, without its suffix, as `mnist-edge export` names it."""
         precision = f"-{self.contract.precision}" if self.network.quantized else ""
-        return f"{self.contract.task.name}-{self.contract.architecture}{precision}"
+        return plain(f"{self.contract.task.name}-{self.contract.architecture}{precision}")
 
     @property
     def prefix(self) -> str:
@@ -96,6 +96,11 @@ def expected_arrays(layer: Layer, *, quantized: bool, last: bool) -> Iterator[tu
     yield BIAS, np.int32 if quantized else np.float32, outputs
     if quantized:
         yield (SCALES, np.float32, outputs) if last else (MULTIPLIERS, np.uint32, outputs)
+
+
+def plain(text: str) -> str:
+    """Return a text with `_` for all but letters, digits and a few signs, none of which ends a comment or a string."""
+    return re.sub("[^A-Za-z0-9._+ -]", "_", text)
 
 
 def in_comment(text: str) -> str:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-
 from mnist_edge.artifact.fields import check_integer, check_text, expect_fields, take, take_number
 from mnist_edge.types import AnyArray
 
@@ -21,8 +19,14 @@ MAX_SIDE = 1 << 20
 MAX_VALUES = 1 << 24
 """Most values between two layers."""
 
+MAX_INPUTS = 1 << 20
+"""Most values of an image, which the C keeps on the stack where it takes floats."""
+
+MAX_WINDOW = 1 << 20
+"""Most places of a window: an average of bytes adds no more in 32 bits."""
+
 MAX_PRODUCTS = 1 << 32
-"""Most products of weights and values for one image."""
+"""Most products of weights and values, or values that are compared or averaged, for one image."""
 
 MAX_LAYERS = 1_000
 """Most layers."""
@@ -69,8 +73,8 @@ class Window:
         for name, low in (("size", 1), ("kernel", 1), ("stride", 1), ("dilation", 1), ("padding", 0), ("outputs", 1)):
             for number in getattr(self, name):
                 check_integer(number, name, low, MAX_SIDE)
-        if max(self.values_in, self.values_out) > MAX_VALUES:
-            raise ValueError(f"a layer has more than {MAX_VALUES:,} values")
+        if max(self.values_in, self.values_out) > MAX_VALUES or self.kernel[0] * self.kernel[1] > MAX_WINDOW:
+            raise ValueError(f"a layer has more than {MAX_VALUES:,} values, or a window more than {MAX_WINDOW:,}")
         for side in range(2):
             reach = self.dilation[side] * (self.kernel[side] - 1)
             last = (self.outputs[side] - 1) * self.stride[side] - self.padding[side]
@@ -128,10 +132,9 @@ class Layer:
 
     @property
     def products(self) -> int:
-        """Products for one image, in whole windows."""
-        if not self.has_weights:
-            return 0
-        return int(np.prod(self.weights_shape[1:4])) * self.window.values_out
+        """Products for one image, or values that are compared or averaged, in whole windows."""
+        inputs = self.weights_shape[3] if self.has_weights else 1
+        return self.window.kernel[0] * self.window.kernel[1] * inputs * self.window.values_out
 
     def to_fields(self) -> dict[str, Any]:
         """Return all but the numbers as JSON types."""
@@ -211,6 +214,8 @@ def check_chain(layers: Sequence[Layer]) -> None:
     for before, after in pairwise(layers):
         if before.window.values_out != after.window.values_in:
             raise ValueError(f"{after.name} does not take what {before.name} gives")
+    if layers[0].window.values_in > MAX_INPUTS:
+        raise ValueError(f"an image has more than {MAX_INPUTS:,} values")
     last = layers[-1]
     if not last.has_weights or last.relu or last.window.outputs[:2] != (1, 1):
         raise ValueError(f"{last.name} does not give logits")

@@ -26,12 +26,10 @@ from mnist_edge.types import AnyArray
 MAX_BYTES = 64 << 20
 """A larger header is refused."""
 
-_IN_COMMENT = r"(?:[ -.0-~]|\\/)*"
-"""What can't end a comment."""
 _DATA = re.compile(
-    rf"^{CONTRACT_KEY} ({_IN_COMMENT})\n{NETWORK_KEY} ({_IN_COMMENT})\n{TEST_VECTORS_KEY} ({_IN_COMMENT})\n\*/\n\Z",
-    re.MULTILINE,
+    rf"^{CONTRACT_KEY} ([ -~]*)\n{NETWORK_KEY} ([ -~]*)\n{TEST_VECTORS_KEY} ([ -~]*)\n\*/\n\Z", re.MULTILINE
 )
+"""What is at the end of a header. It is written with escapes again, whatever it holds."""
 _CHECKSUM = re.compile("mnist-edge-checksum:[0-9a-f]{64}")
 _ARRAY = re.compile(r"^static const \w+ (\w+)\[\d+\] = \{\n([-+0-9a-z.,\s]*)\n\};$", re.MULTILINE)
 

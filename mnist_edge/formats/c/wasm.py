@@ -1,6 +1,6 @@
 """WebAssembly in this process: wasmtime runs a module and counts what it executes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -26,7 +26,7 @@ class WasmProgram:
         self._store = wasmtime.Store(engine)
         self._store.set_fuel(_FUEL)
         instance = wasmtime.Instance(self._store, wasmtime.Module(engine, data), [])
-        self._exports = cast(Any, instance.exports(self._store))  # its values are of six types
+        self._exports = cast("Mapping[str, Any]", instance.exports(self._store))
         self._memory = self._exports["memory"]
         self._image, self._logits = (self._call(f"{name}_address") for name in ("image", "logits"))
         # wasm-ld puts the stack first: it grows down to address 0, and data begin above it.

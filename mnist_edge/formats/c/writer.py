@@ -16,6 +16,7 @@ from mnist_edge.formats.c.header import (
     in_comment,
     layer_name,
     network_json,
+    plain,
     stored,
 )
 from mnist_edge.formats.c.network import Layer
@@ -52,7 +53,7 @@ def _introduction(header: Header) -> str:
     lines = [
         f"{header.title}.h: {header.pixels:,} pixels in, {header.labels:,} logits out. {_STATEMENT[network.quantized]}",
         "C99 and C++11, no heap, no libm, no other file. Written by mnist-edge, which refuses it if a byte is changed.",
-        f"License of the weights: {_plain(contract.license)}",
+        f"License of the weights: {plain(contract.license)}",
         "",
         "In one source file:",
         "",
@@ -99,13 +100,8 @@ def _layer_lines(header: Header) -> list[str]:
         sizes = " -> ".join(" x ".join(map(str, size)) for size in (window.size, window.outputs))
         relu = ", ReLU" if layer.relu else ""
         kernel = "" if layer.kind == "Linear" else f", window {window.kernel[0]} x {window.kernel[1]}"
-        lines.append(f"  {number}. {_plain(layer.name)}: {layer.kind}, {sizes}{kernel}{relu}")
+        lines.append(f"  {number}. {plain(layer.name)}: {layer.kind}, {sizes}{kernel}{relu}")
     return lines
-
-
-def _plain(text: str) -> str:
-    """Return a text with all but letters, digits and a few signs replaced, for a comment."""
-    return re.sub("[^A-Za-z0-9._+ -]", "_", text)
 
 
 def _declared(header: Header) -> dict[str, str]:
@@ -125,7 +121,7 @@ def _declared(header: Header) -> dict[str, str]:
         "high": f"{header.contract.task.input.range[1]:g}",
         "rounding": f": they are rounded to bytes, {header.pixels:,} more of the stack" if quantized else "",
         "vectors": str(len(header.vectors.labels)),
-        "polarity": _plain(header.contract.task.input.polarity),
+        "polarity": plain(header.contract.task.input.polarity),
     }
 
 

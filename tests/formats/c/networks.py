@@ -112,7 +112,15 @@ def made(name: str, seed: int = 0) -> tuple[nn.Module, Images]:
     return model, pixels.astype(np.float32) / np.float32(255)
 
 
-def exported(model: nn.Module, images: Images, *, quantized: bool, name: str = "tiny", label: str = "") -> Bundle:
+def exported(
+    model: nn.Module,
+    images: Images,
+    *,
+    quantized: bool,
+    name: str = "tiny",
+    label: str = "",
+    architecture: str = "net",
+) -> Bundle:
     """Return a header of a network for images, whose labels begin with `label`."""
     with torch.inference_mode():
         logits = model(torch.from_numpy(images)).numpy()
@@ -123,7 +131,7 @@ def exported(model: nn.Module, images: Images, *, quantized: bool, name: str = "
         TensorSpec("image", images.shape[1:]),
         "none",
     )
-    contract = Contract(task, "net", "0" * 64, scheme.precision.value, scheme.name, temperature=1.25)
+    contract = Contract(task, architecture, "0" * 64, scheme.precision.value, scheme.name, temperature=1.25)
     pixels = (images[:6] * 255).round().astype(np.uint8)
     answers = tuple(map(int, logits[:6].argmax(axis=1)))
     vectors = TestVectors(tuple(range(6)), answers, pixels, logits[:6], logits[:6], 0.0)

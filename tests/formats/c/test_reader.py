@@ -125,6 +125,20 @@ def test_no_text_of_a_label_gets_out_of_its_comment_or_its_string(label: str) ->
     assert "int x;" not in code
 
 
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_other_text_of_a_contract_gets_out_of_its_comment(text: str) -> None:
+    """The name of an architecture is in names, in the title and in the contract; an #include has quotes."""
+    model, images = made("linear")
+    for quantized in (False, True):
+        bundle = exported(model, images, quantized=quantized, architecture=f"net{text}")
+        header = read(bundle)
+        assert header.contract.architecture == f"net{text}"
+        assert open_host(header, ("-O0", "-Wall", "-Wextra", "-Werror")).self_test() == 0
+        comment, _, code = bundle.data.decode().partition("#ifndef")
+        assert comment.count("*/") == comment.count("/*") == 1
+        assert "int x;" not in code.partition("/* For mnist-edge")[0]
+
+
 @pytest.mark.parametrize("name", ["9lives", "Mixed.Case-Name", "int", "a--b"])
 def test_names_of_tasks_become_names_of_c(name: str) -> None:
     model, images = made("linear")
@@ -137,6 +151,7 @@ ABSURD = {
     "sides": ('"size": [8, 7, 4]', '"size": [1048576, 1048576, 4]'),
     "a window": ('"kernel": [3, 2]', '"kernel": [3, 900000]'),
     "outputs": ('"outputs": [4, 6, 8]', '"outputs": [4000, 6, 8]'),
+    "an image of many values": ('"size": [8, 7, 4]', '"size": [8192, 4096, 4]'),
     "a stride": ('"stride": [2, 1]', '"stride": [0, 1]'),
     "groups": ('"groups": 2', '"groups": 3'),
     "a shift": ('"shift": ', '"shift": 9'),
