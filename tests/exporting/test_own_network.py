@@ -17,7 +17,8 @@ class Spectrum(nn.Module):
     """An operator that no file may hold."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.fft.rfft(x).real
+        spectrum: Tensor = torch.fft.rfft(x)
+        return spectrum.real
 
 
 class Undecided(nn.Module):
