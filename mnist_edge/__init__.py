@@ -9,6 +9,7 @@ and `load_reference` need PyTorch and what the format needs.
 """
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -60,6 +61,10 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of the modul
             return getattr(importlib.import_module(_HOMES[name]), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
+    _NEED_TORCH = ("mnist_edge.api", "mnist_edge.exporting", "mnist_edge.parity")
+
     def __dir__() -> list[str]:
-        """List the public names."""
-        return sorted(__all__)
+        """List the public names; on a device without PyTorch those that work there, so that `help()` does too."""
+        if importlib.util.find_spec("torch") is not None:
+            return sorted(__all__)
+        return sorted(name for name in __all__ if not _HOMES.get(name, "").startswith(_NEED_TORCH))

@@ -19,6 +19,9 @@ Labels = NDArray[np.int64]
 Predict = Callable[[Images], Logits]
 """Runs a model: images → logits."""
 
+PredictInBatches = Callable[[Images, int], Logits]
+"""Images and a batch size → their logits."""
+
 GrayImage = NDArray[np.float32]
 """Brightness or ink, float32 `[height, width]` in [0, 1]."""
 

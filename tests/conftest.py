@@ -1,5 +1,11 @@
+import contextlib
+import os
 import pickle
 import signal
+import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +25,7 @@ from mnist_edge.parity.verify import verify_path
 from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint
 from mnist_edge.training.datasets.registry import load_test_data, load_training_data
 from mnist_edge.training.datasets.splits import Split, TrainingData
+from tests import warm
 from tests.damage.reports import broken_reports
 
 ROOT = Path(__file__).parent.parent
@@ -49,6 +56,29 @@ SLOWEST_FIRST = (
     "test_conformance.py",
 )
 """Files that take 20 seconds or more; a long one that began last would keep one process busy and the others idle."""
+
+
+servers = contextlib.ExitStack()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the server of `tests.warm`, once for all processes that run the tests."""
+    if hasattr(config, "workerinput") or warm.SOCKET in os.environ:
+        return
+    path = Path(servers.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))) / "socket"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_CBWR": "AVX2,STRICT", "OMP_WAIT_POLICY": "PASSIVE"}
+    command = [sys.executable, warm.__file__, "--serve", str(path)]
+    server = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, start_new_session=True)
+    servers.callback(server.communicate)  # closes its stdin, at which it ends
+    os.environ[warm.SOCKET] = str(path)
+    servers.callback(os.environ.pop, warm.SOCKET)
+    while not path.exists() and server.poll() is None:
+        time.sleep(0.01)
+
+
+def pytest_unconfigure() -> None:
+    """End it."""
+    servers.close()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -102,7 +102,7 @@ def check_other_inputs(
     def batch_invariance() -> Check:
         if fixed is not None:
             return not_available("batch_invariance", "shuffled batches", f"it takes batches of {fixed} only")
-        return check_batch_invariance(runner.predict, tolerance, reference.images, alone)
+        return check_batch_invariance(runner.predict_in_batches, tolerance, reference.images, alone)
 
     on_step("answers in shuffled batches")
     try:

@@ -9,11 +9,10 @@ import numpy as np
 
 from mnist_edge.artifact.fields import json_numbers
 from mnist_edge.errors import ArtifactError
-from mnist_edge.formats.base import predict_in_batches
 from mnist_edge.formats.scheme import Tolerance
 from mnist_edge.parity.logits import absolute_differences
 from mnist_edge.parity.tolerance import excess_of
-from mnist_edge.types import Images, Logits, Predict, TensorSpec
+from mnist_edge.types import Images, Logits, Predict, PredictInBatches, TensorSpec
 
 SHUFFLED_BATCH_SIZES = (7, 100)
 """Sizes of the shuffled batches."""
@@ -83,7 +82,7 @@ def not_available(code: str, title: str, reason: str) -> Check:
 
 
 def check_batch_invariance(
-    predict: Predict, tolerance: Tolerance, images: Images, alone: Logits | None = None
+    predict: PredictInBatches, tolerance: Tolerance, images: Images, alone: Logits | None = None
 ) -> Check:
     """Compare the logits of images given alone with those among others, shuffled, in `SHUFFLED_BATCH_SIZES`.
 
@@ -91,7 +90,7 @@ def check_batch_invariance(
     from the whole batch: the tolerance of such schemes bounds answers alone, and it is measured only.
 
     Args:
-        predict: runs the artifact.
+        predict: runs the artifact on images in batches of a size.
         tolerance: of the artifact.
         images: float32 `[N, channels, height, width]`.
         alone: the logits of the images given alone, where they are known already.
@@ -100,12 +99,12 @@ def check_batch_invariance(
         ArtifactError: the artifact does not take a batch.
     """
     if alone is None:
-        alone = predict_in_batches(predict, images, 1)
+        alone = predict(images, 1)
     largest, changed = 0.0, 0
     for batch in SHUFFLED_BATCH_SIZES:
         order = np.random.default_rng(batch).permutation(len(images))
         among = np.empty_like(alone)
-        among[order] = predict_in_batches(predict, images[order], batch)
+        among[order] = predict(images[order], batch)
         largest = max(largest, float(absolute_differences(alone, among).max()))
         changed = max(changed, int((alone.argmax(axis=1) != among.argmax(axis=1)).sum()))
     excess = excess_of(largest, tolerance, "between an image alone and in a shuffled batch")

@@ -16,7 +16,6 @@ from mnist_edge.parity.steps import OnStep, nothing
 from mnist_edge.training.architectures.names import is_own
 from mnist_edge.training.architectures.own import OwnArchitecture
 from mnist_edge.training.checkpoint import CHECKPOINT_SUFFIX, Checkpoint, load_checkpoint
-from mnist_edge.training.corruptions import CORRUPTIONS, SEVERITIES, check_corruptible, corrupt
 from mnist_edge.training.datasets import of_checkpoint, registry
 from mnist_edge.training.datasets.registry import DATASETS, DEFAULT_DATASET
 from mnist_edge.training.datasets.splits import Split
@@ -183,6 +182,13 @@ def evaluate_corrupted(model: OpenModel, test: Split, on_step: OnStep = nothing)
     Raises:
         UserError: it can't be run.
     """
+    from mnist_edge.training.corruptions import (  # torchvision takes over a second
+        CORRUPTIONS,
+        SEVERITIES,
+        check_corruptible,
+        corrupt,
+    )
+
     check_corruptible(model.task)
     labels = test.labels.numpy()
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from mnist_edge.cli import COMMANDS, main
 from mnist_edge.runtime.builtin_models import DEFAULT_MODEL
+from tests import warm
 from tests.conftest import DATA, RELEASED, ROOT
 
 TWO = str(ROOT / "examples" / "two.png")
@@ -36,7 +37,7 @@ HEAVY = {
     "export": ("export", str(RELEASED), "--output", "new", *DATA_DIR),
     "plot": ("plot", "samples", "--output", "new.png", *DATA_DIR),
 }
-"""Commands that print something and take a second or more."""
+"""Commands that print something and import much."""
 
 SLOW = {**{f"{name} --help": (name, "--help") for name in COMMANDS}, **HEAVY}
 ALL = [*(pytest.param(words, id=name) for name, words in LIGHT.items())] + [
@@ -45,23 +46,32 @@ ALL = [*(pytest.param(words, id=name) for name, words in LIGHT.items())] + [
 
 
 def run(
-    *words: str, stdout: int = subprocess.PIPE, limits: dict[int, int] | None = None, folder: Path = ROOT, **env: str
+    *words: str,
+    python: Sequence[str] = (sys.executable,),
+    stdout: int = subprocess.PIPE,
+    limits: dict[int, int] | None = None,
+    folder: Path = ROOT,
 ) -> subprocess.CompletedProcess[str]:
     def lower() -> None:
         for kind, limit in (limits or {}).items():
             resource.setrlimit(kind, (limit, limit))
 
     return subprocess.run(
-        [sys.executable, "-m", "mnist_edge", *words],
+        [*python, "-m", "mnist_edge", *words],
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
         cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **env},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         preexec_fn=lower,
         timeout=300,
         check=False,
     )
+
+
+def python_for(words: tuple[str, ...]) -> Sequence[str]:
+    """Return a fresh interpreter, or for what imports much one that has it imported."""
+    return warm.PYTHON if words[0] in SLOW else (sys.executable,)
 
 
 def assert_one_line(done: subprocess.CompletedProcess[str], message: str = "") -> None:
@@ -76,7 +86,7 @@ def assert_one_line(done: subprocess.CompletedProcess[str], message: str = "") -
 @pytest.mark.parametrize("words", ALL)
 def test_a_full_disk_behind_stdout_is_one_line(words: tuple[str, ...], tmp_path: Path) -> None:
     with FULL.open("w", encoding="utf-8") as full:
-        done = run(*words, stdout=full.fileno(), folder=tmp_path)
+        done = run(*words, python=python_for(words), stdout=full.fileno(), folder=tmp_path)
     assert_one_line(done, "No space left on device")
 
 
@@ -85,7 +95,7 @@ def test_nobody_who_reads_stdout_is_the_end(words: tuple[str, ...], tmp_path: Pa
     reading, writing = os.pipe()
     os.close(reading)
     try:
-        done = run(*words, stdout=writing, folder=tmp_path)
+        done = run(*words, python=python_for(words), stdout=writing, folder=tmp_path)
     finally:
         os.close(writing)
     assert [line for line in done.stderr.splitlines() if not line.startswith("model: ")] == []
@@ -121,7 +131,9 @@ def test_a_place_that_cannot_be_written_is_one_line_for_each_command(words: tupl
 def check_place(words: tuple[str, ...], place: str, folder: Path) -> None:
     (folder / "file").write_bytes(b"")
     os.mkfifo(folder / "pipe.png")
-    assert_one_line(run(*(word.format(place) for word in words), folder=folder), "cannot write")
+    assert_one_line(
+        run(*(word.format(place) for word in words), python=python_for(words), folder=folder), "cannot write"
+    )
 
 
 def test_a_limit_on_the_size_of_files_is_one_line(tmp_path: Path) -> None:
@@ -169,7 +181,7 @@ def test_no_folder_for_temporary_files_is_one_line(tmp_path: Path) -> None:
         "from mnist_edge.cli import main; main()"
     )
     words = ["export", str(RELEASED), "--quantize", "--output", str(tmp_path / "new"), *DATA_DIR]
-    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
+    done = subprocess.run([*warm.PYTHON, "-c", program, *words], capture_output=True, text=True, check=False)
     assert_one_line(done, "No usable temporary directory")
     assert list(tmp_path.rglob("*.onnx")) == []
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -19,6 +20,7 @@ from mnist_edge.runtime.builtin_models import DEFAULT_MODEL
 from mnist_edge.text import caption
 from mnist_edge.training.loop import StepResult
 from mnist_edge.training.train_state import Epoch
+from tests import warm
 from tests.cli.hostile import UNSAFE
 from tests.conftest import DATA, RELEASED, ROOT
 
@@ -218,13 +220,15 @@ def test_a_release_on_a_console_of_another_encoding(tmp_path: Path) -> None:
         ["verify", model, "--checkpoint", str(RELEASED), "--layers", *options],
         ["evaluate", model, *options],
     ):
-        done = run_program(encoding, *arguments, folder=tmp_path)
+        done = run_program(encoding, *arguments, folder=tmp_path, python=warm.PYTHON)
         assert done.returncode == 0, done.stderr
         done.stdout.decode(encoding)
 
 
-def run_program(encoding: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "mnist_edge", *arguments]
+def run_program(
+    encoding: str, *arguments: str, folder: Path, python: Sequence[str] = (sys.executable,)
+) -> subprocess.CompletedProcess[bytes]:
+    command = [*python, "-m", "mnist_edge", *arguments]
     environment = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, capture_output=True, check=False, cwd=folder, env=environment)
 

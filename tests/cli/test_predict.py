@@ -312,7 +312,7 @@ def test_a_terminal_without_blocks_gets_other_bars() -> None:
     "name", ["json", *(pytest.param(name, marks=pytest.mark.slow) for name in ("table", "jsonl", "csv", "digits"))]
 )
 def test_hostile_files_cost_only_their_own_answer(name: str, tmp_path: Path) -> None:
-    files = {**hostile.broken(), **{name: hostile.bombs()[name] for name in ("tile.tif", "60000.png")}}
+    files = {**hostile.broken(), **{name: hostile.bombs()[name]() for name in ("tile.tif", "60000.png")}}
     for file, data in files.items():
         (tmp_path / file).write_bytes(data)
     os.mkfifo(tmp_path / "pipe.png")

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,7 @@ from mnist_edge.training.datasets.splits import TrainingData
 from mnist_edge.training.files import resume_path
 from mnist_edge.training.recipe import Recipe
 from mnist_edge.training.train_state import Epoch, TrainState
+from tests import warm
 from tests.conftest import DATA
 
 OnStep = Callable[[loop.StepResult], None]
@@ -96,9 +97,9 @@ main()
 """The command line, but that a training has 8,000 images."""
 
 
-def command(output: Path, *options: str) -> list[str]:
+def command(output: Path, *options: str, python: Sequence[str] = warm.PYTHON) -> list[str]:
     arguments = ["train", "--recipe", "robust", "--epochs", "6", "--batch-size", "512"]
-    return [sys.executable, "-c", PROGRAM, *arguments, "--output", str(output), "--data-dir", str(DATA), *options]
+    return [*python, "-c", PROGRAM, *arguments, "--output", str(output), "--data-dir", str(DATA), *options]
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +116,8 @@ def test_an_interrupted_training_continues_to_the_same_bytes(
     how: signal.Signals, uninterrupted: bytes, tmp_path: Path
 ) -> None:
     stopped = tmp_path / "stopped.safetensors"
-    process = subprocess.Popen(command(stopped), stderr=subprocess.PIPE, text=True)
+    alone = command(stopped, python=(sys.executable,))
+    process = subprocess.Popen(alone, stderr=subprocess.PIPE, text=True)
     saved = resume_path(stopped)
     while not saved.exists() and process.poll() is None:
         time.sleep(0.05)

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from mnist_edge.locks import locked
 from mnist_edge.parity.reference import Reference
 from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
 from mnist_edge.runtime.recognizer import Recognizer
+from tests import warm
 from tests.conftest import DATA, RELEASED, ROOT
 from tests.formats.folder_format import FOLDER
 
@@ -59,7 +59,7 @@ def test_exports_by_several_processes_lose_no_entry(tmp_path: Path) -> None:
     """Three processes export four times each: one artifact of their own, and one that all of them write."""
     output = tmp_path / "exports"
     runs = [
-        subprocess.Popen([sys.executable, "-c", EXPORTER, str(RELEASED), str(DATA), str(output), str(number)], cwd=ROOT)
+        subprocess.Popen([*warm.PYTHON, "-c", EXPORTER, str(RELEASED), str(DATA), str(output), str(number)], cwd=ROOT)
         for number in range(3)
     ]
     while any(run.poll() is None for run in runs):

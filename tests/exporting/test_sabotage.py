@@ -4,7 +4,6 @@ import dataclasses
 import resource
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from mnist_edge.formats.base import FormatSpec
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.formats.scheme import Precision
 from mnist_edge.parity.reference import Reference
+from tests import warm
 from tests.conftest import DATA, RELEASED
 from tests.damage import edits
 from tests.damage.edits import sabotage
@@ -120,7 +120,7 @@ def run_export(folder: Path, prelude: str = "", file_limit: int | None = None) -
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
 
     return subprocess.run(
-        [sys.executable, "-c", f"{prelude}\nfrom mnist_edge.cli import main\nmain({arguments!r})"],
+        [*warm.PYTHON, "-c", f"{prelude}\nfrom mnist_edge.cli import main\nmain({arguments!r})"],
         capture_output=True,
         text=True,
         preexec_fn=limit,

@@ -1,12 +1,14 @@
 """Batch invariance, synthetic inputs, NaN and infinity."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 
 from mnist_edge.errors import ArtifactError
 from mnist_edge.exporting.pipeline import Artifact
+from mnist_edge.formats.base import predict_in_batches
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.formats.scheme import FLOAT32, INT8_TOLERANCE
 from mnist_edge.parity.checks import (
@@ -21,9 +23,13 @@ from mnist_edge.parity.checks import (
 from mnist_edge.parity.evaluate import open_model
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.reference import Reference, eager_predictor
-from mnist_edge.types import Images, TensorSpec
+from mnist_edge.types import Images, Predict, PredictInBatches, TensorSpec
 
 FP32_TOLERANCE = FLOAT32.tolerance
+
+
+def in_batches(predict: Predict) -> PredictInBatches:
+    return partial(predict_in_batches, predict)
 
 
 def test_a_check_is_truthy_unless_it_failed_and_has_a_word_for_it() -> None:
@@ -63,11 +69,11 @@ def test_fp32_that_depends_on_its_batch_fails(reference: Reference) -> None:
         return logits - logits.mean(axis=0) / 100 if len(images) > 1 else logits
 
     images = reference.sample().images
-    assert check_batch_invariance(trained, FP32_TOLERANCE, images)
-    found = check_batch_invariance(centered, FP32_TOLERANCE, images)
+    assert check_batch_invariance(in_batches(trained), FP32_TOLERANCE, images)
+    found = check_batch_invariance(in_batches(centered), FP32_TOLERANCE, images)
     assert not found
     assert "between an image alone and in a shuffled batch, allowed 0.0001" in found.problems[0]
-    assert check_batch_invariance(centered, INT8_TOLERANCE, images).verdict == "measured"
+    assert check_batch_invariance(in_batches(centered), INT8_TOLERANCE, images).verdict == "measured"
 
 
 def test_synthetic_inputs_find_what_no_digit_shows(reference: Reference) -> None:

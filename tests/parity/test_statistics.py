@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
-from scipy.stats import entropy
+from scipy.stats import binomtest, entropy
 
 from mnist_edge.parity.reference import Reference
 from mnist_edge.parity.statistics import changed_answers, divergence, mcnemar, sqnr, statistics
@@ -74,6 +74,13 @@ def test_mcnemar_by_hand() -> None:
     found = mcnemar(before, after)
     assert (found.lost, found.gained) == (1, 5)
     assert found.p_value == pytest.approx(2 * (1 + 6) / 2**6)
+
+
+@given(st.integers(0, 3_000), st.integers(0, 3_000))
+def test_mcnemar_is_the_binomial_test_of_scipy(lost: int, gained: int) -> None:
+    before, after = np.repeat([True, False], [lost, gained]), np.repeat([False, True], [lost, gained])
+    expected = binomtest(lost, lost + gained).pvalue if lost + gained else 1.0
+    assert mcnemar(before, after).p_value == pytest.approx(expected, rel=1e-9)
 
 
 def test_the_interval_is_wilsons(reference: Reference) -> None:

@@ -406,6 +406,18 @@ def test_what_the_package_has_is_listed_before_it_is_imported() -> None:
     assert issubclass(mnist_edge.UserError, Exception)
 
 
+def test_a_device_without_torch_lists_what_works_there() -> None:
+    program = (
+        "import sys\n"
+        "sys.modules['torch'] = None\n"
+        "import pydoc, mnist_edge\n"
+        "print(*dir(mnist_edge))\n"
+        "print('class Recognizer' in pydoc.plain(pydoc.render_doc(mnist_edge)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["Number Prediction Recognizer Status UserError __version__", "True"]
+
+
 def test_predicting_imports_nothing_heavy() -> None:
     """Only onnxruntime, Pillow, numpy, click and the standard library, in a process that can see everything.
 

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
-from mnist_edge.training.metrics import evaluate_logits
+from mnist_edge.training.metrics import evaluate_logits, wilson_interval
 
 pairs = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=60)
 
@@ -31,3 +32,9 @@ def test_the_interval_is_wilsons() -> None:
     labels = np.zeros(263, dtype=np.int64)
     logits = np.eye(10, dtype=np.float32)[[0] * 81 + [1] * 182]
     assert evaluate_logits(logits, labels).interval == pytest.approx((0.2553, 0.3662), abs=5e-5)
+
+
+@given(st.integers(1, 20_000).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials))))
+def test_the_interval_is_that_of_scipy(counts: tuple[int, int]) -> None:
+    expected = binomtest(*counts).proportion_ci(0.95, method="wilson")
+    assert wilson_interval(*counts) == pytest.approx((expected.low, expected.high), abs=1e-12)

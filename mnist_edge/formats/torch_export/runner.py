@@ -7,9 +7,10 @@ from mnist_edge.artifact.contract import BATCH, CONTRACT_KEY, Contract
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.archives import metadata_of, pack_archive
 from mnist_edge.formats.base import Runner
+from mnist_edge.formats.sandboxed import predict, predict_batches
 from mnist_edge.formats.torch_export.archive import SAMPLE_INPUTS, read_archive
 from mnist_edge.formats.torch_export.sample import sample_inputs
-from mnist_edge.sandbox.client import Session, open_session, predict
+from mnist_edge.sandbox.client import Session, open_session
 
 SESSION = "mnist_edge.formats.torch_export.session"
 
@@ -32,7 +33,14 @@ def open_runner(bundle: Bundle) -> Runner:
     except ArtifactError:
         session.close()
         raise
-    return Runner(contract, metadata, partial(predict, session), mismatches, session.close)
+    return Runner(
+        contract,
+        metadata,
+        partial(predict, session),
+        mismatches,
+        session.close,
+        partial(predict_batches, session),
+    )
 
 
 def _io_mismatches(session: Session, contract: Contract) -> tuple[str, ...]:

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from mnist_edge.artifact.fields import one_line
 from mnist_edge.errors import ArtifactError
+from mnist_edge.formats.base import predict_in_batches
 from mnist_edge.formats.logs import quiet
-from mnist_edge.types import AnyArray
+from mnist_edge.types import AnyArray, Images, Logits
 
 Values = dict[str, Any]
 Arrays = Mapping[str, AnyArray]
@@ -40,9 +41,11 @@ class Session:
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, AssertionError, OSError) as error:
             raise ArtifactError(f"torch cannot load it ({one_line(error)})") from error
 
-    def call_predict(self, _: Values, arrays: Arrays) -> tuple[Values, Arrays]:
-        """Images → logits."""
-        images = arrays["images"]
+    def call_predict(self, values: Values, arrays: Arrays) -> tuple[Values, Arrays]:
+        """Images, in batches of `batch` → logits."""
+        return {}, {"logits": predict_in_batches(self._predict, arrays["images"], values["batch"])}
+
+    def _predict(self, images: Images) -> Logits:
         try:
             with torch.inference_mode():
                 logits = self._module(torch.from_numpy(images.copy()))
@@ -50,7 +53,8 @@ class Session:
             raise ArtifactError(f"torch cannot run a batch of {len(images)} ({one_line(error)})") from error
         if not isinstance(logits, Tensor):
             raise ArtifactError("it does not give one tensor")
-        return {}, {"logits": logits.numpy()}
+        array: Logits = logits.numpy()
+        return array
 
     def call_describe(self, _: Values, __: Arrays) -> tuple[Values, Arrays]:
         """Nothing → the shapes of the inputs, None for a symbolic side, the operators, and the stored weights."""

@@ -6,8 +6,9 @@ from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import CONTRACT_KEY, Contract
 from mnist_edge.formats.archives import metadata_of, pack_archive
 from mnist_edge.formats.base import Runner
+from mnist_edge.formats.sandboxed import predict, predict_batches
 from mnist_edge.formats.torchscript.archive import read_archive
-from mnist_edge.sandbox.client import open_session, predict
+from mnist_edge.sandbox.client import open_session
 
 SESSION = "mnist_edge.formats.torchscript.session"
 
@@ -23,5 +24,10 @@ def open_runner(bundle: Bundle) -> Runner:
     metadata = metadata_of(members)
     contract = Contract.from_json(metadata.get(CONTRACT_KEY))
     session = open_session(SESSION, pack_archive(members))
-
-    return Runner(contract, metadata, partial(predict, session), close=session.close)
+    return Runner(
+        contract,
+        metadata,
+        partial(predict, session),
+        close=session.close,
+        predict_batches=partial(predict_batches, session),
+    )

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from mnist_edge.artifact.fields import one_line
 from mnist_edge.errors import ArtifactError
+from mnist_edge.formats.base import predict_in_batches
 from mnist_edge.formats.torchscript.deprecations import without_deprecations
 from mnist_edge.formats.torchscript.layers import Probe
 from mnist_edge.formats.torchscript.tensors import named_tensors
-from mnist_edge.types import AnyArray
+from mnist_edge.types import AnyArray, Images, Logits
 
 Values = dict[str, Any]
 Arrays = Mapping[str, AnyArray]
@@ -49,9 +50,11 @@ class Session:
             raise ArtifactError(f"torch cannot load it ({one_line(error)})") from error
         return module.eval()
 
-    def call_predict(self, _: Values, arrays: Arrays) -> tuple[Values, Arrays]:
-        """Images → logits."""
-        images = arrays["images"]
+    def call_predict(self, values: Values, arrays: Arrays) -> tuple[Values, Arrays]:
+        """Images, in batches of `batch` → logits."""
+        return {}, {"logits": predict_in_batches(self._predict, arrays["images"], values["batch"])}
+
+    def _predict(self, images: Images) -> Logits:
         try:
             with torch.inference_mode():
                 logits = self._module(torch.from_numpy(images.copy()))
@@ -59,7 +62,8 @@ class Session:
             raise ArtifactError(f"torch cannot run a batch of {len(images)} ({one_line(error)})") from error
         if not isinstance(logits, Tensor):
             raise ArtifactError("it does not give one tensor")
-        return {}, {"logits": logits.numpy()}
+        array: Logits = logits.numpy()
+        return array
 
     def call_tensors(self, _: Values, __: Arrays) -> tuple[Values, Arrays]:
         """Nothing → each stored tensor: its type, its numbers, and its scales and zero points if it is quantized."""

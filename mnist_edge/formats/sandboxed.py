@@ -1,0 +1,31 @@
+"""The answers of an artifact that is open in a sandbox."""
+
+from mnist_edge.errors import ArtifactError
+from mnist_edge.formats.base import predict_in_batches
+from mnist_edge.sandbox.client import Session
+from mnist_edge.types import Images, Logits
+
+CALL_IMAGES = 1_000
+"""Most images of a call, unless a batch has more."""
+
+
+def predict(session: Session, images: Images) -> Logits:
+    """Return the logits that a session's call `predict` gives for images; raises `ArtifactError` where it fails."""
+    return _predict(session, images, max(1, len(images)))
+
+
+def predict_batches(session: Session, images: Images, batch: int) -> Logits:
+    """Return the same for images in batches, of which a call takes many: a message costs more than a batch of one.
+
+    Raises:
+        ArtifactError: it fails, or gives what are not logits.
+    """
+    together = max(1, CALL_IMAGES // batch) * batch
+    return predict_in_batches(lambda part: _predict(session, part, batch), images, together)
+
+
+def _predict(session: Session, images: Images, batch: int) -> Logits:
+    _, arrays = session.call("predict", {"batch": batch}, {"images": images})
+    if "logits" not in arrays:
+        raise ArtifactError("it gives no logits")
+    return arrays["logits"]
