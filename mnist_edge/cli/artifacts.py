@@ -31,12 +31,10 @@ def checkpoint_of(artifacts: Iterable[Path]) -> Path:
 
     Where no manifest says which, or it is not there, it is the one that was trained last.
     """
-    digests = {}
+    digests: set[str | None] = set()
     for path in artifacts:
         with contextlib.suppress(UserError):  # it is reported where the artifact is judged
-            digests |= {
-                entry.get("checkpoint"): path for entry in read_manifest(path.parent) if entry["file"] == path.name
-            }
+            digests |= {entry.get("checkpoint") for entry in read_manifest(path.parent) if entry["file"] == path.name}
     for path in sorted(CHECKPOINTS.glob("*.safetensors")) if digests else ():
         if path.is_file() and sha256(read_bytes(path)) in digests:
             return path

@@ -19,11 +19,11 @@ pytestmark = pytest.mark.slow
 NET = f"{ROOT}/tests/training/architectures/own_networks.py:Residual"
 
 
-def run(*arguments: str | Path | int) -> Result:
+def run(*arguments: str | Path | float) -> Result:
     return CliRunner().invoke(main, [*map(str, arguments)])
 
 
-def passed(*arguments: str | Path | int) -> Result:
+def passed(*arguments: str | Path | float) -> Result:
     result = run(*arguments)
     assert result.exit_code == 0, result.output
     return result

@@ -19,7 +19,8 @@ class Spectrum(nn.Module):
     """An operator that no file may hold."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.fft.rfft(x).real
+        spectrum: Tensor = torch.fft.rfft(x).real
+        return spectrum
 
 
 class Undecided(nn.Module):

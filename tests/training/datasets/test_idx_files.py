@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from mnist_edge.errors import UserError
-from mnist_edge.training.datasets import idx_files
 from mnist_edge.training.datasets.registry import DATASETS, load_test_data, load_training_data
 
 PREFIXES = {
@@ -60,7 +59,7 @@ def test_what_is_missing_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def refuse(*_: object, **__: object) -> None:
         raise RuntimeError("Error downloading x:\n  no route to host")
 
-    monkeypatch.setattr(idx_files.torchvision.datasets, "KMNIST", refuse)
+    monkeypatch.setattr("torchvision.datasets.KMNIST", refuse)
     with pytest.raises(UserError, match=r"no KMNIST in .*t10k-images-idx3-ubyte\.gz and .* no route to host") as caught:
         load_test_data("kmnist", tmp_path / "data")
     assert "\n" not in str(caught.value)
