@@ -12,6 +12,8 @@ from mnist_edge.training.architectures.own import OwnNetwork
 
 PT2 = FORMATS["torch-export"]
 
+pytestmark = pytest.mark.slow
+
 
 class Spectrum(nn.Module):
     """An operator that no file may hold."""
