@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 
 from mnist_edge.cli import main
 from mnist_edge.parity import reference as references
+from mnist_edge.training.architectures.own import load_architecture
 from mnist_edge.training.checkpoint import load_checkpoint
 from mnist_edge.training.datasets import registry
 from mnist_edge.training.datasets.splits import Split, TrainingData
@@ -58,7 +59,7 @@ def test_the_classic_is_imported_exported_with_proof_and_reads_a_picture(
     images, labels = test_data.images[:300], test_data.labels[:300]
     with torch.no_grad():
         expected = net((images - classic.MEAN) / classic.STD)
-        logits = load_checkpoint(checkpoint).with_own(own()).build()(images)
+        logits = load_checkpoint(checkpoint).with_own(load_architecture(f"{NET}:Net")).build()(images)
     assert found["test"]["correct"] == int((expected.argmax(dim=1) == labels).sum()) > 265
     assert (logits - expected).abs().max() < 1e-4
     assert found["energy_threshold"] == 0  # the energy of log-probabilities says nothing
@@ -84,12 +85,6 @@ def test_the_classic_is_imported_exported_with_proof_and_reads_a_picture(
     assert result.exit_code == 0, result.output
     assert "name: none: trained elsewhere" in result.stdout
     assert run("selfcheck", model).exit_code == 0
-
-
-def own():  # type: ignore[no-untyped-def] # noqa: ANN201 - imported when it is used
-    from mnist_edge.training.architectures.own import load_architecture
-
-    return load_architecture(f"{NET}:Net")
 
 
 def test_numbers_that_do_not_belong_to_it_are_pointed_out(weights: Path, tmp_path: Path) -> None:
