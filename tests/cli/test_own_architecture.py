@@ -53,6 +53,7 @@ def test_the_same_seed_gives_the_same_bytes(
     assert again.read_bytes() == checkpoint.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_images")
 def test_it_is_exported_with_proof_and_read_with(checkpoint: Path, tmp_path: Path) -> None:
     exports = tmp_path / "exports"

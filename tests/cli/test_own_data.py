@@ -14,6 +14,8 @@ from mnist_edge.training.checkpoint import load_checkpoint
 from tests.conftest import ROOT
 from tests.training.datasets.picture_folders import COLORS, write_colors, write_digits
 
+pytestmark = pytest.mark.slow
+
 NET = f"{ROOT}/tests/training/architectures/own_networks.py:Residual"
 
 
@@ -94,7 +96,6 @@ def test_a_folder_that_was_moved_is_named_and_one_that_changed_is_noticed(here: 
         shutil.move(moved, here / "tiny digits")
 
 
-@pytest.mark.slow
 def test_colored_icons_and_a_residual_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_colors(tmp_path / "icons")

@@ -18,7 +18,7 @@ MAX_BYTES = 64 << 20
 MAX_NODES = 1_000
 """Most operators of a model."""
 
-MAX_ELEMENTS = 1 << 18
+MAX_ELEMENTS = 1 << 20
 """Most numbers that a value between layers may have, for one image."""
 
 _STANDARD_DOMAINS = {"", "ai.onnx"}

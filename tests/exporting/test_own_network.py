@@ -1,0 +1,69 @@
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812 - as torch's documentation has it
+from torch import Tensor, nn
+
+from mnist_edge.errors import UserError
+from mnist_edge.exporting.own_network import export_own
+from mnist_edge.formats.registry import FORMATS
+from mnist_edge.formats.scheme import FLOAT32
+from mnist_edge.parity.reference import Reference
+from mnist_edge.training.architectures.own import OwnNetwork
+
+PT2 = FORMATS["torch-export"]
+
+pytestmark = pytest.mark.slow
+
+
+class Spectrum(nn.Module):
+    """An operator that no file may hold."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.fft.rfft(x).real
+
+
+class Undecided(nn.Module):
+    """A flow of control that depends on the data, which torch can't export."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return -x if x.sum() > 1_000 else x
+
+
+class Whole(nn.Module):
+    """The same, but between the layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(784, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.flatten(1)
+        return F.relu(self.fc(x)) if x.sum() > 1_000 else self.fc(x)
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (
+            nn.Sequential(nn.Flatten(), nn.Linear(784, 8), Spectrum(), nn.Linear(5, 10)),
+            r"torch-export can't hold the layer 2 \(Spectrum\): its graph calls '.*', which is not on the list",
+        ),
+        (
+            nn.Sequential(nn.Flatten(), Undecided(), nn.Linear(784, 10)),
+            r"can't hold the layer 1 \(Undecided\): torch can't export it \(Could not guard on data-dependent",
+        ),
+        (
+            Whole(),
+            r"this network, as Whole puts its layers together: torch can't export it \(Could not guard",
+        ),
+    ],
+    ids=["operator", "layer", "whole"],
+)
+def test_what_cannot_be_exported_is_one_line_with_the_layer(
+    network: nn.Module, message: str, reference: Reference, capfd: pytest.CaptureFixture[str]
+) -> None:
+    request = reference.request(PT2, FLOAT32, {})
+    with pytest.raises(UserError, match=message) as caught:
+        export_own(PT2, OwnNetwork(network, flat=False).eval(), [request])
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
