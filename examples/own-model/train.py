@@ -34,7 +34,7 @@ def load_images(*, train: bool) -> tuple[Tensor, Tensor]:
     return images[part], labels[part]
 
 
-def train(epochs: int = 12, batch_size: int = 50) -> Net:
+def train(epochs: int = 8, batch_size: int = 50) -> Net:
     """Return a trained network."""
     torch.manual_seed(0)
     net = Net()

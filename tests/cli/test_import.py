@@ -66,9 +66,7 @@ def test_the_classic_is_imported_exported_with_proof_and_reads_a_picture(
     assert found["margin_threshold"] > 0
     assert load_checkpoint(checkpoint).recipe is None
 
-    result = run(
-        "export", checkpoint, "--arch", f"{NET}:Net", "--format", "onnx", "--format", "torchscript", "-o", exports
-    )
+    result = run("export", checkpoint, "--arch", f"{NET}:Net", "-o", exports)
     assert result.exit_code == 0, result.output
     model = exports / "mnist-net.onnx"
     result = run(
