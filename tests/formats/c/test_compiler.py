@@ -1,5 +1,6 @@
 """The C compiler that is found, and what is said where there is none."""
 
+import importlib.util
 import shutil
 import sys
 from pathlib import Path
@@ -15,8 +16,8 @@ from tests.formats.c.networks import exported, made
 def without(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
     """Hide programs, and these packages."""
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    genuine = compiler.importlib.util.find_spec
-    monkeypatch.setattr(compiler.importlib.util, "find_spec", lambda name: None if name in packages else genuine(name))
+    genuine = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in packages else genuine(name))
 
 
 def test_cc_is_taken_before_zig(monkeypatch: pytest.MonkeyPatch) -> None:

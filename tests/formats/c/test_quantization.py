@@ -33,9 +33,10 @@ def test_no_sum_can_exceed_32_bits(name: str) -> None:
 
 def test_a_layer_of_too_many_inputs_is_refused() -> None:
     """33,026 inputs of 255 with weights of 127 and more exceed 2³¹; 66,000 of them do with any scale."""
-    model = nn.Sequential(nn.Flatten(), nn.Linear(300 * 300, 2)).eval()
+    linear = nn.Linear(300 * 300, 2)
+    model = nn.Sequential(nn.Flatten(), linear).eval()
     with torch.no_grad():
-        model[1].weight.fill_(0.5)
+        linear.weight.fill_(0.5)
     network = lower(model, TensorSpec("image", (1, 300, 300)))
     with pytest.raises(UserError, match="cannot write 1 as C: its sums could exceed 32 bits; it has too many inputs"):
         quantize(network, np.zeros((1, 300, 300, 1), np.uint8))
@@ -55,10 +56,11 @@ def test_steps_are_the_same_where_sums_are_rounded_differently() -> None:
 
 
 def test_channels_without_weights_keep_their_bias() -> None:
-    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)).eval()
+    linear = nn.Linear(4, 3)
+    model = nn.Sequential(nn.Flatten(), linear, nn.ReLU(), nn.Linear(3, 2)).eval()
     with torch.no_grad():
-        model[1].weight.zero_()
-        model[1].bias.copy_(torch.tensor([0.0, 2.0, 1e-3]))
+        linear.weight.zero_()
+        linear.bias.copy_(torch.tensor([0.0, 2.0, 1e-3]))
     network = lower(model, TensorSpec("image", (1, 2, 2)))
     pixels = np.random.default_rng(0).integers(0, 256, (20, 2, 2, 1), np.uint8)
     expected = model(torch.zeros(1, 1, 2, 2)).detach().numpy()
