@@ -5,6 +5,7 @@ So nothing that a stranger wrote is ever compiled: what is compiled was written 
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +17,16 @@ from mnist_edge.artifact.contract import CONTRACT_KEY, Contract
 from mnist_edge.artifact.fields import expect_fields, one_line, parse_object, take_list, take_number
 from mnist_edge.artifact.test_vectors import TEST_VECTORS_KEY, TestVectors
 from mnist_edge.errors import ArtifactError
-from mnist_edge.formats.c.header import NETWORK_KEY, Header, expected_arrays, layer_name
+from mnist_edge.formats.c.header import (
+    BIAS,
+    MULTIPLIERS,
+    NETWORK_KEY,
+    SCALES,
+    WEIGHTS,
+    Header,
+    expected_arrays,
+    layer_name,
+)
 from mnist_edge.formats.c.network import MAX_LAYERS, Layer, Network, check_chain
 from mnist_edge.formats.c.quantization import MAX_SUM, largest_sum
 from mnist_edge.formats.c.writer import write
@@ -92,8 +102,9 @@ def _with_numbers(layer: Layer, number: int, arrays: dict[str, str], *, quantize
         (text,) = [body for name, body in arrays.items() if name.endswith(f"{suffix}_{kind}")] or [""]
         numbers[kind] = _numbers(text.replace("\n", "").split(","), np.dtype(dtype), count)
     if layer.has_weights:
-        numbers["weights"] = numbers["weights"].reshape(layer.weights_shape)
-    return Layer(**{**{name: getattr(layer, name) for name in layer.__dataclass_fields__}, **numbers})
+        numbers[WEIGHTS] = numbers[WEIGHTS].reshape(layer.weights_shape)
+    weights, bias, multipliers, scales = (numbers.get(kind) for kind in (WEIGHTS, BIAS, MULTIPLIERS, SCALES))
+    return replace(layer, weights=weights, bias=bias, multipliers=multipliers, scales=scales)
 
 
 def _numbers(texts: Iterable[str], dtype: np.dtype[Any], count: int) -> AnyArray:
