@@ -176,6 +176,11 @@ _LOG = (0.111111111, 0.142857143, 0.2, 0.333333333)
 """The series of log x = 2 · artanh((x - 1) / (x + 1)), its highest term first."""
 
 
+def least_energy(contract: Contract) -> np.float32:
+    """Return the energy that an answer must have: a threshold of 0 is none, and an energy may be below."""
+    return np.float32(contract.energy_threshold or np.finfo(np.float32).min)
+
+
 def judge(logits: Logits, contract: Contract) -> AnyArray:
     """Return the answers, `ANSWER` `[N]`, to images with these logits, float32 `[N, classes]`, all of them finite."""
     temperature = np.float32(contract.temperature)
@@ -189,7 +194,7 @@ def judge(logits: Logits, contract: Contract) -> AnyArray:
     answers["confidence"] = np.float32(1) / total
     answers["energy"] = best / temperature + _log(total)
     answers["margin"] = (best - second) / temperature
-    known = answers["energy"] >= np.float32(contract.energy_threshold)
+    known = answers["energy"] >= least_energy(contract)
     answers["certain"] = known & (answers["margin"] >= np.float32(contract.margin_threshold))
     return answers
 

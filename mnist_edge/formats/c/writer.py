@@ -20,6 +20,7 @@ from mnist_edge.formats.c.header import (
     stored,
 )
 from mnist_edge.formats.c.network import Layer
+from mnist_edge.formats.c.reference import least_energy
 from mnist_edge.types import AnyArray
 
 _COLUMNS = 120
@@ -136,7 +137,7 @@ def _implementation(header: Header) -> list[str]:
     for number, layer in enumerate(network.layers, 1):
         parts.append(_layer(header, number, layer))
     contract = header.contract
-    numbers = {"temperature": contract.temperature, "energy": contract.energy_threshold}
+    numbers: dict[str, float | np.float32] = {"temperature": contract.temperature, "energy": least_energy(contract)}
     numbers |= {"margin": contract.margin_threshold}
     parts += [
         _names(header),

@@ -1,5 +1,6 @@
 """The C of a header on this machine: the logits of the reference, to the last bit, however it is compiled."""
 
+import dataclasses
 import re
 import subprocess
 from pathlib import Path
@@ -94,6 +95,16 @@ def test_the_answer_is_that_of_the_runner(header: Header, reference: Reference) 
     certain = (energy >= contract.energy_threshold) & (margin >= contract.margin_threshold)
     assert (answers["certain"] == certain).mean() > 0.9999
     assert 0.9 < certain.mean() < 1
+
+
+def test_without_a_threshold_of_the_energy_the_margin_decides(quantized: Header) -> None:
+    contract = dataclasses.replace(quantized.contract, energy_threshold=0.0, margin_threshold=1.0)
+    logits = np.full((2, 10), -50, np.float32)  # as log-probabilities, whose energy is 0 or below
+    logits[:, 3] = (-48.5, -49.5)
+    answers = open_host(dataclasses.replace(quantized, contract=contract)).judge(logits)
+    assert (answers["energy"] < 0).all()
+    assert answers["certain"].tolist() == [1, 0]
+    assert np.array_equal(answers, judge(logits, contract))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
