@@ -37,7 +37,7 @@ def test_info_shows_contract_provenance_and_structure(exported: list[Artifact]) 
         if FORMATS[artifact.format].readable_weights:
             assert shown["structure"]["parameters"] == 109_386
             assert "  parameters: 109386" in lines
-            assert sum("elu" in operator for operator in shown["structure"]["operators"]) == 1
+            assert sum("relu" in operator.lower() for operator in shown["structure"]["operators"]) == 1
 
 
 def test_info_of_a_checkpoint() -> None:

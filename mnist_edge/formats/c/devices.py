@@ -32,7 +32,7 @@ FLAGS = ("-std=c99", "-O2")
 """How a header is compiled for a target, besides what the target needs."""
 
 _LINKED = ("-g0", "-ffreestanding", "-ffunction-sections", "-fdata-sections", "-fno-unwind-tables")
-_SECTIONS = ("-fno-asynchronous-unwind-tables", "-Wl,--gc-sections")
+_SECTIONS = ("-fno-asynchronous-unwind-tables", "-fno-sanitize=undefined", "-Wl,--gc-sections")
 _WASM = ("-Wl,--no-entry", "-Wl,--export=__stack_pointer", "-Wl,--export=__data_end")
 
 
