@@ -14,7 +14,8 @@ from mnist_edge.formats.registry import FORMATS
 from mnist_edge.formats.scheme import Precision
 
 if TYPE_CHECKING:
-    from mnist_edge.exporting.pipeline import Artifact
+    from mnist_edge.exporting.pipeline import Artifact, ExportSettings
+    from mnist_edge.parity.reference import Reference
 
 ALL = "all"
 """Stands for every format that can be exported on this machine."""
@@ -163,6 +164,8 @@ def command(
         from mnist_edge.parity.reference import load_reference
 
         reference = load_reference(checkpoint, data_dir, architecture, dataset)
+        if ALL in names:
+            settings = _without_refused(settings, reference)
         artifacts = export_artifacts(reference, settings, output, on_step)
     if as_json:
         say_json([artifact.to_json() for artifact in artifacts])
@@ -184,6 +187,18 @@ def _print(artifacts: "list[Artifact]", images: int, output: Path) -> None:
         for candidate in artifact.candidates:
             if candidate.refusal:
                 note(f"{artifact.path.name}: {candidate.scheme} was refused: {candidate.refusal}")
+
+
+def _without_refused(settings: "ExportSettings", reference: "Reference") -> "ExportSettings":
+    """Return the settings without the formats that can't hold the network, and say which."""
+    from dataclasses import replace
+
+    from mnist_edge.exporting.pipeline import refusals
+
+    refused = refusals(reference, settings)
+    for name, reason in refused.items():
+        note(f"{name} is left out: {reason}")
+    return replace(settings, formats=[spec for spec in settings.formats if spec.name not in refused])
 
 
 def _chosen(names: tuple[str, ...]) -> list[FormatSpec]:

@@ -157,6 +157,13 @@ def export_artifacts(
     return artifacts
 
 
+def refusals(reference: Reference, settings: ExportSettings) -> dict[str, str]:
+    """Return why formats can't hold the reference's network, by name, as far as that shows before exporting."""
+    model, tensor = reference.checkpoint.build(), reference.checkpoint.task.input
+    found = {spec.name: spec.refusal(model, tensor) for spec in settings.formats}
+    return {name: reason for name, reason in found.items() if reason}
+
+
 @contextmanager
 def _both_listed(output: Path, entries: list[dict[str, Any]]) -> Iterator[None]:
     """List what is replaced beside what replaces it, for as long as the block lasts, or until the next export.

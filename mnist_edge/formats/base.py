@@ -16,10 +16,12 @@ from mnist_edge.artifact.contract import Contract
 from mnist_edge.artifact.test_vectors import TEST_VECTORS_KEY, TestVectors
 from mnist_edge.errors import ArtifactError, UserError
 from mnist_edge.formats.scheme import Precision, Scheme
-from mnist_edge.types import Images, Logits, Predict, PredictInBatches
+from mnist_edge.types import Images, Logits, Predict, PredictInBatches, TensorSpec
 
 if TYPE_CHECKING:  # only the build machine has it, and a device should not pay for it
-    from mnist_edge.formats.build import DevicesModule, Exporter, ForeignReader, Inspector
+    from torch import nn
+
+    from mnist_edge.formats.build import ChainExporter, DevicesModule, Exporter, ForeignReader, Inspector
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,21 @@ class FormatSpec:
         """
         self._require(self.missing_to_export(), "export to", self.export_extra)
         return cast("Exporter", import_module(f"{self.module}.exporter"))
+
+    def refusal(self, model: "nn.Module", tensor: TensorSpec) -> str | None:
+        """Return why no artifact can hold a network, whatever its weights are; None where exporting has to show it.
+
+        Raises:
+            UserError: a package or a program that exporting needs is not installed.
+        """
+        if not self.chains_only:
+            return None
+        exporter = cast("ChainExporter", self.exporter())
+        try:
+            exporter.check_network(model, tensor)
+        except UserError as error:
+            return str(error)
+        return None
 
     def inspector(self) -> "Inspector":
         """Import the inspector; raises as `exporter` does."""

@@ -12,7 +12,7 @@ from mnist_edge.artifact.contract import Contract
 from mnist_edge.artifact.test_vectors import TestVectors
 from mnist_edge.formats.base import Runner
 from mnist_edge.formats.scheme import Scheme
-from mnist_edge.types import AnyArray, BoolMask, Images, Logits, Predict
+from mnist_edge.types import AnyArray, BoolMask, Images, Logits, Predict, TensorSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,6 +49,14 @@ class Exporter(Protocol):
         Raises:
             UserError: the format can't give what was asked.
         """
+        ...
+
+
+class ChainExporter(Exporter, Protocol):
+    """The same of a format that takes chains of layers only."""
+
+    def check_network(self, model: "nn.Module", tensor: TensorSpec) -> None:
+        """Refuse a network, given images of that kind, that it can't hold; raises `UserError`."""
         ...
 
 

@@ -1,5 +1,6 @@
 """A network of the user's own on the command line: its code is run where `--arch` names it, and nowhere else."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,20 @@ def test_the_same_seed_gives_the_same_bytes(
     again = tmp_path / "again.safetensors"
     run("train", "--arch", NET, "--epochs", 1, "--batch-size", 100, "--data-dir", DATA, "-o", again)
     assert again.read_bytes() == checkpoint.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("few_images")
+def test_of_all_formats_those_that_cannot_hold_it_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "c.safetensors"
+    run("train", "--arch", OTHER, "--epochs", 1, "--batch-size", 100, "--data-dir", DATA, "-o", path)
+    result = run("export", path, "--arch", OTHER, "--format", "all", "--json", "-o", tmp_path / "exports")
+    assert result.exit_code == 0, result.output
+    assert [entry["format"] for entry in json.loads(result.stdout)] == ["onnx", "torchscript", "torch-export"]
+    assert "\nc is left out: cannot write " in f"\n{result.stderr}"
+    result = run("export", path, "--arch", OTHER, "--format", "c", "-o", tmp_path / "exports")
+    assert result.exit_code == 1
+    assert "Error: cannot write " in result.stderr
 
 
 @pytest.mark.slow

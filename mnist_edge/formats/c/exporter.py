@@ -14,6 +14,7 @@ from mnist_edge.formats.c.network import Network
 from mnist_edge.formats.c.quantization import quantize
 from mnist_edge.formats.c.reference import logits_of, to_bytes
 from mnist_edge.formats.c.writer import write
+from mnist_edge.types import TensorSpec
 
 CALIBRATION_IMAGES = 1_000
 """Images from which the steps of the values between layers are taken."""
@@ -23,6 +24,11 @@ def export(model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
     """Return a header for each request; see `mnist_edge.formats.build.Exporter`."""
     network = lower(model, requests[0].contract.task.input)
     return [_export_one(network, request) for request in requests]
+
+
+def check_network(model: nn.Module, tensor: TensorSpec) -> None:
+    """Refuse a network that is no chain of layers which C can have; raises `UserError`."""
+    lower(model, tensor)
 
 
 def _export_one(network: Network, request: ExportRequest) -> Bundle:

@@ -80,6 +80,7 @@ def test_what_is_missing_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("t10k-labels-idx1-ubyte", idx(np.zeros(59)), "60 images and 59 labels"),
         ("t10k-labels-idx1-ubyte", idx(np.full(60, 10)), "is 10, expected 0 to 9"),
     ],
+    ids=["not packed", "a header alone", "other sides", "too few labels", "another label"],
 )
 def test_a_file_that_is_damaged_is_one_line(name: str, content: bytes, message: str, tmp_path: Path) -> None:
     write(tmp_path, "fashion-mnist")
