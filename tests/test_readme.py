@@ -23,6 +23,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))}
 MAKE = re.findall(r"^    (make \w+)", README, re.MULTILINE)
 BIN = Path(sys.executable).parent
+OF_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "PYTEST_ARGS")
+"""Variables that hold what a make around the tests was given."""
+
 SHIMS = {"mnist-edge": f'exec {shlex.join(warm.PYTHON)} -m mnist_edge "$@"'}
 """Scripts that run a command in a process that has everything imported."""
 
@@ -60,7 +63,9 @@ class Clone:
 
     def make(self, target: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a target of the Makefile, with this environment instead of a new one."""
-        return self.run(*target.split(), f"--old-file={BIN.parent}/.ready", f"VENV={BIN.parent}", *arguments)
+        alone = ["env", *(f"--unset={name}" for name in OF_MAKE)]
+        options = ["--no-print-directory", f"--old-file={BIN.parent}/.ready", f"VENV={BIN.parent}"]
+        return self.run(*alone, *target.split(), *options, *arguments)
 
     def assert_clean(self) -> None:
         """Fail where a file that git does not ignore was written."""

@@ -67,6 +67,7 @@ MAX_LABEL = 20
 @click.option(
     "--dataset",
     metavar="NAME|FOLDER",
+    show_default="mnist, or where the pictures were",
     help="For samples and augmentation: whose images; else where the folder of a checkpoint's pictures is now.",
 )
 @options.data_dir
