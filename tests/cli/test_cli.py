@@ -1,6 +1,5 @@
 import hashlib
 import json
-import os
 import re
 import subprocess
 import sys
@@ -115,19 +114,6 @@ def test_train_writes_a_checkpoint_that_evaluate_reads(tmp_path: Path) -> None:
     (measured,) = json.loads(result.stdout)
     assert measured["accuracy"] == pytest.approx(written["validation_accuracy"], abs=0.03)
     assert measured["images"] == 10_000
-
-
-@pytest.mark.slow
-def test_train_gives_the_same_bytes_with_one_thread_and_with_two(tmp_path: Path) -> None:
-    written = []
-    for threads in ("1", "2"):
-        output = tmp_path / f"{threads}.safetensors"
-        command = ["train", "--epochs", "2", "--output", str(output), "--data-dir", str(DATA)]
-        # Threads that wait for one another must not take the cores from the tests beside them.
-        environment = {**os.environ, "OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE"}
-        subprocess.run([sys.executable, "-m", "mnist_edge", *command], env=environment, check=True)
-        written.append(output.read_bytes())
-    assert written[0] == written[1]
 
 
 def test_evaluate_puts_everything_in_one_table(exported: list[Artifact]) -> None:

@@ -135,6 +135,17 @@ def test_an_interrupted_training_continues_to_the_same_bytes(
     assert not saved.exists()
 
 
+@pytest.mark.slow
+def test_one_thread_and_two_give_the_same_bytes(tmp_path: Path) -> None:
+    for threads in ("1", "2"):
+        output = tmp_path / f"{threads}.safetensors"
+        training = command(output, "--epochs", "2", "--threads", threads, python=(sys.executable,))
+        # Threads that wait for one another must not take the cores from the tests beside them.
+        environment = {**os.environ, "OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE"}
+        subprocess.run(training, env=environment, check=True, capture_output=True)
+    assert (tmp_path / "1.safetensors").read_bytes() == (tmp_path / "2.safetensors").read_bytes()
+
+
 SHORT = ("--epochs", "3", "--batch-size", "500", "--lr-schedule", "cosine")
 """A training of three short epochs, of which some are interrupted."""
 
