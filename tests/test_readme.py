@@ -26,6 +26,9 @@ BIN = Path(sys.executable).parent
 OF_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "PYTEST_ARGS")
 """Variables that hold what a make around the tests was given."""
 
+MAKES_ENVIRONMENT = ("python3 -m venv ", "pip install ", "touch ")
+"""How commands begin that a make inside of make would run again: it does not hear that the environment is ready."""
+
 SHIMS = {"mnist-edge": f'exec {shlex.join(warm.PYTHON)} -m mnist_edge "$@"'}
 """Scripts that run a command in a process that has everything imported."""
 
@@ -133,7 +136,10 @@ def test_make_test_runs_every_check(clone: Clone) -> None:
     """It is what runs this, so its commands are read; make ends with the first that fails unless told otherwise."""
     done = clone.make(MAKE[1], "--dry-run")
     assert done.returncode == 0, done.stderr
-    *lint, tests = [line.replace(f"{BIN}/", "") for line in done.stdout.splitlines()]
+    side_by_side, *commands = [line.replace(f"{BIN}/", "") for line in done.stdout.splitlines()]
+    assert side_by_side.endswith(" --jobs=2 lint every-test")
+    checks = [command for command in commands if not command.startswith(MAKES_ENVIRONMENT)]
+    *lint, tests = sorted(checks, key=lambda command: "pytest" in command)
     assert lint == ["ruff check .", "ruff format --check .", "mypy", "lint-imports --no-logo"]
     assert re.fullmatch(r'OMP_NUM_THREADS=1 pytest -n 3 [-a-z ]+ -m "slow or not slow" ', tests)
 

@@ -13,6 +13,8 @@ from mnist_edge.cli import main
 from mnist_edge.cli.plot import KINDS, OF_MODELS
 from mnist_edge.exporting.pipeline import Artifact
 from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from mnist_edge.training.datasets import registry
+from mnist_edge.training.datasets.splits import Split
 from tests.conftest import DATA, RELEASED
 
 
@@ -89,7 +91,11 @@ def test_curves_of_a_checkpoint_without_epochs_are_one_line(released: Checkpoint
 
 
 @pytest.mark.slow
-def test_corruptions_of_a_checkpoint_and_an_exported_file(exported: list[Artifact], tmp_path: Path) -> None:
+def test_corruptions_of_a_checkpoint_and_an_exported_file(
+    exported: list[Artifact], test_data: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = Split(test_data.images[:2_000], test_data.labels[:2_000])
+    monkeypatch.setattr(registry, "load_test_data", lambda *_: part)
     models = [RELEASED, exported[0].path]
     result = run("evaluate", *models, "--corruptions", "--figure", tmp_path / "f.png", "--json")
     assert result.exit_code == 0, result.output
