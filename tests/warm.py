@@ -26,6 +26,7 @@ import socket
 import struct
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import TypedDict
 
@@ -158,8 +159,10 @@ def import_everything() -> None:
     for module in pkgutil.walk_packages(mnist_edge.__path__, "mnist_edge."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+    importlib.import_module("tqdm").tqdm.monitor_interval = 0  # no thread that watches the progress
     with contextlib.redirect_stdout(sys.stderr):
         torch.onnx.export(nn.Linear(2, 2).eval(), (torch.zeros(1, 2),), dynamo=True, verbose=False)
+    assert threading.active_count() == 1, "another thread may hold a lock when this one forks"
     gc.collect()
     gc.freeze()
 

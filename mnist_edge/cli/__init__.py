@@ -89,6 +89,7 @@ class LazyGroup(click.Group):
         if args or extra:
             return super().main(*args, **extra)
         edge.open_missing_streams()
+        edge.end_on_ctrl_c()
         edge.end_on_sigterm()
         try:
             with interrupts.long_calls_interrupted(interrupts.grace_of(sys.argv[1:2])):

@@ -43,12 +43,21 @@ class _Interrupted(click.ClickException):
 def reported(extras: Mapping[str, str]) -> Iterator[None]:
     """Turn what goes wrong outside the program into what click reports in one line.
 
+    In the block Ctrl-C raises `KeyboardInterrupt`, as Python has it.
+
     Args:
         extras: the extra of mnist-edge that brings a package, by the name under which that is imported.
     """
+    outside = signal.getsignal(signal.SIGINT)
     try:
-        with readable_errors(), _as_click_exceptions(extras):
-            yield
+        try:
+            if outside is _quit:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+            with readable_errors(), _as_click_exceptions(extras):
+                yield
+        finally:
+            if outside is _quit:
+                signal.signal(signal.SIGINT, outside)
     except KeyboardInterrupt as error:
         raise _Interrupted("interrupted") from error
 
@@ -123,6 +132,17 @@ def open_missing_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 - it stays open to the end
+
+
+def end_on_ctrl_c() -> None:
+    """Let Ctrl-C end the program with its line between the blocks that report it, where click would say "Aborted!"."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _quit)
+
+
+def _quit(*_: object) -> None:
+    os.write(sys.stderr.fileno(), b"Error: interrupted\n")  # a stream that is being written to can't be entered again
+    sys.exit(INTERRUPTED)
 
 
 def end_on_sigterm() -> None:

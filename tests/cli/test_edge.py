@@ -255,6 +255,23 @@ def test_a_signal_ends_a_command_also_where_a_library_drops_the_exception(
     assert (process.returncode, errors) == (code, message)
 
 
+@pytest.mark.parametrize("where", ["make_context", "invoke"])
+def test_ctrl_c_between_the_blocks_that_report_it_is_one_line(where: str) -> None:
+    program = (
+        "import os, signal\n"
+        "from mnist_edge.cli import LazyGroup, main\n"
+        f"real = LazyGroup.{where}\n"
+        f"def {where}(*arguments, **options):\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return real(*arguments, **options)\n"
+        f"LazyGroup.{where} = {where}\n"
+        "main()"
+    )
+    command = [sys.executable, "-c", program, "formats"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stderr) == (130, "Error: interrupted\n")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("words", [LIGHT["predict"], HEAVY["evaluate"]], ids=["predict", "evaluate"])
 def test_ctrl_c_at_any_moment_is_one_line(words: tuple[str, ...]) -> None:
