@@ -26,7 +26,7 @@ def export_own(spec: FormatSpec, model: nn.Module, requests: Sequence[ExportRequ
         bundles = _export(spec, model, requests)
     except UserError:
         raise
-    except Exception as error:
+    except Exception as error:  # torch and the converters raise anything
         layer = _failing_layer(spec, model, requests[0])
         raise UserError(f"{spec.name} can't hold {layer}: {_reason(error)}") from error
     return bundles

@@ -21,7 +21,8 @@ from mnist_edge.types import Images, Logits, Predict, PredictInBatches, TensorSp
 if TYPE_CHECKING:  # only the build machine has it, and a device should not pay for it
     from torch import nn
 
-    from mnist_edge.formats.build import ChainExporter, DevicesModule, Exporter, ForeignReader, Inspector
+    from mnist_edge.formats.build import ChainExporter, Exporter, ForeignReader, Inspector
+    from mnist_edge.formats.device_run import DevicesModule
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 
 from mnist_edge.errors import ArtifactError, UserError
 from mnist_edge.formats.base import ArtifactFile, FormatSpec
-from mnist_edge.formats.build import DeviceRun
+from mnist_edge.formats.device_run import DeviceRun
 from mnist_edge.parity.checks import Check, timed
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.reference import Reference

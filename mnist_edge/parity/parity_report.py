@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_edge.artifact.fields import json_numbers
-from mnist_edge.formats.build import DeviceRun
+from mnist_edge.formats.device_run import DeviceRun
 from mnist_edge.formats.scheme import Tolerance
 from mnist_edge.parity.baseline import BaselineComparison
 from mnist_edge.parity.checks import Check

@@ -9,8 +9,8 @@ import pytest
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.errors import ArtifactError, UserError
 from mnist_edge.formats.base import ArtifactFile
-from mnist_edge.formats.build import DeviceRun
 from mnist_edge.formats.c import devices
+from mnist_edge.formats.device_run import DeviceRun
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.parity.devices import chosen_targets, equal_logits, on_devices
 from mnist_edge.parity.parity_report import ParityReport

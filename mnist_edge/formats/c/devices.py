@@ -12,7 +12,6 @@ import numpy as np
 
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.errors import ArtifactError, UserError
-from mnist_edge.formats.build import DeviceRun
 from mnist_edge.formats.c.compiler import compile_c, named, template, zig
 from mnist_edge.formats.c.elf import read_elf
 from mnist_edge.formats.c.header import Header
@@ -20,6 +19,7 @@ from mnist_edge.formats.c.reader import read
 from mnist_edge.formats.c.reference import to_bytes
 from mnist_edge.formats.c.targets import TARGETS, Target
 from mnist_edge.formats.c.writer import write
+from mnist_edge.formats.device_run import DeviceRun
 from mnist_edge.types import AnyArray, Images
 
 COUNTED_IMAGES = 30

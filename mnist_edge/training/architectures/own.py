@@ -131,7 +131,7 @@ class OwnArchitecture:
                 return action()
         except MnistEdgeError:
             raise
-        except Exception as error:
+        except Exception as error:  # the code is the user's, and so are its bugs
             raise UserError(f"{self.spec} raises {_raised(error, self.spec)} {when}") from error
 
 

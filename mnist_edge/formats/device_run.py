@@ -1,0 +1,71 @@
+"""What the module `devices` of a format gives: an artifact on an emulated device."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from mnist_edge.artifact.bundle import Bundle
+from mnist_edge.types import Images, Logits
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceRun:
+    """An artifact on an emulated device.
+
+    Attributes:
+        target: name of the device.
+        title: the same for people.
+        compiler: what made the program, with its version and flags.
+        logits: of the images, float32 `[N, classes]`.
+        code: bytes of the program's instructions.
+        constants: bytes of its numbers, which stay in the flash.
+        variables: bytes of memory that it writes to, with the image and the logits, without the stack.
+        stack: most bytes of the stack that were used.
+        counted: on how many images instructions were counted.
+        instructions: of an image: least, median, most.
+    """
+
+    target: str
+    title: str
+    compiler: str
+    logits: Logits
+    code: int
+    constants: int
+    variables: int
+    stack: int
+    counted: int
+    instructions: tuple[int, int, int]
+
+    @property
+    def flash(self) -> int:
+        """Bytes of code and constants."""
+        return self.code + self.constants
+
+    @property
+    def ram(self) -> int:
+        """Bytes of variables and stack."""
+        return self.variables + self.stack
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as JSON types, without the logits."""
+        sizes = ("code", "constants", "flash", "variables", "stack", "ram", "counted")
+        least, median, most = self.instructions
+        return {
+            "target": self.target,
+            "title": self.title,
+            "compiler": self.compiler,
+            **{name: getattr(self, name) for name in sizes},
+            "instructions": {"least": least, "median": median, "most": most},
+        }
+
+
+class DevicesModule(Protocol):
+    """The module `devices` of a format that has `targets`; it runs on the build machine."""
+
+    def run_on(self, bundle: Bundle, name: str, images: Images) -> DeviceRun:
+        """Run an artifact on a target.
+
+        Raises:
+            ArtifactError: it can't be run there.
+            UserError: a package that this needs is not installed.
+        """
+        ...
