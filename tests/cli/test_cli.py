@@ -116,6 +116,7 @@ def test_train_writes_a_checkpoint_that_evaluate_reads(tmp_path: Path) -> None:
     assert measured["images"] == 10_000
 
 
+@pytest.mark.slow
 def test_evaluate_puts_everything_in_one_table(exported: list[Artifact]) -> None:
     models = [RELEASED, *(artifact.path for artifact in exported)]
     result = run("evaluate", *models, "--data-dir", DATA)

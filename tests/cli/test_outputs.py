@@ -180,6 +180,7 @@ def test_a_sheet_is_of_the_format_that_its_suffix_says(run: Run) -> None:
             assert sheet.width > 300
 
 
+@pytest.mark.slow
 def test_an_export_replaces_artifacts_alone(exported: list[Artifact], tmp_path: Path) -> None:
     target = tmp_path / "out" / "mnist-mlp.onnx"
     target.parent.mkdir()

@@ -26,6 +26,7 @@ def without_relu(exports: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return path
 
 
+@pytest.mark.slow
 def test_the_table_has_the_statistics_the_checks_and_the_verdict(exports: Path) -> None:
     result = verify(exports / "mnist-mlp.onnx", exports / "mnist-mlp-int8.onnx")
     assert result.exit_code == 0, result.output
@@ -125,6 +126,7 @@ def test_a_folder_stands_for_what_its_manifest_lists(exports: Path, tmp_path: Pa
     assert "has no manifest.json" in result.stderr
 
 
+@pytest.mark.slow
 def test_another_checkpoint_is_one_diagnosis(exports: Path) -> None:
     result = CliRunner().invoke(
         main,

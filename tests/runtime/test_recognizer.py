@@ -393,6 +393,7 @@ def test_it_names_its_model(exports: Path) -> None:
     assert repr(Recognizer(path, min_confidence=0.5)) == f"Recognizer({str(path)!r}, min_confidence=0.5)"
 
 
+@pytest.mark.slow
 def test_what_the_package_has_is_listed_before_it_is_imported() -> None:
     program = (
         "import sys, pydoc, mnist_edge\n"

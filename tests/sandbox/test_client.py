@@ -81,6 +81,7 @@ def test_what_cannot_be_opened_is_an_error(data: bytes, message: str, monkeypatc
         open_session(MODULE, data)
 
 
+@pytest.mark.slow
 def test_children_end_with_a_parent_that_is_killed() -> None:
     program = (
         "import sys, time\n"

@@ -80,5 +80,6 @@ def test_clang_gives_the_same_bits_at_every_level_where_it_could_fuse(
         equal(bundle, reference, "aarch64", ("-std=gnu99", level))
 
 
+@pytest.mark.slow
 def test_floats_are_not_fused_where_the_processor_could(reference: Reference) -> None:
     equal(unjudged(FORMATS["c"], reference).bundle, reference, "aarch64")

@@ -98,6 +98,7 @@ def idx(shape: tuple[int, ...], data: bytes) -> bytes:
     return bytes([0, 0, 8, len(shape)]) + b"".join(size.to_bytes(4, "big") for size in shape) + data
 
 
+@pytest.mark.slow
 def test_files_that_are_there_are_read_without_importing_torchvision() -> None:
     program = (
         "import sys\n"
