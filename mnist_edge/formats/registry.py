@@ -6,7 +6,15 @@ from pathlib import Path
 from mnist_edge.artifact.bundle import read_bundle
 from mnist_edge.errors import ArtifactError, UnknownFormatError, UserError
 from mnist_edge.formats.base import ArtifactFile, FormatSpec, Runner
-from mnist_edge.formats.scheme import FLOAT32, FLOAT_BOUND, INT8_TOLERANCE, Precision, Scheme, Tolerance
+from mnist_edge.formats.scheme import (
+    FLOAT32,
+    FLOAT_BOUND,
+    INT8_CHANGED_PER_ERROR,
+    INT8_TOLERANCE,
+    Precision,
+    Scheme,
+    Tolerance,
+)
 
 DYNAMIC_BOUND = 0.15
 """|Δlogit| between processors for schemes that quantize activations: a value on the edge between two steps may be
@@ -17,12 +25,12 @@ it: in the built-in MLP by up to 0.10.
 
 def _dynamic(name: str) -> Scheme:
     """Return a scheme that quantizes activations too, with a scale taken from the whole batch."""
-    return Scheme(name, Precision.INT8, False, DYNAMIC_BOUND, INT8_TOLERANCE)
+    return Scheme(name, Precision.INT8, False, DYNAMIC_BOUND, INT8_TOLERANCE, INT8_CHANGED_PER_ERROR)
 
 
 def _weight_only(name: str) -> Scheme:
     """Return a scheme with weights in 8 bits that are floats again before they are used."""
-    return Scheme(name, Precision.INT8, True, FLOAT_BOUND, INT8_TOLERANCE)
+    return Scheme(name, Precision.INT8, True, FLOAT_BOUND, INT8_TOLERANCE, INT8_CHANGED_PER_ERROR)
 
 
 HALF = Scheme(
@@ -34,7 +42,7 @@ HALF = Scheme(
 )
 """Weights as float16 that are float32 again before they are used. Rounding to 11 bits moved a logit by 0.009."""
 
-STATIC_BYTES = Scheme("static-u8-channel", Precision.INT8, True, 0.0, INT8_TOLERANCE)
+STATIC_BYTES = Scheme("static-u8-channel", Precision.INT8, True, 0.0, INT8_TOLERANCE, INT8_CHANGED_PER_ERROR)
 """Signed weights with a step for each output, unsigned bytes between layers with steps that are fixed. Sums are whole
 numbers and each logit is rounded twice, in a stated order: every processor gives the same bits."""
 

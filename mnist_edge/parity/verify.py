@@ -215,7 +215,7 @@ def _verify_answers(
     checks: list[Check],
     on_step: OnStep,
 ) -> ParityReport:
-    tolerance = goals.tighten(scheme.tolerance)
+    tolerance = goals.tighten(scheme.tolerance_at(reference.accuracy))
     batches = artifact.spec.batches(scheme)
     answers = compare_answers(runner, batches, tolerance, reference, on_step)
     report = ParityReport(

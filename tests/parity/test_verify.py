@@ -305,3 +305,11 @@ def test_weights_of_a_network_that_cannot_be_traced_are_not_available(
     assert weights.found == "this network can't be traced"
     assert weights.verdict == "not available"
     assert report.layers_unavailable_reason.startswith("not available for this network")
+
+
+def test_int8_is_allowed_more_changes_where_the_trained_model_errs_more(exports: Path, reference: Reference) -> None:
+    labels = np.where(np.arange(len(reference.labels)) % 10 == 0, (reference.labels + 1) % 10, reference.labels)
+    worse = dataclasses.replace(reference, labels=labels).part(np.arange(1_000))
+    report = verify_path(exports / "mnist-mlp-int8.h", worse)
+    assert report.tolerance is not None
+    assert report.tolerance.min_agreement == 1 - 0.05 * (1 - worse.accuracy) < 0.996
