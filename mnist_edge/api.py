@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from mnist_edge.errors import UserError
 from mnist_edge.exporting.pipeline import Artifact, ExportSettings, export_artifacts
-from mnist_edge.formats.registry import FORMATS
+from mnist_edge.formats.registry import FORMATS, format_of
 from mnist_edge.formats.scheme import Precision
+from mnist_edge.parity.devices import chosen_targets, read_on_devices
 from mnist_edge.parity.module_reference import module_reference
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.reference import Reference, load_reference
@@ -33,6 +34,8 @@ def export(
     goals: Goals = NO_GOALS,
     scheme: str | None = None,
     architecture: str | None = None,
+    targets: Sequence[str] = (),
+    target_images: int | None = None,
     force: bool = False,
 ) -> list[Artifact]:
     """Export a trained model in each format and precision, all or nothing, each with its proof.
@@ -54,6 +57,8 @@ def export(
         goals: what each artifact must keep beyond the tolerance of its scheme.
         scheme: how quantized artifacts are stored; None compares all schemes and takes the best.
         architecture: for a checkpoint of your own network, its code, `path/to/net.py:Net`, which is run.
+        targets: emulated devices that a C header must give the same logits on, such as `cortex-m4`, or `all`.
+        target_images: on how many of the images; None for all.
         force: whether files of these names that are not artifacts of mnist-edge are replaced.
 
     Returns:
@@ -63,12 +68,15 @@ def export(
         UserError: a file can't be read or written, an artifact does not match the trained model (`ParityError`), or
             a format can't give what was asked. The folder is as it was.
     """
+    chosen = [FORMATS[_known("format", name, FORMATS)] for name in formats]
     settings = ExportSettings(
-        formats=[FORMATS[_known("format", name, FORMATS)] for name in formats],
+        formats=chosen,
         precisions=[Precision(_known("precision", name, list(Precision))) for name in precisions],
         options=options or {},
         goals=goals,
         scheme=scheme,
+        targets=chosen_targets(targets, chosen),
+        target_images=target_images,
         force=force,
     )
     if isinstance(model, nn.Module):
@@ -83,6 +91,8 @@ def verify(
     data_dir: PathLike = "data",
     layers: bool = False,
     architecture: str | None = None,
+    targets: Sequence[str] = (),
+    target_images: int | None = None,
 ) -> ParityReport:
     """Judge an exported artifact against the checkpoint that it came from.
 
@@ -96,6 +106,8 @@ def verify(
         data_dir: the folder that holds the data set.
         layers: whether to compare layer by layer too.
         architecture: for a checkpoint of your own network, its code, `path/to/net.py:Net`, which is run.
+        targets: emulated devices that a C header must give the same logits on, such as `cortex-m4`, or `all`.
+        target_images: on how many of the images; None for all.
 
     Returns:
         The verdict, truthy when it passed, with every check and figure. A file that can't be read fails.
@@ -103,7 +115,11 @@ def verify(
     Raises:
         UserError: the checkpoint or the data can't be read, or a package that the format needs is not installed.
     """
-    return verify_path(Path(artifact), _reference(checkpoint, data_dir, architecture), layers=layers)
+    path = Path(artifact)
+    devices = chosen_targets(targets, [format_of(path)]) if targets else ()
+    reference = _reference(checkpoint, data_dir, architecture)
+    report = verify_path(path, reference, layers=layers)
+    return read_on_devices(report, reference, devices, images=target_images) if devices else report
 
 
 def _reference(checkpoint: PathLike | Reference, data_dir: PathLike, architecture: str | None) -> Reference:

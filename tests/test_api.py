@@ -4,6 +4,7 @@ import inspect
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import mnist_edge
@@ -42,6 +43,18 @@ def test_a_reference_saves_reading_the_data(reference: Reference, exports: Path)
     assert report, report.problems
     layers = mnist_edge.verify(str(exports / "mnist-mlp.pt"), reference.sample(), layers=True).layers
     assert layers
+
+
+def test_headers_run_on_devices(reference: Reference, exports: Path, tmp_path: Path) -> None:
+    few = reference.part(np.arange(3))
+    report = mnist_edge.verify(exports / "mnist-mlp-int8.h", few, targets=["cortex-m4"])
+    assert [(run.target, len(run.logits)) for run in report.devices] == [("cortex-m4", 3)]
+    report = mnist_edge.verify(exports / "mnist-mlp-int8.h", few, targets=["rv32imc", "cortex-m4"], target_images=1)
+    assert [(run.target, len(run.logits)) for run in report.devices] == [("cortex-m4", 1), ("rv32imc", 1)]
+    with pytest.raises(UserError, match="unknown target 'z80': expected one of cortex-m0plus, "):
+        mnist_edge.export(tmp_path / "missing", formats=["c"], targets=["z80"])
+    with pytest.raises(UserError, match="none of these formats runs on emulated devices"):
+        mnist_edge.verify(exports / "mnist-mlp.onnx", few, targets=["all"])
 
 
 def test_what_is_not_an_artifact_is_replaced_by_force_alone(reference: Reference, tmp_path: Path) -> None:

@@ -12,8 +12,6 @@ from mnist_edge.cli.output import note, say_json
 
 if TYPE_CHECKING:
     from mnist_edge.parity.parity_report import ParityReport
-    from mnist_edge.parity.reference import Reference
-    from mnist_edge.parity.steps import OnStep
 
 
 @click.command()
@@ -86,6 +84,7 @@ def command(
         on_step("answers with the trained model")
         from mnist_edge.exporting.report.junit import junit
         from mnist_edge.parity.baseline import read_baseline
+        from mnist_edge.parity.devices import read_on_devices
         from mnist_edge.parity.reference import load_reference
         from mnist_edge.parity.steps import of_file
         from mnist_edge.parity.verify import verify_path, with_baseline
@@ -98,7 +97,12 @@ def command(
                 baseline.entry(path.name, reference.test_set)
         reports = [verify_path(path, reference, layers=layers, on_step=of_file(path.name, on_step)) for path in paths]
         if devices:
-            reports = [_on_devices(report, reference, devices, target_images, on_step) for report in reports]
+            reports = [
+                read_on_devices(
+                    report, reference, devices, images=target_images, on_step=of_file(report.path.name, on_step)
+                )
+                for report in reports
+            ]
     if baseline:
         reports = [with_baseline(report, reference, baseline) for report in reports]
     with transaction() as changes:
@@ -116,20 +120,6 @@ def command(
     _report_problems(reports)
     if not all(reports):
         sys.exit(1)
-
-
-def _on_devices(
-    report: "ParityReport", reference: "Reference", devices: tuple[str, ...], images: int | None, on_step: "OnStep"
-) -> "ParityReport":
-    """Return the report on a file with what it gave on emulated devices; one that could not be run stays as it is."""
-    from mnist_edge.formats.registry import read_artifact
-    from mnist_edge.parity.devices import on_devices
-    from mnist_edge.parity.steps import of_file
-
-    if report.tolerance is None:
-        return report
-    step = of_file(report.path.name, on_step)
-    return on_devices(report, read_artifact(report.path), reference, devices, images=images, on_step=step)
 
 
 def _devices(names: tuple[str, ...], paths: list[Path]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import numpy as np
 from mnist_edge.errors import ArtifactError, UserError
 from mnist_edge.formats.base import ArtifactFile, FormatSpec
 from mnist_edge.formats.device_run import DeviceRun
+from mnist_edge.formats.registry import read_artifact
 from mnist_edge.parity.checks import Check, timed
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.reference import Reference
@@ -72,6 +73,20 @@ def on_devices(
         checks.append(timed(judge))
     seconds = report.seconds + sum(check.seconds for check in checks)
     return replace(report, checks=(*report.checks, *checks), devices=tuple(runs), seconds=seconds)
+
+
+def read_on_devices(
+    report: ParityReport,
+    reference: Reference,
+    targets: Sequence[str],
+    *,
+    images: int | None = None,
+    on_step: OnStep = nothing,
+) -> ParityReport:
+    """Return the report on an artifact's path as `on_devices` does, which reads it again."""
+    if report.tolerance is None:
+        return report
+    return on_devices(report, read_artifact(report.path), reference, targets, images=images, on_step=on_step)
 
 
 def _judge(artifact: ArtifactFile, name: str, inputs: Images, here: Logits, runs: list[DeviceRun]) -> Check:

@@ -20,8 +20,11 @@ from mnist_edge.formats.c.reference import judge, logits_of, to_bytes
 from mnist_edge.formats.c.targets import TARGETS
 from mnist_edge.formats.c.writer import write
 from mnist_edge.parity.devices import equal_logits
-from mnist_edge.parity.reference import Reference
+from mnist_edge.parity.reference import Reference, make_reference
+from mnist_edge.training.checkpoint import load_checkpoint
+from mnist_edge.training.datasets.splits import Split, TrainingData
 from mnist_edge.training.ood import energy_scores, margin_scores
+from tests.conftest import RELEASES
 from tests.formats.c.networks import BYTES, FLOATS, NETWORKS, C, header_of
 from tests.parity.unjudged import unjudged
 
@@ -79,6 +82,16 @@ def test_released_networks_give_the_bits_of_the_reference(
 def test_bytes_agree_with_the_trained_model_on_nearly_all_images(quantized: Header, reference: Reference) -> None:
     found = open_host(quantized).logits_of_floats(reference.images)
     answers = found.argmax(axis=1)
+    assert (answers == reference.logits.argmax(axis=1)).mean() >= 0.9995
+    assert reference.accuracy - (answers == reference.labels).mean() <= 0.0002
+
+
+@pytest.mark.slow
+def test_bytes_of_the_released_cnn_agree_too(test_data: Split, training_data: TrainingData) -> None:
+    part = Split(test_data.images[::5], test_data.labels[::5])
+    reference = make_reference(load_checkpoint(RELEASES["cnn"]), part, training_data)
+    header = read(unjudged(C, reference, BYTES.name).bundle)
+    answers = open_host(header).logits_of_floats(reference.images).argmax(axis=1)
     assert (answers == reference.logits.argmax(axis=1)).mean() >= 0.9995
     assert reference.accuracy - (answers == reference.labels).mean() <= 0.0002
 
