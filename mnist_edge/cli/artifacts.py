@@ -26,20 +26,28 @@ def expand(paths: Iterable[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def checkpoint_of(artifacts: Iterable[Path]) -> Path:
-    """Return the checkpoint in the folder of the checkpoints that the first listed of these artifacts was made from.
+def checkpoints_of(artifacts: Iterable[Path]) -> dict[Path, Path]:
+    """Return the checkpoint in the folder of the checkpoints that each of these artifacts was made from.
 
-    Where no manifest says which, or it is not there, it is the one that was trained last.
+    Of one where no manifest says which, or where that is not there, it is that of the first other artifact, or else the
+    one that was trained last.
     """
-    digests: set[str] = set()
-    for path in artifacts:
-        with contextlib.suppress(UserError):  # it is reported where the artifact is judged
-            listed = read_manifest(path.parent)
-            digests |= {str(entry.get("checkpoint")) for entry in listed if entry["file"] == path.name}
-    for path in sorted(CHECKPOINTS.glob("*.safetensors")) if digests else ():
-        if path.is_file() and sha256(read_bytes(path)) in digests:
-            return path
-    return last_checkpoint()
+    made_from = {path: _listed_checkpoint(path) for path in artifacts}
+    wanted = set(filter(None, made_from.values()))
+    there = [path for path in sorted(CHECKPOINTS.glob("*.safetensors")) if path.is_file()] if wanted else []
+    known = {digest: path for path in there if (digest := sha256(read_bytes(path))) in wanted}
+    found = {path: known.get(digest or "") for path, digest in made_from.items()}
+    other = next(filter(None, found.values()), None) or last_checkpoint()
+    return {path: checkpoint or other for path, checkpoint in found.items()}
+
+
+def _listed_checkpoint(artifact: Path) -> str | None:
+    """Return the digest of the checkpoint that the manifest beside an artifact names; None where there is none."""
+    with contextlib.suppress(UserError):  # it is reported where the artifact is judged
+        for entry in read_manifest(artifact.parent):
+            if entry["file"] == artifact.name:
+                return str(entry.get("checkpoint"))
+    return None
 
 
 def _holds_artifacts(path: Path) -> bool:

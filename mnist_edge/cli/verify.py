@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     "-c",
     "--checkpoint",
     type=click.Path(path_type=Path),
-    show_default="the one in checkpoints/ that the manifest names, else the last",
-    help="The checkpoint that they were exported from.",
+    show_default="those in checkpoints/ that the manifest names, else the last",
+    help="The one checkpoint that all were exported from.",
 )
 @click.option("--layers", is_flag=True, help="Also compare layer by layer, and name the first that diverges.")
 @click.option(
@@ -65,23 +65,25 @@ def command(
 ) -> None:
     """Check each ARTIFACT against the checkpoint it came from, on all test images.
 
-    A folder stands for what its manifest.json lists.
+    A folder stands for what its manifest.json lists, which may come from several checkpoints.
 
     One that was altered, or that answers differently from the trained model, fails: the exit code is 1 and stderr
     says why. With --baseline, so does one that answers correctly more rarely than the one that was recorded, by
     McNemar's test on the same images.
     """
     from mnist_edge.atomic import transaction
-    from mnist_edge.cli.artifacts import checkpoint_of, expand
+    from mnist_edge.cli.artifacts import checkpoints_of, expand
     from mnist_edge.cli.progress import steps
 
     paths = expand(artifacts)
-    checkpoint = checkpoint or checkpoint_of(paths)
-    _keep_apart(html, junit_file, *paths, checkpoint, *filter(None, (baseline_file,)))
+    made_from = checkpoints_of(paths) if checkpoint is None else dict.fromkeys(paths, checkpoint)
+    _keep_apart(html, junit_file, *paths, *made_from.values(), *filter(None, (baseline_file,)))
     outputs.check_outputs((html, outputs.HTML), (junit_file, outputs.JUNIT), force=force)
     torch_setup.wait_passively()
     with steps() as on_step:
-        on_step("answers with the trained model")
+        on_step(
+            "answers with the trained models" if len({*made_from.values()}) > 1 else "answers with the trained model"
+        )
         from mnist_edge.exporting.report.junit import junit
         from mnist_edge.parity.baseline import read_baseline
         from mnist_edge.parity.devices import read_on_devices
@@ -91,26 +93,26 @@ def command(
 
         devices = _devices(targets, paths)
         baseline = read_baseline(baseline_file) if baseline_file else None
-        reference = load_reference(checkpoint, data_dir, architecture, dataset)
+        loaded = {
+            each: load_reference(each, data_dir, architecture, dataset) for each in dict.fromkeys(made_from.values())
+        }
+        references = [loaded[made_from[path]] for path in paths]
         if baseline:
-            for path in paths:
+            for path, reference in zip(paths, references, strict=True):
                 baseline.entry(path.name, reference.test_set)
-        reports = [verify_path(path, reference, layers=layers, on_step=of_file(path.name, on_step)) for path in paths]
-        if devices:
-            reports = [
-                read_on_devices(
-                    report, reference, devices, images=target_images, on_step=of_file(report.path.name, on_step)
-                )
-                for report in reports
-            ]
-    if baseline:
-        reports = [with_baseline(report, reference, baseline) for report in reports]
+        reports = []
+        for path, reference in zip(paths, references, strict=True):
+            step = of_file(path.name, on_step)
+            report = verify_path(path, reference, layers=layers, on_step=step)
+            if devices:
+                report = read_on_devices(report, reference, devices, images=target_images, on_step=step)
+            reports.append(with_baseline(report, reference, baseline) if baseline else report)
     with transaction() as changes:
         if html:
             from mnist_edge.exporting.report.environment import Environment
             from mnist_edge.exporting.report.html import html_report
 
-            changes.write(html, html_report(reports, reference, Environment.here()))
+            changes.write(html, html_report(reports, references, Environment.here()))
         if junit_file:
             changes.write(junit_file, junit(reports))
     if as_json:

@@ -152,7 +152,7 @@ def test_what_mnist_edge_wrote_is_known_again(run: Run, reference: Reference, re
     for suffix in SHEET.marks:
         done = run(["predict", str(TWO), "--visualize"], f"sheet{suffix}")
         assert done.exit_code == 0, done.output
-    Path("page.html").write_bytes(html_report(report, reference, Environment.here()))
+    Path("page.html").write_bytes(html_report(report, [reference], Environment.here()))
     Path("page.xml").write_bytes(junit(report))
     assert trained.recipe is not None
     Path("a.csv").write_bytes(history_table(trained.history, trained.recipe, 55_000))

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ from click.testing import CliRunner, Result
 from mnist_edge.artifact.manifest import read_manifest
 from mnist_edge.cli import main
 from mnist_edge.parity.parity_report import ParityReport
+from mnist_edge.training.checkpoint import Checkpoint, save_checkpoint
 from tests.conftest import DATA, RELEASED, RELEASES
 from tests.damage import edits
 
@@ -201,3 +203,22 @@ def test_targets_that_no_file_has_are_a_usage_error(exports: Path) -> None:
         result = verify(exports / file, "--target", target)
         assert (result.exit_code, result.stdout) == (2, "")
         assert message in result.stderr
+
+
+@pytest.mark.slow
+def test_exports_of_several_checkpoints_are_each_judged_by_their_own(
+    released: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    others = {name: dataclasses.replace(released, seed=seed, file_digest=None) for seed, name in enumerate(("a", "b"))}
+    for name, checkpoint in others.items():
+        save_checkpoint(Path("checkpoints") / f"{name}.safetensors", checkpoint)
+    for name, kind in (("a", "torch-export"), ("b", "torchscript")):
+        command = ["export", f"checkpoints/{name}.safetensors", "--format", kind, "--data-dir", str(DATA)]
+        assert CliRunner().invoke(main, command).exit_code == 0
+    command = ["verify", "exports", "--data-dir", str(DATA), "--json", "--html", "page.html"]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    assert [report["passed"] for report in json.loads(result.stdout)] == [True, True]
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert all(checkpoint.digest in page for checkpoint in others.values())

@@ -61,15 +61,18 @@ class _Section:
     changes: list[_Change]
 
 
-def html_report(reports: Sequence[ParityReport], reference: Reference, environment: Environment) -> bytes:
-    """Return the page; the same reports from the same environment give the same bytes."""
-    sections = [_section(report, reference) for report in reports]
+def html_report(reports: Sequence[ParityReport], references: Sequence[Reference], environment: Environment) -> bytes:
+    """Return the page on reports, each with the reference that it was judged by.
+
+    The same reports from the same environment give the same bytes.
+    """
+    sections = [_section(report, reference) for report, reference in zip(reports, references, strict=True)]
     page = _TEMPLATES.get_template("report.html.jinja").render(
         sections=sections,
         failed=[section for section in sections if not section.report],
         figures=list(dict.fromkeys(name for section in sections for name in section.figures)),
-        checkpoint=reference.checkpoint,
-        images=len(reference.images),
+        checkpoints=list({reference.checkpoint.digest: reference.checkpoint for reference in references}.values()),
+        images=" or ".join(f"{count:,}" for count in sorted({len(reference.images) for reference in references})),
         max_changed=MAX_CHANGED,
         environment=environment,
     )

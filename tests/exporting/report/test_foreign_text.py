@@ -39,7 +39,8 @@ def report() -> ParityReport:
 
 def test_a_page_shows_foreign_text_as_text(report: ParityReport, reference: Reference) -> None:
     checkpoint = dataclasses.replace(reference.checkpoint, architecture=TEXT)
-    written = html_report([report, report], dataclasses.replace(reference, checkpoint=checkpoint), ENVIRONMENT)
+    foreign = dataclasses.replace(reference, checkpoint=checkpoint)
+    written = html_report([report, report], [foreign, foreign], ENVIRONMENT)
     page = Page(written)
     assert not UNSAFE.search(written.decode().replace("\n", ""))
     assert {"script", "b"}.isdisjoint(tag for tag, _ in page.tags)
@@ -49,7 +50,7 @@ def test_a_page_shows_foreign_text_as_text(report: ParityReport, reference: Refe
 
 
 def test_a_page_may_load_nothing_and_run_nothing(report: ParityReport, reference: Reference) -> None:
-    tags = Page(html_report([report], reference, ENVIRONMENT)).tags
+    tags = Page(html_report([report], [reference], ENVIRONMENT)).tags
     (policy,) = [attributes for tag, attributes in tags if "http-equiv" in attributes]
     assert policy["http-equiv"] == "Content-Security-Policy"
     assert policy["content"] == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"

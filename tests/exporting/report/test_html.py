@@ -41,7 +41,7 @@ def test_the_page_holds_everything_it_shows(
     reports: dict[str, ParityReport], broken: dict[str, ParityReport], reference: Reference
 ) -> None:
     everything = [*reports.values(), *broken.values()]
-    content = html_report(everything, reference, ENVIRONMENT)
+    content = html_report(everything, [reference] * len(everything), ENVIRONMENT)
     page = Page(content)
     assert all(address.startswith(("data:image/png;base64,", "data:image/svg+xml;base64,")) for address in page.loaded)
     assert b"url(" not in content
@@ -56,7 +56,7 @@ def test_the_page_holds_everything_it_shows(
         assert all(problem in shown for problem in report.problems)
         assert all(check.title in shown for check in report.checks)
     assert reference.checkpoint.digest in shown
-    assert html_report(everything, reference, ENVIRONMENT) == content
+    assert html_report(everything, [reference] * len(everything), ENVIRONMENT) == content
 
 
 def test_the_page_begins_with_the_verdict_and_where_it_was_made(reference: Reference) -> None:
@@ -68,7 +68,7 @@ def test_the_page_begins_with_the_verdict_and_where_it_was_made(reference: Refer
         ([failed], "1 of 1 file FAILED"),
         ([passed, failed], "1 of 2 files FAILED"),
     ):
-        page = Page(html_report(given, reference, ENVIRONMENT))
+        page = Page(html_report(given, [reference] * len(given), ENVIRONMENT))
         shown = [text.strip() for text in page.text[page.text.index("\n") :] if text.strip()]
         assert shown.index(verdict) < shown.index("2026-03-01 12:30:00 UTC") < shown.index("Figures")
         assert "Python 3.11.7, torch 2.14.1" in shown
@@ -82,13 +82,13 @@ def test_what_passed_is_not_painted_as_failed(reports: dict[str, ParityReport], 
     assert layers is not None
     assert any(layer.diverges for layer in layers.layers)
     report = dataclasses.replace(passed, layers=layers)
-    page = html_report([report], reference, ENVIRONMENT).decode()
+    page = html_report([report], [reference], ENVIRONMENT).decode()
     assert "diverges</td>" in page
     assert 'class="failed"' not in page
 
 
 def test_the_page_knows_dark_and_narrow_screens(reports: dict[str, ParityReport], reference: Reference) -> None:
-    page = html_report([reports["mnist-mlp.onnx"]], reference, ENVIRONMENT).decode()
+    page = html_report([reports["mnist-mlp.onnx"]], [reference], ENVIRONMENT).decode()
     assert "@media (prefers-color-scheme: dark)" in page
     assert "@media (max-width: 30rem)" in page
     assert 'name="viewport" content="width=device-width, initial-scale=1"' in page
@@ -99,7 +99,7 @@ def test_the_page_knows_dark_and_narrow_screens(reports: dict[str, ParityReport]
 def test_the_page_shows_the_images_whose_answer_changed(reports: dict[str, ParityReport], reference: Reference) -> None:
     report = reports["mnist-mlp-int8.onnx"]
     assert report.statistics is not None
-    page = Page(html_report([report], reference, ENVIRONMENT))
+    page = Page(html_report([report], [reference], ENVIRONMENT))
     pictures = [
         Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2])))
         for address in page.loaded
@@ -116,7 +116,7 @@ def test_labels_are_those_of_the_task(reports: dict[str, ParityReport], referenc
     named = dataclasses.replace(reference, checkpoint=dataclasses.replace(reference.checkpoint, task=task))
     report = reports["mnist-mlp-int8.onnx"]
     assert report.statistics is not None
-    shown = Page(html_report([report], named, ENVIRONMENT)).text
+    shown = Page(html_report([report], [named], ENVIRONMENT)).text
     for answer in report.statistics.changed:
         assert f"image {answer.image}, label {labels[answer.label]}" in shown
         assert labels[answer.trained] in shown
@@ -125,14 +125,14 @@ def test_labels_are_those_of_the_task(reports: dict[str, ParityReport], referenc
 def test_layers_are_a_table_with_the_culprit_above(broken: dict[str, ParityReport], reference: Reference) -> None:
     report = verify_path(broken["relu"].path, reference.sample(), layers=True)
     assert report.layers is not None
-    shown = " ".join(Page(html_report([report], reference, ENVIRONMENT)).text)
+    shown = " ".join(Page(html_report([report], [reference], ENVIRONMENT)).text)
     assert report.layers.culprit in shown
     assert all(layer.name in shown for layer in report.layers.layers)
 
 
 def test_a_name_or_message_is_text_and_not_markup(reference: Reference) -> None:
     report = failed_report("<img src=x>", path=Path("<script>alert(1)<b>.onnx"))
-    page = Page(html_report([report], reference, ENVIRONMENT))
+    page = Page(html_report([report], [reference], ENVIRONMENT))
     assert "script" not in page.tags
     assert page.loaded == []
 
