@@ -35,6 +35,9 @@ CONTRACT_KEY = "mnist_edge.contract"
 BATCH = "batch"
 """Name of the symbolic first dimension of an artifact that takes any number of images."""
 
+NO_LICENSE = "NOASSERTION"
+"""What SPDX writes where nothing is said of the license (SPDX specification 2.3, section 7.13)."""
+
 MAX_PIXELS = 1 << 24
 """Most values of one input image."""
 
@@ -93,7 +96,7 @@ class Contract:
         temperature: logits are divided by it before the softmax.
         energy_threshold: an answer with a lower energy score (`mnist_edge.training.ood`) is uncertain; 0 where none is.
         margin_threshold: the same of the margin between the two best labels.
-        license: SPDX name of the weights' license.
+        license: of the weights, an SPDX expression.
     """
 
     task: Task
@@ -108,7 +111,7 @@ class Contract:
     temperature: float = 1.0
     energy_threshold: float = 0.0
     margin_threshold: float = 0.0
-    license: str = "Apache-2.0"
+    license: str = NO_LICENSE
 
     @property
     def input_shape(self) -> tuple[int | str, ...]:

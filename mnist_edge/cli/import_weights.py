@@ -50,6 +50,7 @@ class Numbers(click.ParamType[tuple[float, ...]]):
     help="The checkpoint to write.",
 )
 @outputs.force
+@options.license_of_weights
 @data_options.options_of_data
 @options.data_dir
 @options.as_json
@@ -60,6 +61,7 @@ def command(
     std: tuple[float, ...] | None,
     output: Path | None,
     force: bool,
+    license_: str,
     dataset: str,
     image_size: int | None,
     color: bool,
@@ -95,7 +97,7 @@ def command(
             channels = task.input.shape[0]
             own = replace(own, normalization=Normalization.of(mean or (0.0,), std or (1.0,), channels))
         data = source.load_training_data()
-        imported = import_weights(weights, own, task, data)
+        imported = import_weights(weights, own, task, data, license_)
         on_step("fits temperature and thresholds")
         checkpoint = calibrated(imported, data.validation)
         on_step("answers the test images")

@@ -1,11 +1,13 @@
 """Options that several sub-commands share."""
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
 import click
 
+from mnist_edge.artifact.contract import NO_LICENSE
 from mnist_edge.training.architectures.names import BUILTIN_ARCHITECTURES, is_own
 
 CHECKPOINTS = Path("checkpoints")
@@ -73,6 +75,32 @@ data_dir = click.option(
     default=Path("data"),
     show_default=True,
     help="Folder that holds the data set, MNIST in MNIST/raw; missing files are downloaded.",
+)
+
+
+class License(click.ParamType[str]):
+    """An SPDX license expression, such as `Apache-2.0`; whether its names are on SPDX's list is not looked up."""
+
+    name = "license"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return what the help shows."""
+        return "SPDX"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the expression."""
+        if not re.fullmatch(r"[A-Za-z0-9.+:() -]{1,200}", value):
+            self.fail(f"{value!r} is not an SPDX expression, such as Apache-2.0 or CC-BY-4.0", param, ctx)
+        return value
+
+
+license_of_weights = click.option(
+    "--license",
+    "license_",
+    type=License(),
+    default=NO_LICENSE,
+    show_default="NOASSERTION, which says nothing",
+    help="License of the weights, which every export carries.",
 )
 
 targets = click.option(

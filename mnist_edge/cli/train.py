@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mnist_edge.artifact.contract import NO_LICENSE
 from mnist_edge.cli import data_options, options, outputs, recipe_options, torch_setup
 from mnist_edge.cli.output import note, say, say_json
 from mnist_edge.training.architectures.names import file_stem, is_own, recorded_name
@@ -44,6 +45,7 @@ SECONDS_BETWEEN_CURVES = 10.0
     help="The checkpoint to write; its history goes beside it, as .csv.",
 )
 @outputs.force
+@options.license_of_weights
 @click.option("--resume", is_flag=True, help="Continue the interrupted training of this checkpoint.")
 @click.option(
     "--curves",
@@ -81,6 +83,7 @@ def command(
     seed: int,
     output: Path | None,
     force: bool,
+    license_: str,
     resume: bool,
     curves: Path | None,
     log_dir: Path | None,
@@ -121,6 +124,7 @@ def command(
 
     own = load_architecture(architecture) if is_own(architecture) else None
     given = data_options.given_options(dataset, data_dir, image_size, color, preprocessing)
+    given += () if license_ == NO_LICENSE else ("--license", license_)
     with torch_setup.torch_threads(threads):
         chosen = recipe_options.recipe_with(recipe, architecture, settings)
         check_suits(chosen, task)
@@ -134,7 +138,7 @@ def command(
             drawing = _drawing(state.history, chosen.epochs, curves) if curves else None
             followers = filter(None, (progress.on_epoch, log_epoch, drawing))
             _run(state, config, data, output, progress.on_step, list(followers))
-        checkpoint = make_checkpoint(state, config, data, own)
+        checkpoint = make_checkpoint(state, config, data, own, license_)
     with transaction() as changes:
         changes.write(output, checkpoint.to_bytes())
         changes.write(history_path(output), history_table(state.history, chosen, images))

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from mnist_edge.artifact.contract import Task
+from mnist_edge.artifact.contract import NO_LICENSE, Task
 from mnist_edge.artifact.fields import one_line
 from mnist_edge.errors import UserError
 from mnist_edge.parity.reference import Reference, make_reference
@@ -39,6 +39,7 @@ def module_reference(
     std: float | Sequence[float] | None = None,
     validation: tuple[Array, Array] | None = None,
     preprocessing: str = "resize/1",
+    license: str = NO_LICENSE,
 ) -> Reference:
     """Return a module's answers to labeled images, to export and verify it by.
 
@@ -60,6 +61,7 @@ def module_reference(
             fitted on them, int8 schemes compared, and the test vectors chosen, which travel in every file. None does
             the latter two with the images, and leaves temperature and thresholds out.
         preprocessing: what turns a picture into an image, as `mnist-edge train --preprocessing` has it.
+        license: of the weights, an SPDX expression, which every file carries.
 
     Raises:
         UserError: images, labels or names do not fit together, the module raises, or it gives other numbers than
@@ -80,7 +82,7 @@ def module_reference(
     weights = build_model(own.name, task, own=own).state_dict()
     nothing = Split(held_back.images[:0], held_back.labels[:0])
     data = TrainingData(nothing, _in_bytes(held_back), _digest(held_back), dataset=name)
-    checkpoint = checkpoint_of(own, task, weights, data)
+    checkpoint = checkpoint_of(own, task, weights, data, license)
     if validation is None:
         logits_of(checkpoint, test)
     else:

@@ -93,6 +93,7 @@ class Reference:
             temperature=checkpoint.temperature,
             energy_threshold=checkpoint.thresholds.energy,
             margin_threshold=checkpoint.thresholds.margin,
+            license=checkpoint.license,
         )
 
     def request(self, spec: FormatSpec, scheme: Scheme, options: Mapping[str, int]) -> ExportRequest:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import mnist_edge
 from mnist_edge.artifact.checksum import sha256
-from mnist_edge.artifact.contract import Task
+from mnist_edge.artifact.contract import NO_LICENSE, Task
 from mnist_edge.artifact.fields import (
     MAX_COUNT,
     expect_fields,
@@ -39,11 +39,12 @@ from mnist_edge.training.ood import Thresholds, fit_thresholds
 from mnist_edge.training.recipe import Recipe
 from mnist_edge.training.safetensors_io import read_tensors, tensors_to_bytes
 from mnist_edge.training.train_state import Epoch, TrainingConfig, TrainState, history_from_fields
+from mnist_edge.training.trial import TrialLogits, same_logits, take_trial_logits, trial_logits
 
 CHECKPOINT_SUFFIX = ".safetensors"
 """How the names of checkpoints end."""
 
-VERSION = 4
+VERSION = 5
 """Version of the metadata's layout."""
 
 _NOT_METADATA = ("weights", "file_digest", "own")
@@ -67,6 +68,8 @@ class Checkpoint:
             on a part of them.
         data: where the images came from, and how many there are of each label.
         producer: versions of the packages that made it.
+        license: of the weights, an SPDX expression.
+        trial_logits: what a network of the user's gives for a few fixed images; none for one of the registry.
         file_digest: SHA-256 of the file it was read from, None for one that was not.
         own: the code of an architecture of the user's own, which no file holds.
     """
@@ -82,6 +85,8 @@ class Checkpoint:
     data_digest: str
     data: DataRecord
     producer: dict[str, str]
+    license: str = NO_LICENSE
+    trial_logits: TrialLogits = ()
     file_digest: str | None = field(default=None, compare=False)
     own: OwnArchitecture | None = field(default=None, compare=False, repr=False)
 
@@ -102,7 +107,8 @@ class Checkpoint:
         """Return the checkpoint with the code of its architecture, None for one of the registry.
 
         Raises:
-            UserError: its architecture is one of the registry, which needs no code.
+            UserError: its architecture is one of the registry, which needs no code; or the code does not fit the
+                weights, or gives other answers than when they were learned or imported.
         """
         if own is not None and not is_own(self.architecture):
             raise UserError(
@@ -110,7 +116,13 @@ class Checkpoint:
             )
         if own is not None:
             own = dataclasses.replace(own, normalization=Normalization.stored_in(self.weights))
-        return dataclasses.replace(self, own=own)
+        found = dataclasses.replace(self, own=own)
+        if own is not None and not same_logits(_trial(own, found.build(), self.task), self.trial_logits):
+            raise UserError(
+                f"{own.spec} gives other answers than when the checkpoint was made, though the weights fit: its code "
+                "has changed; put it back as it was, or train or import again"
+            )
+        return found
 
     def to_bytes(self) -> bytes:
         """Return the checkpoint as a safetensors file; the same checkpoint gives the same bytes."""
@@ -125,17 +137,32 @@ class Checkpoint:
         return self.file_digest or sha256(self.to_bytes())
 
 
+def _trial(own: OwnArchitecture, model: nn.Module, task: Task) -> TrialLogits:
+    return own.run("with images", lambda: trial_logits(model, task))
+
+
+def with_trial(checkpoint: Checkpoint) -> Checkpoint:
+    """Return a checkpoint of a network of the user's with what its code answers now."""
+    assert checkpoint.own is not None, "those of the registry have no code of the user's"
+    logits = _trial(checkpoint.own, checkpoint.build(), checkpoint.task)
+    return dataclasses.replace(checkpoint, trial_logits=logits)
+
+
 def make_checkpoint(
-    state: TrainState, config: TrainingConfig, data: TrainingData, own: OwnArchitecture | None = None
+    state: TrainState,
+    config: TrainingConfig,
+    data: TrainingData,
+    own: OwnArchitecture | None = None,
+    license: str = NO_LICENSE,
 ) -> Checkpoint:
     """Return the checkpoint of a training that was just finished here, calibrated on `data`'s validation images.
 
-    `own` is the code of an architecture of the user's own.
+    `own` is the code of an architecture of the user's own, `license` that of the weights.
     """
     validation = data.validation
     logits = predict_logits(state.eval_model, validation.images).numpy()
     temperature = choose_temperature(logits, validation.labels.numpy())
-    return Checkpoint(
+    made = Checkpoint(
         task=config.task,
         architecture=config.architecture,
         weights={name: tensor.detach().cpu().clone() for name, tensor in state.eval_model.state_dict().items()},
@@ -147,8 +174,10 @@ def make_checkpoint(
         data_digest=config.data_digest,
         data=data.record(config.task),
         producer={"mnist-edge": mnist_edge.__version__, "torch": torch.__version__},
+        license=license,
         own=own,
     )
+    return made if own is None else with_trial(made)
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -195,4 +224,6 @@ def _from_metadata(metadata: Mapping[str, Any], weights: dict[str, Tensor]) -> C
         data_digest=take_sha256(metadata, "data_digest"),
         data=DataRecord.from_fields(take_object(metadata, "data")),
         producer=take_versions(metadata, "producer"),
+        license=take_text(metadata, "license"),
+        trial_logits=take_trial_logits(metadata, "trial_logits"),
     )

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 import mnist_edge
-from mnist_edge.artifact.contract import Task
+from mnist_edge.artifact.contract import NO_LICENSE, Task
 from mnist_edge.errors import UserError
 from mnist_edge.training.architectures.own import NETWORK, OwnArchitecture
 from mnist_edge.training.architectures.registry import build_model
 from mnist_edge.training.calibration import choose_temperature
-from mnist_edge.training.checkpoint import Checkpoint
+from mnist_edge.training.checkpoint import Checkpoint, with_trial
 from mnist_edge.training.datasets.splits import Split, TrainingData
 from mnist_edge.training.loop import predict_logits
 from mnist_edge.training.ood import Thresholds, thresholds_of
@@ -22,7 +22,13 @@ from mnist_edge.training.weights_file import fit_weights, read_weights
 from mnist_edge.types import Logits
 
 
-def import_weights(path: Path, own: OwnArchitecture, task: Task, data: TrainingData) -> Checkpoint:
+def import_weights(
+    path: Path,
+    own: OwnArchitecture,
+    task: Task,
+    data: TrainingData,
+    license: str = NO_LICENSE,
+) -> Checkpoint:
     """Return the checkpoint of a network with the weights in a file, not calibrated yet.
 
     Args:
@@ -30,6 +36,7 @@ def import_weights(path: Path, own: OwnArchitecture, task: Task, data: TrainingD
         own: the network's code, with the normalization that it was trained with.
         task: what it tells apart.
         data: what it will be calibrated on.
+        license: of the weights, an SPDX expression.
 
     Raises:
         UserError: the file can't be read, would run code to be read, or does not fit the network, or that raises.
@@ -39,12 +46,18 @@ def import_weights(path: Path, own: OwnArchitecture, task: Task, data: TrainingD
     expected = {name.removeprefix(NETWORK): tensor for name, tensor in state.items() if name.startswith(NETWORK)}
     fitted = fit_weights(path, found, expected)
     weights = state | {f"{NETWORK}{name}": tensor for name, tensor in fitted.items()}
-    return checkpoint_of(own, task, weights, data)
+    return checkpoint_of(own, task, weights, data, license)
 
 
-def checkpoint_of(own: OwnArchitecture, task: Task, weights: Mapping[str, Tensor], data: TrainingData) -> Checkpoint:
+def checkpoint_of(
+    own: OwnArchitecture,
+    task: Task,
+    weights: Mapping[str, Tensor],
+    data: TrainingData,
+    license: str = NO_LICENSE,
+) -> Checkpoint:
     """Return the checkpoint of a network of the user's with these weights, its `state_dict`, not calibrated."""
-    return Checkpoint(
+    made = Checkpoint(
         task=task,
         architecture=own.name,
         weights={name: tensor.detach().cpu().clone() for name, tensor in weights.items()},
@@ -56,8 +69,10 @@ def checkpoint_of(own: OwnArchitecture, task: Task, weights: Mapping[str, Tensor
         data_digest=data.digest,
         data=data.record(task),
         producer={"mnist-edge": mnist_edge.__version__, "torch": torch.__version__},
+        license=license,
         own=own,
     )
+    return with_trial(made)
 
 
 def calibrated(checkpoint: Checkpoint, validation: Split) -> Checkpoint:

@@ -53,7 +53,8 @@ def test_the_classic_is_imported_exported_with_proof_and_reads_a_picture(
     weights: Path, net: classic.Net, test_data: Split, tmp_path: Path
 ) -> None:
     checkpoint, exports = tmp_path / "classic.safetensors", tmp_path / "exports"
-    result = import_weights(weights, checkpoint, "--mean", classic.MEAN, "--std", classic.STD, "--json")
+    normalized = ("--mean", classic.MEAN, "--std", classic.STD)
+    result = import_weights(weights, checkpoint, *normalized, "--license", "BSD-3-Clause", "--json")
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     images, labels = test_data.images[:300], test_data.labels[:300]
@@ -82,6 +83,7 @@ def test_the_classic_is_imported_exported_with_proof_and_reads_a_picture(
     result = run("info", checkpoint)
     assert result.exit_code == 0, result.output
     assert "name: none: trained elsewhere" in result.stdout
+    assert json.loads(run("info", model, "--json").stdout)["provenance"]["license"] == "BSD-3-Clause"
     assert run("selfcheck", model).exit_code == 0
 
 
@@ -116,3 +118,5 @@ def test_a_network_that_can_not_be_used_is_one_line(
 def test_numbers_that_are_none_are_a_usage_error(weights: Path, tmp_path: Path) -> None:
     for value in ("nan", "a", "0.1,,0.2", ""):
         assert import_weights(weights, tmp_path / "a.safetensors", "--mean", value).exit_code == 2
+    for value in ("", "MIT */ int evil;", "MIT\nGPL", "x" * 201):
+        assert import_weights(weights, tmp_path / "a.safetensors", "--license", value).exit_code == 2

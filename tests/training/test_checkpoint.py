@@ -34,7 +34,7 @@ def test_the_digest_is_that_of_the_file(released: Checkpoint) -> None:
 def test_the_metadata_says_how_it_was_made(released: Checkpoint) -> None:
     with safetensors.safe_open(RELEASED, "pt") as file:
         metadata = json.loads(file.metadata()["mnist_edge"])
-    assert metadata["version"] == 4
+    assert metadata["version"] == 5
     assert metadata["architecture"] == "mlp"
     assert Task.from_fields(metadata["task"]) == DATASETS["mnist"].task == released.task
     assert metadata["recipe"] == json.loads(json.dumps(dataclasses.asdict(recipe_for("robust", "mlp"))))
@@ -80,8 +80,8 @@ def with_metadata(path: Path, text: str, checkpoint: Checkpoint) -> Path:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": 1}, "it is of version 1, expected 4"),
-        ({"version": "2\n2"}, "it is of version '2\\n2', expected 4"),
+        ({"version": 1}, "it is of version 1, expected 5"),
+        ({"version": "2\n2"}, "it is of version '2\\n2', expected 5"),
         ({"architecture": ["mlp"]}, "architecture is not a text"),
         ({"architecture": {"mlp": 1}}, "architecture is not a text"),
         ({"history": "none"}, "history is not a list of objects"),

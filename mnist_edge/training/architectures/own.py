@@ -75,6 +75,11 @@ class OwnArchitecture:
             except UserError:
                 raise as_images from None
         self._check_logits(logits, task)
+        if logits.device.type != "meta" and not torch.equal(logits, self.run("with images", lambda: own(images))):
+            raise UserError(
+                f"{self.spec} gives other logits for the same images each time, in eval() too: is a dropout left on? "
+                "torch.nn.functional.dropout is on unless it is given training=self.training"
+            )
         practice = copy.deepcopy(own).train()  # what it learns of the images is thrown away
         self.run("in training", lambda: practice(images))
         return own.train()

@@ -87,6 +87,11 @@ HOSTILE = {
         " def forward(self, x): return super().forward(x) * float('nan')",
         "not finite",
     ),
+    "a dropout that is always on": (
+        "class Net(nn.Linear):\n def __init__(self): super().__init__(784, 10)\n"
+        " def forward(self, x): return nn.functional.dropout(super().forward(x))",
+        "gives other logits for the same images each time, .* training=self.training",
+    ),
     "bad in training": (
         "class Net(nn.Linear):\n def __init__(self): super().__init__(784, 10)\n"
         " def forward(self, x):\n  if self.training: raise ValueError('no')\n  return super().forward(x)",
