@@ -129,7 +129,15 @@ def check_number(value: object, name: str, low: float = -math.inf, high: float =
 
 def take_sha256(fields: Mapping[str, Any], name: str) -> str:
     """Return a field that is a SHA-256; raises `ValueError` where it is not."""
-    digest = take_text(fields, name)
+    return _check_sha256(take_text(fields, name), name)
+
+
+def take_digests(fields: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Return a field that is a list of SHA-256; raises `ValueError` where it is not."""
+    return tuple(_check_sha256(check_text(digest, name), name) for digest in take_list(fields, name))
+
+
+def _check_sha256(digest: str, name: str) -> str:
     if not _SHA256.fullmatch(digest):
         raise ValueError(f"{name} is not a SHA-256 of 64 hexadecimal digits")
     return digest

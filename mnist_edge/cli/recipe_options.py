@@ -3,6 +3,7 @@
 import dataclasses
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,6 +29,8 @@ SETTINGS: dict[str, tuple[click.ParamType[Any], str]] = {
     "muon_learning_rate": (_SIZE, "Greatest learning rate of Muon for hidden layers (0 leaves them to SGD)."),
     "outlier_share": (_SHARE, "Images that are not a digit for each that is."),
     "outlier_weight": (_SIZE, "Weight of their loss (0 leaves them out)."),
+    "distillation_weight": (_SHARE, "Weight of what the teachers answer; the labels have the rest."),
+    "distillation_temperature": (options.Finite(min=0, min_open=True), "Temperature of the answers compared."),
     "ema_decay": (options.Finite(min=0, max=1, max_open=True), "Decay of the weight EMA (0 disables it)."),
 }
 """An option for each setting of a recipe, except its name and its augmentation."""
@@ -50,16 +53,27 @@ AUGMENTATION: dict[str, tuple[click.ParamType[Any], str]] = {
 }
 """An option for each change of the augmentation."""
 
-RECIPE_NAMES = ["plain", "robust", "diverse", "shapes", "photos"]
+RECIPE_NAMES = ["plain", "robust", "diverse", "distilled", "shapes", "photos"]
 """The names of the recipes."""
+
+WITHOUT_TEACHERS = [name for name in RECIPE_NAMES if name != "distilled"]
+"""Those that learn from labels alone."""
 
 recipe = click.option(
     "--recipe",
     type=click.Choice(RECIPE_NAMES),
     default="plain",
     show_default=True,
-    help="Set of settings: robust and diverse for handwritten digits, photos for things that may be mirrored, shapes "
-    "for those that may not.",
+    help="Set of settings: robust and diverse for handwritten digits, distilled for those with --teacher, photos for "
+    "things that may be mirrored, shapes for those that may not.",
+)
+
+teachers = click.option(
+    "--teacher",
+    "teachers",
+    multiple=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Checkpoint to learn from; may be given more than once. The recipe distilled needs one.",
 )
 
 architecture = click.option(
@@ -122,6 +136,8 @@ def differences(interrupted: "TrainingConfig", requested: "TrainingConfig") -> s
     ]
     if interrupted.data_digest != requested.data_digest or interrupted.task != requested.task:
         found.append("other training images")
+    if interrupted.teachers != requested.teachers:
+        found.append("other teachers")
     return "; ".join(found)
 
 

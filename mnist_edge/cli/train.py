@@ -3,6 +3,7 @@
 import sys
 import time
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mnist_edge.training.architectures.own import OwnArchitecture
-    from mnist_edge.training.datasets.splits import TrainingData
-    from mnist_edge.training.loop import StepResult
     from mnist_edge.training.train_state import Epoch, TrainingConfig, TrainState
 
 SECONDS_BETWEEN_CURVES = 10.0
@@ -28,6 +27,7 @@ SECONDS_BETWEEN_CURVES = 10.0
 @click.command()
 @recipe_options.recipe
 @recipe_options.architecture
+@recipe_options.teachers
 @data_options.options_of_data
 @torch_setup.device
 @click.option(
@@ -75,6 +75,7 @@ SECONDS_BETWEEN_CURVES = 10.0
 def command(
     recipe: str,
     architecture: str,
+    teachers: tuple[Path, ...],
     dataset: str,
     image_size: int | None,
     color: bool,
@@ -119,25 +120,31 @@ def command(
         from mnist_edge.training.architectures.own import load_architecture
         from mnist_edge.training.checkpoint import make_checkpoint
         from mnist_edge.training.history import history_table, tensorboard_log
+        from mnist_edge.training.loop import train_epoch
         from mnist_edge.training.recipe import check_suits
+        from mnist_edge.training.teachers import build_teachers, load_teachers
         from mnist_edge.training.train_state import TrainingConfig
 
     own = load_architecture(architecture) if is_own(architecture) else None
     given = data_options.given_options(dataset, data_dir, image_size, color, preprocessing)
     given += () if license_ == NO_LICENSE else ("--license", license_)
+    given += tuple(word for path in teachers for word in ("--teacher", str(path)))
     with torch_setup.torch_threads(threads):
         chosen = recipe_options.recipe_with(recipe, architecture, settings)
         check_suits(chosen, task)
+        taught_by = load_teachers(teachers, chosen, task)
         data = source.load_training_data()
         images = len(data.train)
-        config = TrainingConfig(task, recorded_name(architecture), chosen, seed, data.digest)
+        digests = tuple(teacher.digest for teacher in taught_by)
+        config = TrainingConfig(task, recorded_name(architecture), chosen, seed, data.digest, digests)
         state = _begin(config, own, output, given, resume=resume)
         state.to(torch_setup.device_of(device))
+        train = partial(train_epoch, teachers=build_teachers(taught_by, torch_setup.device_of(device)))
         log = tensorboard_log(log_dir, len(state.history), chosen, images) if log_dir else nullcontext()
         with TrainingProgress(chosen.epochs, log_every=log_every, quiet=quiet) as progress, log as log_epoch:
             drawing = _drawing(state.history, chosen.epochs, curves) if curves else None
             followers = filter(None, (progress.on_epoch, log_epoch, drawing))
-            _run(state, config, data, output, progress.on_step, list(followers))
+            _run(partial(train, state, data, progress.on_step), state, config, output, list(followers))
         checkpoint = make_checkpoint(state, config, data, own, license_)
     with transaction() as changes:
         changes.write(output, checkpoint.to_bytes())
@@ -194,21 +201,19 @@ def _begin(
 
 
 def _run(
+    train: "Callable[[], Epoch]",
     state: "TrainState",
     config: "TrainingConfig",
-    data: "TrainingData",
     output: Path,
-    on_step: "Callable[[StepResult], None]",
     on_epoch: "list[Callable[[Epoch], None]]",
 ) -> None:
-    """Train to the end, saving after each epoch. Ctrl-C stops with the last finished epoch saved."""
+    """Train to the end, an epoch with each call of `train`, saving after it. Ctrl-C stops with the last one saved."""
     from mnist_edge.training.files import resume_path
-    from mnist_edge.training.loop import train_epoch
     from mnist_edge.training.train_state import save_train_state
 
     try:
         while len(state.history) < config.recipe.epochs:
-            epoch = train_epoch(state, data, on_step)
+            epoch = train()
             save_train_state(resume_path(output), state, config)
             for take in on_epoch:
                 take(epoch)

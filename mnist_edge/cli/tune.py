@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--epochs", type=click.IntRange(min=1), default=5, show_default=True, help="Epochs of each trial.")
 @click.option(
     "--recipe",
-    type=click.Choice(recipe_options.RECIPE_NAMES),
+    type=click.Choice(recipe_options.WITHOUT_TEACHERS),
     default="robust",
     show_default=True,
     help="What the settings that are not searched are taken from.",

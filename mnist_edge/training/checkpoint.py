@@ -18,6 +18,7 @@ from mnist_edge.artifact.fields import (
     expect_fields,
     expect_version,
     one_line,
+    take_digests,
     take_integer,
     take_number,
     take_object,
@@ -66,6 +67,7 @@ class Checkpoint:
         thresholds: the out-of-distribution scores that an answer must have; fitted on the validation images.
         data_digest: SHA-256 of the training images and labels, or of a folder's files; imported weights were calibrated
             on a part of them.
+        teachers: SHA-256 of the checkpoints that it learned from, of recipes that do.
         data: where the images came from, and how many there are of each label.
         producer: versions of the packages that made it.
         license: of the weights, an SPDX expression.
@@ -85,6 +87,7 @@ class Checkpoint:
     data_digest: str
     data: DataRecord
     producer: dict[str, str]
+    teachers: tuple[str, ...] = ()
     license: str = NO_LICENSE
     trial_logits: TrialLogits = ()
     file_digest: str | None = field(default=None, compare=False)
@@ -174,6 +177,7 @@ def make_checkpoint(
         data_digest=config.data_digest,
         data=data.record(config.task),
         producer={"mnist-edge": mnist_edge.__version__, "torch": torch.__version__},
+        teachers=config.teachers,
         license=license,
         own=own,
     )
@@ -224,6 +228,7 @@ def _from_metadata(metadata: Mapping[str, Any], weights: dict[str, Tensor]) -> C
         data_digest=take_sha256(metadata, "data_digest"),
         data=DataRecord.from_fields(take_object(metadata, "data")),
         producer=take_versions(metadata, "producer"),
+        teachers=take_digests(metadata, "teachers"),
         license=take_text(metadata, "license"),
         trial_logits=take_trial_logits(metadata, "trial_logits"),
     )

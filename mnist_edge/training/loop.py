@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +12,7 @@ from torch import Generator, Tensor, nn
 from mnist_edge.errors import UserError
 from mnist_edge.training.augment import Augmentation, augment
 from mnist_edge.training.datasets.splits import Split, TrainingData, batches
+from mnist_edge.training.distillation import distillation_loss, soft_targets
 from mnist_edge.training.optimizers import scale_learning_rates
 from mnist_edge.training.outliers import NOT_A_DIGIT, draw_outliers, exposure_loss
 from mnist_edge.training.recipe import Recipe
@@ -28,8 +29,19 @@ class StepResult:
     loss: float
 
 
-def train_epoch(state: TrainState, data: TrainingData, on_step: Callable[[StepResult], None] = lambda _: None) -> Epoch:
-    """Train for one epoch and return its result. `on_step` is called after every batch.
+def train_epoch(
+    state: TrainState,
+    data: TrainingData,
+    on_step: Callable[[StepResult], None] = lambda _: None,
+    teachers: Sequence[nn.Module] = (),
+) -> Epoch:
+    """Train for one epoch and return its result.
+
+    Args:
+        state: what the epoch changes.
+        data: what is learned, and measured on.
+        on_step: is called after every batch.
+        teachers: models in `eval()` that a recipe with `distillation_weight` learns from, on the device of the model.
 
     Raises:
         UserError: the loss is no longer a finite number, as with too great a learning rate.
@@ -44,7 +56,8 @@ def train_epoch(state: TrainState, data: TrainingData, on_step: Callable[[StepRe
         for step, (images, labels) in enumerate(loader):
             share = recipe.learning_rate_share_at((epoch - 1) * len(loader) + step, len(loader))
             scale_learning_rates(state.optimizers, share)
-            loss = _loss(model, images, labels, recipe, augmentation, state.augment_rng)
+            batch = _drawn(images, labels, recipe, augmentation, state.augment_rng)
+            loss = _loss(model, batch, recipe, teachers)
             model.zero_grad()
             loss.backward()
             for optimizer in state.optimizers:
@@ -68,19 +81,36 @@ def _seeded(generator: Generator) -> Iterator[None]:
         yield
 
 
-def _loss(
-    model: nn.Module, images: Tensor, labels: Tensor, recipe: Recipe, augmentation: Augmentation, generator: Generator
-) -> Tensor:
-    """Return the loss of a batch in nats: cross-entropy of the digits, and the recipe's share of outliers."""
+@dataclass(frozen=True)
+class _Batch:
+    """Images as they are learned from: the digits, augmented, with their labels, and behind them the outliers."""
+
+    images: Tensor
+    labels: Tensor
+
+
+def _drawn(images: Tensor, labels: Tensor, recipe: Recipe, augmentation: Augmentation, generator: Generator) -> _Batch:
     outliers = round(recipe.outlier_share * len(images)) if recipe.outlier_weight else 0
-    device = device_of(model)
     if not outliers:
-        return F.cross_entropy(model(augment(images, labels, augmentation, generator).to(device)), labels.to(device))
+        return _Batch(augment(images, labels, augmentation, generator), labels)
     everything = torch.cat([images, draw_outliers(images, labels, outliers, generator)])
     marked = torch.cat([labels, torch.full((outliers,), NOT_A_DIGIT)])
-    logits = model(augment(everything, marked, augmentation, generator).to(device))
-    digits = F.cross_entropy(logits[: len(images)], labels.to(device))
-    return digits + recipe.outlier_weight * exposure_loss(logits[len(images) :])
+    return _Batch(augment(everything, marked, augmentation, generator), labels)
+
+
+def _loss(model: nn.Module, batch: _Batch, recipe: Recipe, teachers: Sequence[nn.Module]) -> Tensor:
+    """Return the loss of a batch in nats: that of the digits, and the recipe's share of that of the outliers."""
+    device, digits = device_of(model), len(batch.labels)
+    images = batch.images.to(device)
+    logits = model(images)
+    loss = F.cross_entropy(logits[:digits], batch.labels.to(device))
+    if recipe.distillation_weight:
+        weight, temperature = recipe.distillation_weight, recipe.distillation_temperature
+        targets = soft_targets(teachers, images[:digits], temperature)
+        loss = (1 - weight) * loss + weight * distillation_loss(logits[:digits], targets, temperature)
+    if digits < len(images):
+        loss = loss + recipe.outlier_weight * exposure_loss(logits[digits:])
+    return loss
 
 
 def predict_logits(model: nn.Module, images: Tensor) -> Tensor:

@@ -39,6 +39,9 @@ class Recipe:
             which 0 leaves to SGD.
         outlier_share: outliers (`mnist_edge.training.outliers`) for each image of a batch, in [0, 1]; 0 for none.
         outlier_weight: of the outliers' loss, their cross-entropy to the uniform distribution, at least 0.
+        distillation_weight: of what teachers answer (`mnist_edge.training.distillation`), in [0, 1]; the labels have
+            the rest, and 0 is for no teachers.
+        distillation_temperature: of the answers that are compared, above 0.
     """
 
     name: str
@@ -55,6 +58,8 @@ class Recipe:
     muon_learning_rate: float = 0.0
     outlier_share: float = 0.0
     outlier_weight: float = 0.0
+    distillation_weight: float = 0.0
+    distillation_temperature: float = 2.0
 
     def learning_rate_share_at(self, step: int, steps_per_epoch: int) -> float:
         """Return the share of the greatest learning rate at a step, counted from 0 over all epochs, in [0, 1]."""
@@ -95,6 +100,8 @@ class Recipe:
             muon_learning_rate=take_number(fields, "muon_learning_rate", 0),
             outlier_share=take_number(fields, "outlier_share", 0, 1),
             outlier_weight=take_number(fields, "outlier_weight", 0),
+            distillation_weight=take_number(fields, "distillation_weight", 0, 1),
+            distillation_temperature=take_number(fields, "distillation_temperature", 1e-3),
         )
 
 
@@ -142,6 +149,15 @@ def _diverse(robust: Recipe, **changes: Any) -> Recipe:  # noqa: ANN401 - fields
     )
 
 
+DIVERSE_MLP = _diverse(ROBUST_MLP, epochs=300, batch_size=256, muon_learning_rate=0.01)
+DIVERSE_CNN = _diverse(ROBUST_CNN)
+
+
+def _distilled(diverse: Recipe, epochs: int) -> Recipe:
+    """Return a diverse recipe that learns from teachers, each epoch of which takes some three times as long."""
+    return dataclasses.replace(diverse, name="distilled", epochs=epochs, distillation_weight=0.7)
+
+
 SHAPES_CNN = Recipe(
     name="shapes",
     epochs=30,
@@ -166,10 +182,8 @@ def _mirrored(recipe: Recipe) -> Recipe:
 RECIPES: dict[str, dict[str, Recipe]] = {
     "plain": {"mlp": PLAIN, "cnn": PLAIN},
     "robust": {"mlp": ROBUST_MLP, "cnn": ROBUST_CNN},
-    "diverse": {
-        "mlp": _diverse(ROBUST_MLP, epochs=300, batch_size=256, muon_learning_rate=0.01),
-        "cnn": _diverse(ROBUST_CNN),
-    },
+    "diverse": {"mlp": DIVERSE_MLP, "cnn": DIVERSE_CNN},
+    "distilled": {"mlp": _distilled(DIVERSE_MLP, 240), "cnn": _distilled(DIVERSE_CNN, 60)},
     "shapes": {"mlp": SHAPES_MLP, "cnn": SHAPES_CNN},
     "photos": {"mlp": _mirrored(SHAPES_MLP), "cnn": _mirrored(SHAPES_CNN)},
 }

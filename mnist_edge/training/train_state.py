@@ -20,6 +20,7 @@ from mnist_edge.artifact.fields import (
     expect_version,
     one_line,
     take,
+    take_digests,
     take_integer,
     take_number,
     take_object,
@@ -33,7 +34,7 @@ from mnist_edge.training.optimizers import exponential_average, make_optimizers,
 from mnist_edge.training.recipe import Recipe
 from mnist_edge.training.safetensors_io import read_tensors, write_tensors
 
-VERSION = 2
+VERSION = 3
 """Version of the file's layout."""
 
 
@@ -102,6 +103,7 @@ class TrainingConfig:
         recipe: how it is trained.
         seed: what the initial weights, the order of the images and the augmentation are drawn from.
         data_digest: SHA-256 of the training images and labels.
+        teachers: SHA-256 of the checkpoints that it learns from, of recipes that do.
     """
 
     task: Task
@@ -109,6 +111,7 @@ class TrainingConfig:
     recipe: Recipe
     seed: int
     data_digest: str
+    teachers: tuple[str, ...] = ()
 
     def init_train_state(self, own: OwnArchitecture | None = None) -> TrainState:
         """Return the training before its first epoch; `own` is the code of an architecture of the user's own.
@@ -132,6 +135,7 @@ class TrainingConfig:
             recipe=Recipe.from_fields(take_object(fields, "recipe")),
             seed=take_integer(fields, "seed", 0, MAX_COUNT),
             data_digest=take_sha256(fields, "data_digest"),
+            teachers=take_digests(fields, "teachers"),
         )
 
 

@@ -16,6 +16,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
 
 from mnist_edge.cli import main
 from mnist_edge.cli.recipe_options import AUGMENTATION, SETTINGS
@@ -28,7 +29,7 @@ from mnist_edge.training.files import resume_path
 from mnist_edge.training.recipe import Recipe
 from mnist_edge.training.train_state import Epoch, TrainState
 from tests import warm
-from tests.conftest import DATA
+from tests.conftest import DATA, RELEASED, RELEASES
 
 OnStep = Callable[[loop.StepResult], None]
 
@@ -154,10 +155,10 @@ def interrupted_after(epochs: int, monkeypatch: pytest.MonkeyPatch, *arguments: 
     """Run a training that Ctrl-C ends in the epoch after so many."""
     train_epoch = loop.train_epoch
 
-    def interrupt(state: TrainState, data: TrainingData, on_step: OnStep) -> Epoch:
+    def interrupt(state: TrainState, data: TrainingData, on_step: OnStep, teachers: list[nn.Module]) -> Epoch:
         if len(state.history) == epochs:
             raise KeyboardInterrupt
-        return train_epoch(state, data, on_step)
+        return train_epoch(state, data, on_step, teachers)
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "train_epoch", interrupt)
@@ -230,9 +231,9 @@ def test_one_thread_unless_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     used = []
     train_epoch = loop.train_epoch
 
-    def count(state: TrainState, data: TrainingData, on_step: OnStep) -> Epoch:
+    def count(state: TrainState, data: TrainingData, on_step: OnStep, teachers: list[nn.Module]) -> Epoch:
         used.append(torch.get_num_threads())
-        return train_epoch(state, data, on_step)
+        return train_epoch(state, data, on_step, teachers)
 
     monkeypatch.setattr(loop, "train_epoch", count)
     torch.set_num_threads(2)
@@ -291,4 +292,40 @@ def test_a_figure_of_an_unknown_kind_is_refused_before_the_work(tmp_path: Path) 
     result = run("--output", tmp_path / "c.safetensors", "--curves", tmp_path / "curves.pdf")
     assert result.exit_code == 2
     assert "does not end in .png or .svg" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+DISTILLED = ("--recipe", "distilled", "--epochs", "2", "--batch-size", "1000")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("few_images")
+def test_a_student_records_its_teachers_and_asks_for_the_same_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, whole = tmp_path / "a.safetensors", tmp_path / "whole.safetensors"
+    teachers = [word for path in RELEASES.values() for word in ("--teacher", str(path))]
+    assert run(*DISTILLED, *teachers, "-o", whole).exit_code == 0
+    assert load_checkpoint(whole).teachers == tuple(load_checkpoint(path).digest for path in RELEASES.values())
+    assert interrupted_after(1, monkeypatch, *DISTILLED, *teachers, "-o", output).exit_code == 130
+    other = run(*DISTILLED, "--teacher", RELEASED, "-o", output, "--resume")
+    assert other.exit_code == 1
+    assert "the interrupted training has other options (other teachers)" in other.stderr
+    assert run(*DISTILLED, *teachers, "-o", output, "--resume").exit_code == 0
+    assert output.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.usefixtures("few_images")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (DISTILLED, "the recipe 'distilled' learns from teachers: name their checkpoints with --teacher"),
+        ((*DISTILLED, "--teacher", "missing"), "no checkpoint at missing"),
+        (("--teacher", str(RELEASED)), "the recipe 'plain' learns from no teacher: leave out --teacher"),
+    ],
+)
+def test_teachers_and_recipes_belong_together(options: Sequence[str], message: str, tmp_path: Path) -> None:
+    result = run(*options, "-o", tmp_path / "a.safetensors")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert message in result.stderr.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []

@@ -80,7 +80,7 @@ def saved(few: TrainingData, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": 1}, "it is of version 1, expected 2"),
+        ({"version": 1}, "it is of version 1, expected 3"),
         ({"history": "none"}, "history is not a list of objects"),
         ({"history": [{"epoch": 1, "loss": math.inf, "accuracy": 0.9}]}, "loss is not a finite number"),
         ({"config": []}, "config is not an object"),

@@ -1,0 +1,38 @@
+"""Which checkpoints a training may learn from."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from mnist_edge.errors import UserError
+from mnist_edge.training.checkpoint import Checkpoint, save_checkpoint
+from mnist_edge.training.datasets.registry import DATASETS
+from mnist_edge.training.recipe import recipe_for
+from mnist_edge.training.teachers import build_teachers, load_teachers
+from tests.conftest import RELEASED, RELEASES
+
+TASK = DATASETS["mnist"].task
+RECIPE = recipe_for("distilled", "mlp")
+
+
+def test_teachers_are_models_that_answer() -> None:
+    teachers = load_teachers(list(RELEASES.values()), RECIPE, TASK)
+    assert [teacher.architecture for teacher in teachers] == ["mlp", "cnn"]
+    for model, checkpoint in zip(build_teachers(teachers, "cpu"), teachers, strict=True):
+        images = torch.rand(2, 1, 28, 28)
+        assert isinstance(model, nn.Module)
+        assert not model.training
+        assert torch.allclose(model(images), checkpoint.build()(images), atol=1e-5)
+
+
+def test_teachers_of_something_else_are_refused(released: Checkpoint, tmp_path: Path) -> None:
+    clothes = DATASETS["fashion-mnist"].task
+    with pytest.raises(UserError, match=r"is for mnist, expected a checkpoint for the images and labels of fashion"):
+        load_teachers([RELEASED], RECIPE, clothes)
+    own = tmp_path / "own.safetensors"
+    save_checkpoint(own, dataclasses.replace(released, architecture="net.py:Net", file_digest=None))
+    with pytest.raises(UserError, match=r"is of the network net\.py:Net: expected one of mlp and cnn"):
+        load_teachers([own], RECIPE, TASK)
