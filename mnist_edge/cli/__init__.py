@@ -16,6 +16,7 @@ COMMANDS = {
     "evaluate": "Measure checkpoints and exported files on the test images.",
     "plot": "Draw samples, curves, confusions, mistakes and more.",
     "formats": "List the export formats, where they run and what they need.",
+    "preprocessing": "Print what prepares pictures as C, for boards with a camera.",
     "export": "Export a checkpoint and verify every file.",
     "verify": "Check exported files against the checkpoint they came from.",
     "info": "Show what a file is and where it comes from.",

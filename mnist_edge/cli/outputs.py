@@ -44,6 +44,7 @@ FIGURE = OutputKind("a figure", {".png": _PNG_MARK, ".svg": b"<dc:title>mnist-ed
 SHEET = OutputKind("a picture", {".png": _PNG_MARK, ".jpg": _JPEG_MARK, ".jpeg": _JPEG_MARK})
 _HTML_MARK = b'<meta name="generator" content="mnist-edge">'
 HTML = OutputKind("a report", {".html": _HTML_MARK, ".htm": _HTML_MARK})
+C_HEADER = OutputKind("a preprocessing in C", {".h": b'" of mnist-edge a second time, in C99'})
 JUNIT = OutputKind("a report", {".xml": b'name="mnist-edge verify"'})
 
 

@@ -16,6 +16,23 @@ PREPROCESSINGS: dict[str, str] = {
 """The package of each version. A version never changes: one that gives other numbers gets a key of its own."""
 
 
+C_HEADERS: dict[str, str] = {"mnist/3": "mnist_v3/mnist_v3.h"}
+"""The file of those versions that exist in C too, in this folder."""
+
+
+def c_header(key: str) -> str:
+    """Return a version of the preprocessing as a C99 header, which gives the bytes that Python gives.
+
+    Raises:
+        UserError: there is none of that key.
+    """
+    if key not in C_HEADERS:
+        raise UserError(f"there is no preprocessing {key!r} in C: expected {' or '.join(C_HEADERS)}")
+    from importlib import resources  # most runs have no use for it
+
+    return resources.files(__package__).joinpath(C_HEADERS[key]).read_text(encoding="utf-8")
+
+
 class _Package(Protocol):
     """What the package of a version offers."""
 
