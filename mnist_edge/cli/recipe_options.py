@@ -30,7 +30,7 @@ SETTINGS: dict[str, tuple[click.ParamType[Any], str]] = {
     "outlier_share": (_SHARE, "Images that are not a digit for each that is."),
     "outlier_weight": (_SIZE, "Weight of their loss (0 leaves them out)."),
     "distillation_weight": (_SHARE, "Weight of what the teachers answer; the labels have the rest."),
-    "distillation_temperature": (options.Finite(min=0, min_open=True), "Temperature of the answers compared."),
+    "distillation_temperature": (options.Finite(min=1e-3), "Temperature of the answers compared."),
     "ema_decay": (options.Finite(min=0, max=1, max_open=True), "Decay of the weight EMA (0 disables it)."),
 }
 """An option for each setting of a recipe, except its name and its augmentation."""
@@ -73,6 +73,7 @@ teachers = click.option(
     "teachers",
     multiple=True,
     type=click.Path(dir_okay=False, path_type=Path),
+    show_default="none",
     help="Checkpoint to learn from; may be given more than once. The recipe distilled needs one.",
 )
 

@@ -128,7 +128,6 @@ def command(
     own = load_architecture(architecture) if is_own(architecture) else None
     given = data_options.given_options(dataset, data_dir, image_size, color, preprocessing)
     given += () if license_ == NO_LICENSE else ("--license", license_)
-    given += tuple(word for path in teachers for word in ("--teacher", str(path)))
     with torch_setup.torch_threads(threads):
         chosen = recipe_options.recipe_with(recipe, architecture, settings)
         check_suits(chosen, task)
@@ -137,7 +136,7 @@ def command(
         images = len(data.train)
         digests = tuple(teacher.digest for teacher in taught_by)
         config = TrainingConfig(task, recorded_name(architecture), chosen, seed, data.digest, digests)
-        state = _begin(config, own, output, given, resume=resume)
+        state = _begin(config, own, output, given, teachers, resume=resume)
         state.to(torch_setup.device_of(device))
         train = partial(train_epoch, teachers=build_teachers(taught_by, torch_setup.device_of(device)))
         log = tensorboard_log(log_dir, len(state.history), chosen, images) if log_dir else nullcontext()
@@ -170,7 +169,13 @@ def _check_outputs(output: Path, curves: Path | None, log_dir: Path | None, *, f
 
 
 def _begin(
-    config: "TrainingConfig", own: "OwnArchitecture | None", output: Path, source: tuple[str, ...], *, resume: bool
+    config: "TrainingConfig",
+    own: "OwnArchitecture | None",
+    output: Path,
+    source: tuple[str, ...],
+    teachers: tuple[Path, ...],
+    *,
+    resume: bool,
 ) -> "TrainState":
     """Return a new training, or with `resume` the interrupted one; `source` are the options that name the data.
 
@@ -187,7 +192,10 @@ def _begin(
     state, interrupted = load_train_state(path, own)
     named = own.spec if own and own.name == interrupted.architecture else interrupted.architecture
     given = recipe_options.given_options(interrupted.recipe, named, interrupted.seed)
-    places = ("--output", str(output), *source)
+    same = config.teachers == interrupted.teachers
+    named_teachers = map(str, teachers) if same else (f"sha256:{digest[:12]}" for digest in interrupted.teachers)
+    taught = (word for name in named_teachers for word in ("--teacher", name))
+    places = ("--output", str(output), *source, *taught)
     again = (
         f"continue it with `{recipe_options.command_line(given, *places, '--resume')}`, or remove {path} to begin again"
     )

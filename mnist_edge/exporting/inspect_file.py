@@ -95,6 +95,8 @@ def _describe_checkpoint(path: Path) -> Groups:
             "temperature": checkpoint.temperature,
             "training_data": checkpoint.data_digest,
             "data": {**dataclasses.asdict(checkpoint.data), "sizes": checkpoint.data.sizes},
+            "teachers": list(checkpoint.teachers),
+            "license": checkpoint.license,
             "producer": checkpoint.producer,
         },
         "structure": {"parameters": _parameters(checkpoint), "tensors": tensors},

@@ -14,6 +14,9 @@ from mnist_edge.training.augment import OF_DIGITS, Augmentation
 
 LrSchedule = Literal["constant", "cosine"]
 
+MIN_TEMPERATURE = 1e-3
+"""The least temperature of a distillation."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -41,7 +44,7 @@ class Recipe:
         outlier_weight: of the outliers' loss, their cross-entropy to the uniform distribution, at least 0.
         distillation_weight: of what teachers answer (`mnist_edge.training.distillation`), in [0, 1]; the labels have
             the rest, and 0 is for no teachers.
-        distillation_temperature: of the answers that are compared, above 0.
+        distillation_temperature: of the answers that are compared, at least `MIN_TEMPERATURE`.
     """
 
     name: str
@@ -101,7 +104,7 @@ class Recipe:
             outlier_share=take_number(fields, "outlier_share", 0, 1),
             outlier_weight=take_number(fields, "outlier_weight", 0),
             distillation_weight=take_number(fields, "distillation_weight", 0, 1),
-            distillation_temperature=take_number(fields, "distillation_temperature", 1e-3),
+            distillation_temperature=take_number(fields, "distillation_temperature", MIN_TEMPERATURE),
         )
 
 
@@ -154,7 +157,7 @@ DIVERSE_CNN = _diverse(ROBUST_CNN)
 
 
 def _distilled(diverse: Recipe, epochs: int) -> Recipe:
-    """Return a diverse recipe that learns from teachers, each epoch of which takes some three times as long."""
+    """Return a diverse recipe that learns from teachers, each epoch of which takes more than twice as long."""
     return dataclasses.replace(diverse, name="distilled", epochs=epochs, distillation_weight=0.7)
 
 

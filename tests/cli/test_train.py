@@ -311,6 +311,8 @@ def test_a_student_records_its_teachers_and_asks_for_the_same_again(
     other = run(*DISTILLED, "--teacher", RELEASED, "-o", output, "--resume")
     assert other.exit_code == 1
     assert "the interrupted training has other options (other teachers)" in other.stderr
+    named = " ".join(f"--teacher sha256:{digest[:12]}" for digest in load_checkpoint(whole).teachers)
+    assert named in other.stderr
     assert run(*DISTILLED, *teachers, "-o", output, "--resume").exit_code == 0
     assert output.read_bytes() == whole.read_bytes()
 
@@ -321,11 +323,12 @@ def test_a_student_records_its_teachers_and_asks_for_the_same_again(
     [
         (DISTILLED, "the recipe 'distilled' learns from teachers: name their checkpoints with --teacher"),
         ((*DISTILLED, "--teacher", "missing"), "no checkpoint at missing"),
+        ((*DISTILLED, "--distillation-temperature", "0.0005"), "is not in the range x>=0.001"),
         (("--teacher", str(RELEASED)), "the recipe 'plain' learns from no teacher: leave out --teacher"),
     ],
 )
 def test_teachers_and_recipes_belong_together(options: Sequence[str], message: str, tmp_path: Path) -> None:
     result = run(*options, "-o", tmp_path / "a.safetensors")
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (result.exit_code, result.stdout) == (2 if "range" in message else 1, "")
     assert message in result.stderr.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
