@@ -33,6 +33,7 @@ def test_selfcheck_without_a_file_checks_the_built_in_models() -> None:
     assert "onnxruntime" in result.stdout
 
 
+@pytest.mark.slow
 def test_selfcheck_of_a_folder_checks_what_its_manifest_lists(exported: list[Artifact], tmp_path: Path) -> None:
     result = run("selfcheck", exported[0].path.parent)
     assert result.exit_code == 0, result.output

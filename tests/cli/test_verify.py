@@ -140,6 +140,7 @@ def test_another_checkpoint_is_one_diagnosis(exports: Path) -> None:
     assert line.endswith("; name the right one with --checkpoint")
 
 
+@pytest.mark.slow
 def test_a_missing_file_is_a_failed_verdict_beside_the_others(exports: Path, tmp_path: Path) -> None:
     junit = tmp_path / "report.xml"
     result = verify(tmp_path / "missing.onnx", exports / "mnist-mlp.pt", "--json", "--junit", junit)
@@ -149,6 +150,7 @@ def test_a_missing_file_is_a_failed_verdict_beside_the_others(exports: Path, tmp
     assert "No such file" in result.stderr
 
 
+@pytest.mark.slow
 def test_what_is_worse_than_its_baseline_fails(exports: Path, reports: dict[str, ParityReport], tmp_path: Path) -> None:
     baseline, model = tmp_path / "baseline.json", exports / "mnist-mlp.onnx"
     before = reports["mnist-mlp.onnx"].to_json()

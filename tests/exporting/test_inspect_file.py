@@ -9,6 +9,7 @@ from mnist_edge.exporting.pipeline import Artifact
 from tests.conftest import RELEASES
 
 
+@pytest.mark.slow
 def test_the_groups_of_an_artifact_are_json(exported: list[Artifact]) -> None:
     for artifact in exported:
         groups = describe(artifact.path)

@@ -14,8 +14,9 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, TypeVar
 
 import torch
@@ -191,15 +192,25 @@ def _is_defined_in(module: ModuleType, value: object) -> bool:
     return (inspect.isclass(value) or inspect.isfunction(value)) and value.__module__ == module.__name__
 
 
+class _FromSource(SourceFileLoader):
+    """Reads the code itself, never bytecode kept from before: that of a file of the same size and second is taken."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Compile the file."""
+        path = self.get_filename(fullname)
+        code: CodeType = self.source_to_code(self.get_data(path), path)
+        return code
+
+
 def _import_file(path: Path, spec: str) -> ModuleType:
     """Run a file as a module, under a name that no other module has."""
     if not path.is_file():
         raise UserError(f"there is no file {path}: expected the Python file that defines the network of --arch {spec}")
     stem = re.sub(r"\W", "_", path.stem, flags=re.ASCII)
     name = f"own_{stem}"
-    found = importlib.util.spec_from_file_location(name, path)
-    assert found is not None, "the name ends in .py"
-    assert found.loader is not None, "it is that of the Python files"
+    found = importlib.util.spec_from_file_location(name, path, loader=_FromSource(name, str(path)))
+    assert found is not None, "its loader is given"
+    assert found.loader is not None, "its loader is given"
     module = importlib.util.module_from_spec(found)
     before = sys.modules.get(name)
     sys.modules[name] = module  # dataclasses look their module up

@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import sys
 from pathlib import Path
 
@@ -57,6 +58,17 @@ def test_a_file_may_import_what_lies_beside_it(tmp_path: Path) -> None:
     (tmp_path / "layers_beside.py").write_text("from torch import nn\nlayer = nn.Linear(784, 10)\n")
     (tmp_path / "net.py").write_text("from layers_beside import layer\ndef net():\n    return layer\n")
     assert build_model("net.py:net", MNIST, own=load_architecture(f"{tmp_path / 'net.py'}:net")) is not None
+
+
+def test_code_that_was_just_changed_is_the_code_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python keeps the bytecode of a file, for any of the same size that was written in the same second."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    net, kinds = tmp_path / "net.py", []
+    for name in ("ReLU", "Tanh"):
+        net.write_text(f"from torch import nn\ndef net():\n    return nn.{name}()\n")
+        os.utime(net, (1, 1))
+        kinds.append(type(load_architecture(f"{net}:net").definition()).__name__)
+    assert kinds == ["ReLU", "Tanh"]
 
 
 def test_code_that_is_not_given_is_asked_for() -> None:
