@@ -9,12 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from unicorn import arm_const
 
+from mnist_edge.cli import main
 from mnist_edge.formats.c.compiler import compile_c, zig
 from mnist_edge.formats.c.elf import read_elf
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.parity.reference import Reference
+from mnist_edge.preprocessing.decode import load
+from mnist_edge.preprocessing.orientation import apply_exif_orientation
+from mnist_edge.runtime.prediction import Status
+from mnist_edge.runtime.recognizer import Recognizer
 from mnist_edge.training.datasets.splits import Split
 from tests.board import Board
 from tests.conftest import ROOT
@@ -46,6 +52,8 @@ def command_of(folder: Path, start: str) -> list[str]:
 
 def test_the_c_example_reads_pictures(header: bytes, test_data: Split, tmp_path: Path) -> None:
     folder = copied("c", tmp_path, header)
+    written = command_of(folder, "mnist-edge preprocessing")
+    assert CliRunner().invoke(main, [*written[1:-1], str(folder / written[-1])]).exit_code == 0
     command = command_of(folder, "cc ")
     compile_c([*command, "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"], folder)
     for index in range(4):
@@ -53,6 +61,17 @@ def test_the_c_example_reads_pictures(header: bytes, test_data: Split, tmp_path:
         (folder / "picture.pgm").write_bytes(b"P5\n28 28\n255\n" + pixels.tobytes())
         done = subprocess.run(["./digit", "picture.pgm"], cwd=folder, capture_output=True, text=True, check=True)
         assert re.fullmatch(rf"{test_data.labels[index]} \d+\.\d%\n", done.stdout)
+    recognizer = Recognizer(folder / "mnist-mlp-int8.h")
+    for name in ("three.jpg", "seven.png", "four.jpg"):
+        picture = apply_exif_orientation(load(EXAMPLES / name)).convert("RGB")
+        picture.save(folder / "picture.ppm")
+        done = subprocess.run(["./digit", "picture.ppm"], cwd=folder, capture_output=True, text=True, check=True)
+        answer = recognizer.predict(folder / "picture.ppm")
+        uncertain = "" if answer.status is Status.OK else " (uncertain)"
+        assert done.stdout == f"{answer.digit} {100 * (answer.confidence or 0):.1f}%{uncertain}\n"
+    (folder / "picture.pgm").write_bytes(b"P5\n30 40\n255\n" + bytes(1_200))
+    done = subprocess.run(["./digit", "picture.pgm"], cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "no digit in the picture\n")
     (folder / "picture.pgm").write_bytes(b"P5\n28 28\n255\n" + bytes(783))
     done = subprocess.run(["./digit", "picture.pgm"], cwd=folder, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")

@@ -1,41 +1,79 @@
-/* Reads a PGM picture of 28 x 28 pixels, white ink on black, and prints the digit in it. */
+/* Reads a PGM or PPM picture of any size, as a camera gives it, and prints the digit in it. */
 
+#define MNIST_V3_IMPLEMENTATION
+#include "mnist_v3.h"
 #define MNIST_MLP_INT8_IMPLEMENTATION
 #define MNIST_MLP_INT8_SELF_TEST
 #include "mnist-mlp-int8.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
-/* Reads a picture into `pixels`; returns 0 where it is not one of this kind. */
-static int read_pgm(const char *path, uint8_t pixels[MNIST_MLP_INT8_PIXELS])
+typedef struct {
+    int width, height, channels;
+    uint8_t *pixels; /* null where the file is not a picture of this kind */
+} picture;
+
+static picture read_picture(const char *path)
 {
-    int width = 0, height = 0, most = 0, read = 0;
+    picture found = {0, 0, 0, NULL};
+    int kind = 0, most = 0;
+    size_t bytes;
     FILE *file = fopen(path, "rb");
     if (file == NULL) {
-        return 0;
+        return found;
     }
-    if (fscanf(file, "P5 %d %d %d", &width, &height, &most) == 3 && width == 28 && height == 28 && most == 255) {
-        read = fgetc(file) != EOF && fread(pixels, 1, MNIST_MLP_INT8_PIXELS, file) == MNIST_MLP_INT8_PIXELS;
+    if (fscanf(file, "P%d %d %d %d", &kind, &found.width, &found.height, &most) == 4 && (kind == 5 || kind == 6) &&
+        most == 255 && fgetc(file) != EOF && mnist_v3_workspace_bytes(found.width, found.height) != 0) {
+        found.channels = kind == 5 ? 1 : 3;
+        bytes = (size_t)found.width * (size_t)found.height * (size_t)found.channels;
+        found.pixels = (uint8_t *)malloc(bytes);
+        if (found.pixels != NULL && fread(found.pixels, 1, bytes, file) != bytes) {
+            free(found.pixels);
+            found.pixels = NULL;
+        }
     }
     fclose(file);
-    return read;
+    return found;
+}
+
+/* Brings a picture to the form of the test images; returns a code of mnist_v3.h. */
+static int prepare(picture from, uint8_t image[MNIST_V3_PIXELS], mnist_v3_info *info)
+{
+    size_t bytes = mnist_v3_workspace_bytes(from.width, from.height);
+    void *workspace = malloc(bytes);
+    int code = mnist_v3_prepare(from.pixels, from.width, from.height, from.channels, workspace, bytes, image, info);
+    free(workspace);
+    return code;
 }
 
 int main(int count, char **arguments)
 {
     static mnist_mlp_int8_workspace workspace;
-    static uint8_t pixels[MNIST_MLP_INT8_PIXELS];
+    uint8_t image[MNIST_V3_PIXELS];
+    mnist_v3_info info;
     mnist_mlp_int8_answer answer;
+    picture from = {0, 0, 0, NULL};
+    int code;
     if (mnist_mlp_int8_self_test(&workspace) != 0) {
         fputs("this program computes other numbers than the model that was exported\n", stderr);
         return 2;
     }
-    if (count != 2 || !read_pgm(arguments[1], pixels)) {
-        fputs("usage: digit PICTURE, a binary PGM of 28 x 28 pixels\n", stderr);
+    if (count == 2) {
+        from = read_picture(arguments[1]);
+    }
+    if (from.pixels == NULL) {
+        fputs("usage: digit PICTURE, a binary PGM or PPM\n", stderr);
         return 1;
     }
-    answer = mnist_mlp_int8_classify(&workspace, pixels);
+    code = prepare(from, image, &info);
+    free(from.pixels);
+    if (code != MNIST_V3_OK) {
+        fputs(code == MNIST_V3_NO_DIGIT ? "no digit in the picture\n" : "not enough memory\n", stderr);
+        return 1;
+    }
+    answer = mnist_mlp_int8_classify(&workspace, image);
     printf("%s %.1f%%%s\n", mnist_mlp_int8_names[answer.label], 100.0 * (double)answer.confidence,
-           answer.certain ? "" : " (uncertain)");
+           answer.certain && info.other_digits == 0 ? "" : " (uncertain)");
     return 0;
 }
