@@ -110,6 +110,22 @@ FORMATS: dict[str, FormatSpec] = {
                 *("rv32imc", "armv7", "aarch64", "x86-64", "wasm32"),
             ),
         ),
+        FormatSpec(
+            name="wasm",
+            suffix=".web",
+            module="mnist_edge.formats.wasm",
+            schemes=(EXACT_FLOAT32, STATIC_BYTES),
+            runs_on="browsers and Node: WebAssembly, with an ES module and TypeScript types",
+            run_packages=("wasmtime",),
+            export_packages=("ziglang",),
+            export_extra="export,mcu",
+            run_extra="mcu",
+            folder=True,
+            embeds_metadata=False,
+            readable_weights=False,
+            intermediates=False,
+            chains_only=True,
+        ),
     )
 }
 """The formats by name."""

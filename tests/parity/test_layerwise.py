@@ -268,7 +268,7 @@ def test_a_format_that_does_not_show_its_layers_says_so(exports: Path, sample: R
     hidden = dataclasses.replace(artifact, spec=dataclasses.replace(ONNX, intermediates=False))
     with pytest.raises(ArtifactError, match="onnx does not show the values between layers"):
         compare(hidden, sample)
-    for spec in FORMATS.values():
+    for spec in (spec for spec in FORMATS.values() if spec.readable_weights):
         assert spec.intermediates == hasattr(spec.inspector(), "open_intermediates")
 
 

@@ -45,9 +45,15 @@ def alone(tmp_path: Path, exports: Path) -> Callable[[str], Path]:
     """Copies an exported file to a folder without a manifest."""
 
     def copy(name: str) -> Path:
-        return Path(shutil.copy(exports / name, tmp_path))
+        source = exports / name
+        return Path(shutil.copytree(source, tmp_path / name) if source.is_dir() else shutil.copy(source, tmp_path))
 
     return copy
+
+
+def largest_file(artifact: Path) -> Path:
+    """Return the artifact, or of a folder the largest file."""
+    return max(artifact.iterdir(), key=lambda path: path.stat().st_size) if artifact.is_dir() else artifact
 
 
 def test_any_flipped_bit_is_found_by_the_checksum(exported: list[Artifact]) -> None:
@@ -67,9 +73,9 @@ def test_a_file_with_a_flipped_bit_fails_by_its_checksum(
 ) -> None:
     for artifact in exported:
         path = alone(artifact.path.name)
-        data = bytearray(path.read_bytes())
+        data = bytearray(largest_file(path).read_bytes())
         data[len(data) // 10] ^= 1
-        path.write_bytes(data)
+        largest_file(path).write_bytes(data)
         report = verify_path(path, reference.sample())
         assert not report
         assert problems_of(report, "checksum") == "it was altered since it was exported"
@@ -80,7 +86,8 @@ def test_a_truncated_file_is_found(
 ) -> None:
     for artifact in exported:
         path = alone(artifact.path.name)
-        path.write_bytes(path.read_bytes()[:-1000])
+        damaged = largest_file(path)
+        damaged.write_bytes(damaged.read_bytes()[:-1000])
         report = verify_path(path, reference.sample())
         assert not report
         assert report.check("checksum") in [check for check in report.checks if not check]
@@ -162,11 +169,13 @@ def test_the_wrong_reference_is_found(exported: list[Artifact], reference: Refer
 def test_files_that_are_not_artifacts(tmp_path: Path, reference: Reference) -> None:
     for spec in FORMATS.values():
         path = tmp_path / f"a{spec.suffix}"
-        path.write_bytes(b"not a model")
+        if spec.folder:
+            path.mkdir()
+        (path / "model" if spec.folder else path).write_bytes(b"not a model")
         report = verify_path(path, reference)
         assert not report
         assert report.max_abs_diff is report.agreement is report.accuracy is None
-        assert re.fullmatch(".*(cannot load it|it is not an? ).*", problems_of(report, "loads"))
+        assert re.fullmatch(".*(cannot load it|it is not an? |it has no metadata).*", problems_of(report, "loads"))
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,13 @@ CALIBRATION_IMAGES = 1_000
 
 def export(model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
     """Return a header for each request; see `mnist_edge.formats.build.Exporter`."""
+    return [Bundle.of_file(write(header).encode("ascii")) for header in headers(model, requests)]
+
+
+def headers(model: nn.Module, requests: Sequence[ExportRequest]) -> list[Header]:
+    """Return what the header for each request is written from; raises `UserError` where it can't be."""
     network = lower(model, requests[0].contract.task.input)
-    return [_export_one(network, request) for request in requests]
+    return [_header(network, request) for request in requests]
 
 
 def check_network(model: nn.Module, tensor: TensorSpec) -> None:
@@ -31,7 +36,7 @@ def check_network(model: nn.Module, tensor: TensorSpec) -> None:
     lower(model, tensor)
 
 
-def _export_one(network: Network, request: ExportRequest) -> Bundle:
+def _header(network: Network, request: ExportRequest) -> Header:
     step = network.input_step
     if request.scheme.quantized:
         stored = quantize(network, to_bytes(request.calibration[:CALIBRATION_IMAGES], step))
@@ -39,7 +44,7 @@ def _export_one(network: Network, request: ExportRequest) -> Bundle:
         stored = _as_floats(network)
     expected = logits_of(stored, request.test_vectors.images.transpose(0, 2, 3, 1))
     vectors = request.test_vectors.with_expected(expected)
-    return Bundle.of_file(write(Header(request.contract, vectors, vectors.to_json(), stored)).encode("ascii"))
+    return Header(request.contract, vectors, vectors.to_json(), stored)
 
 
 def _as_floats(network: Network) -> Network:

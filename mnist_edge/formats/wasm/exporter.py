@@ -1,0 +1,71 @@
+"""Trained model → a folder with a WebAssembly module, an ES module and its TypeScript types."""
+
+import json
+import tempfile
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+from torch import nn
+
+from mnist_edge.artifact.bundle import Bundle, metadata_of
+from mnist_edge.artifact.contract import Contract
+from mnist_edge.errors import ArtifactError, UserError
+from mnist_edge.formats.build import ExportRequest
+from mnist_edge.formats.c.compiler import compile_c, named, zig
+from mnist_edge.formats.c.exporter import check_network, headers
+from mnist_edge.formats.c.header import Header
+from mnist_edge.formats.c.writer import write
+from mnist_edge.formats.wasm.runner import MODULE
+from mnist_edge.preprocessing.registry import C_HEADERS, c_header
+
+__all__ = ["check_network", "export"]
+
+FLAGS = ("-target", "wasm32-freestanding", "-std=c99", "-O2", "-g0", "-ffreestanding", "-fno-sanitize=undefined")
+
+_LINKED = ("-Wl,--no-entry", "-Wl,--gc-sections", "-Wl,--strip-all", "-Wl,--export=__heap_base")
+
+
+def export(model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
+    """Return a folder for each request; see `mnist_edge.formats.build.Exporter`."""
+    return [_export_one(header) for header in headers(model, requests)]
+
+
+def _export_one(header: Header) -> Bundle:
+    try:
+        module = _compiled(header)
+    except ArtifactError as error:
+        raise UserError(f"cannot make WebAssembly: {error}") from error
+    files = {
+        MODULE: module,
+        "index.mjs": _script(header.title, header.contract),
+        "index.d.mts": _template("index.d.mts").encode(),
+    }
+    return Bundle(files, folder=True).with_sidecar(metadata_of(header.contract, header.vectors))
+
+
+def _compiled(header: Header) -> bytes:
+    """Return the C of the network and of its preprocessing as a WebAssembly module; raises `ArtifactError`."""
+    key = header.contract.task.preprocessing
+    with tempfile.TemporaryDirectory(prefix="mnist-edge-") as name:
+        folder = Path(name)
+        (folder / "net.h").write_text(write(header), encoding="utf-8")
+        (folder / "module.c").write_text(named(_template("module.c"), header.prefix), encoding="utf-8")
+        prepared: tuple[str, ...] = ()
+        if key in C_HEADERS:
+            (folder / Path(C_HEADERS[key]).name).write_text(c_header(key), encoding="utf-8")
+            prepared = ("-DWITH_PREPROCESSING",)
+        compile_c([*zig(), *FLAGS, *prepared, *_LINKED, "-o", MODULE, "module.c"], folder)
+        return (folder / MODULE).read_bytes()
+
+
+def _script(title: str, contract: Contract) -> bytes:
+    """Return the ES module of a network, with its contract; versions of packages are in the sidecar alone."""
+    fields = json.loads(contract.to_json())
+    del fields["producer"]
+    text = json.dumps(fields, indent=2, sort_keys=True)  # ASCII, with all quotes escaped: no way out of the code
+    return _template("index.mjs").replace("@title@", title).replace("@contract@", text).encode()
+
+
+def _template(name: str) -> str:
+    return resources.files(__package__).joinpath("templates", name).read_text(encoding="utf-8")

@@ -1,0 +1,108 @@
+// @title@: reads pictures with the WebAssembly module beside this file, in browsers and Node. Written by mnist-edge.
+
+/** What the module was exported with: labels, input, preprocessing, temperature, thresholds. */
+export const contract = @contract@;
+
+/** What each logit stands for. */
+export const labels = contract.task.labels;
+
+const [channels, height, width] = contract.task.input.shape;
+const NO_DIGIT = 1;
+
+/** Load the module: from beside this file, from another URL, or from its bytes. */
+export async function load(source = new URL("model.wasm", import.meta.url)) {
+  const bytes = source instanceof ArrayBuffer || ArrayBuffer.isView(source) ? source : await read(new URL(source));
+  const { instance } = await WebAssembly.instantiate(bytes);
+  return new Model(instance.exports);
+}
+
+async function read(url) {
+  if (url.protocol === "file:" && typeof process !== "undefined") {
+    const { readFile } = await import("node:fs/promises");
+    return readFile(url);
+  }
+  const response = await fetch(url);
+  if (!response.ok) {
+    throw new Error(`cannot read ${url}: ${response.status}`);
+  }
+  return response.arrayBuffer();
+}
+
+/** A network in memory of its own. */
+export class Model {
+  #module;
+
+  constructor(module) {
+    this.#module = module;
+  }
+
+  /** Read a picture: rows of pixels of 1 (gray), 3 (RGB) or 4 (RGBA) bytes, upright. */
+  predict(pixels, pictureWidth, pictureHeight) {
+    const module = this.#module;
+    if (!module.prepare) {
+      throw new Error(`the preprocessing ${contract.task.preprocessing} does not exist here: prepare the picture, and classify()`);
+    }
+    const bytes = module.workspace_bytes(pictureWidth, pictureHeight) >>> 0;
+    const perPixel = pixels.length / (pictureWidth * pictureHeight);
+    if (!bytes || ![1, 3, 4].includes(perPixel)) {
+      throw new RangeError(`${pixels.length} bytes are not a picture of ${pictureWidth} × ${pictureHeight} pixels`);
+    }
+    const start = module.__heap_base.value;
+    const room = start + Math.ceil(pixels.length / 16) * 16;
+    this.#grow(room + bytes);
+    new Uint8Array(module.memory.buffer).set(pixels, start);
+    const code = module.prepare(start, pictureWidth, pictureHeight, perPixel, room, bytes);
+    if (code === NO_DIGIT) {
+      return { status: "no_digit" };
+    }
+    const found = this.#answer();
+    const [otherDigits, , ...box] = new Int32Array(module.memory.buffer, module.info(), 6);
+    const status = found.certain && otherDigits === 0 ? "ok" : "uncertain";
+    return { status, ...found, otherDigits, box, image: this.#bytes(module.image(), channels * height * width) };
+  }
+
+  /** Answer an image that is as the model takes it: bytes, row by row, the channels of a pixel beside each other. */
+  classify(image) {
+    if (image.length !== channels * height * width) {
+      throw new RangeError(`an image has ${channels * height * width} bytes, not ${image.length}`);
+    }
+    new Uint8Array(this.#module.memory.buffer).set(image, this.#module.image());
+    return this.#answer();
+  }
+
+  /** How many of the test vectors give other logits here than they must, in any bit: 0 where all is well. */
+  selfTest() {
+    return this.#module.self_test();
+  }
+
+  #answer() {
+    const module = this.#module;
+    module.classify();
+    const logits = new Float32Array(module.memory.buffer, module.logits(), labels.length).slice();
+    const greatest = Math.max(...logits);
+    const weights = Array.from(logits, (logit) => Math.exp((logit - greatest) / contract.temperature));
+    const sum = weights.reduce((total, weight) => total + weight, 0);
+    const probabilities = weights.map((weight) => weight / sum);
+    const answer = new Int32Array(module.memory.buffer, module.answer(), 5);
+    const index = answer[0];
+    return {
+      index,
+      label: labels[index],
+      confidence: probabilities[index],
+      probabilities,
+      logits,
+      certain: answer[4] === 1,
+    };
+  }
+
+  #bytes(start, length) {
+    return new Uint8Array(this.#module.memory.buffer, start, length).slice();
+  }
+
+  #grow(end) {
+    const missing = end - this.#module.memory.buffer.byteLength;
+    if (missing > 0) {
+      this.#module.memory.grow(Math.ceil(missing / 65536));
+    }
+  }
+}

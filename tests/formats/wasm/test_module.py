@@ -1,0 +1,164 @@
+"""The folder with a WebAssembly module: what Node reads with it, and what a damaged or hostile one can do."""
+
+import dataclasses
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import wasmtime
+from PIL import Image
+
+from mnist_edge.artifact.bundle import Bundle
+from mnist_edge.errors import ArtifactError
+from mnist_edge.exporting.pipeline import Artifact
+from mnist_edge.formats.c.reader import read
+from mnist_edge.formats.c.reference import logits_of, to_bytes
+from mnist_edge.formats.registry import FORMATS, read_artifact
+from mnist_edge.formats.wasm import runner
+from mnist_edge.parity.devices import equal_logits
+from mnist_edge.parity.reference import Reference
+from mnist_edge.preprocessing.decode import load
+from mnist_edge.preprocessing.orientation import apply_exif_orientation
+from mnist_edge.runtime.recognizer import Recognizer
+from mnist_edge.training.datasets.splits import Split
+from tests.conftest import ROOT
+
+needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+
+READ = """
+import { readFileSync } from "node:fs";
+const { load, labels, contract } = await import(process.argv[2]);
+const model = await load();
+const results = [];
+for (const { file, width, height } of JSON.parse(readFileSync("pictures.json"))) {
+  try {
+    const { logits, image, ...found } = model.predict(readFileSync(file), width, height);
+    results.push({ ...found, logits: Array.from(logits ?? []), image: Array.from(image ?? []) });
+  } catch (error) {
+    results.push({ status: `${error.name}: ${error.message}` });
+  }
+}
+console.log(JSON.stringify({ results, labels, checkpoint: contract.checkpoint, failing: model.selfTest() }));
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(exported: list[Artifact]) -> Path:
+    """The int8 module of the released MLP."""
+    (path,) = (each.path for each in exported if each.path.name == "mnist-mlp-int8.web")
+    return path
+
+
+def read_with_node(folder: Path, pictures: list[np.ndarray], place: Path) -> dict[str, Any]:
+    """Return what the ES module says of pictures, as JSON."""
+    listed = []
+    for number, pixels in enumerate(pictures):
+        (place / f"{number}.raw").write_bytes(np.ascontiguousarray(pixels).tobytes())
+        listed.append({"file": f"{number}.raw", "width": pixels.shape[1], "height": pixels.shape[0]})
+    (place / "pictures.json").write_text(json.dumps(listed))
+    (place / "read.mjs").write_text(READ)
+    command = ["node", "read.mjs", str(folder / "index.mjs")]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@needs_node
+def test_node_reads_pictures_as_python_does(folder: Path, test_data: Split, tmp_path: Path) -> None:
+    examples = [apply_exif_orientation(load(path)) for path in sorted((ROOT / "examples").glob("*.*g"))]
+    upright = [Image.fromarray(np.asarray(each)) for each in examples if each.mode in ("L", "RGB", "RGBA")]
+    generator = np.random.default_rng(0)
+    digits = np.rint(255 * test_data.images[:40, 0].numpy()).astype(np.uint8)
+    large = [Image.fromarray(255 - digit).resize((30 + 45 * n, 30 + 45 * n)) for n, digit in enumerate(digits)]
+    blank = Image.fromarray(np.full((50, 70, 3), 200, np.uint8))
+    noise = Image.fromarray(generator.integers(0, 256, (60, 50, 4), dtype=np.uint8))
+    pictures = [*upright, *large, *map(Image.fromarray, digits), blank, noise]
+    found = read_with_node(folder, [np.asarray(picture) for picture in pictures], tmp_path)
+    recognizer = Recognizer(folder)
+    assert found["failing"] == 0
+    assert found["labels"] == list("0123456789")
+    for picture, answer in zip(pictures, found["results"], strict=True):
+        seen = recognizer.inspect(picture)
+        expected = seen.prediction
+        assert answer["status"] == expected.status
+        if seen.preprocessing is None:
+            continue
+        assert answer["label"] == expected.label
+        assert answer["confidence"] == pytest.approx(expected.confidence, abs=1e-6)
+        assert answer["probabilities"] == pytest.approx(expected.probabilities, abs=1e-6)
+        assert answer["otherDigits"] == seen.preprocessing.other_digits
+        assert answer["image"] == np.rint(255 * seen.preprocessing.tensor).ravel().astype(int).tolist()
+    assert {"ok", "no_digit"} <= {str(answer["status"]) for answer in found["results"]}
+
+
+@needs_node
+def test_what_is_not_a_picture_is_an_error_of_javascript(folder: Path, tmp_path: Path) -> None:
+    found = read_with_node(folder, [np.zeros((5, 7, 2), np.uint8), np.zeros((0, 3), np.uint8)], tmp_path)
+    first, second = (str(answer["status"]) for answer in found["results"])
+    assert first == "RangeError: 70 bytes are not a picture of 7 × 5 pixels"
+    assert second == "RangeError: 0 bytes are not a picture of 3 × 0 pixels"
+
+
+def test_its_logits_are_those_of_the_header(exported: list[Artifact], reference: Reference) -> None:
+    by_name = {artifact.path.name: artifact.path for artifact in exported}
+    for name in ("mnist-mlp", "mnist-mlp-int8"):
+        header = read(read_artifact(by_name[f"{name}.h"]).bundle)
+        images = reference.sample(100).images
+        expected = logits_of(header.network, to_bytes(images, header.network.input_step))
+        with read_artifact(by_name[f"{name}.web"]).open() as opened:
+            assert equal_logits(opened.predict(images), expected) == len(images)
+
+
+def test_the_module_is_small_and_asks_for_nothing(folder: Path) -> None:
+    data = (folder / runner.MODULE).read_bytes()
+    assert len(data) < 165_000
+    module = wasmtime.Module(wasmtime.Engine(), data)
+    assert list(module.imports) == []
+    names = {export.name for export in module.exports}
+    assert names >= {"memory", "run", "classify", "prepare", "self_test", "values", "logits"}
+
+
+def altered(folder: Path, module: bytes | None) -> Bundle:
+    """Return the folder with another module, or without one."""
+    bundle = read_artifact(folder).bundle
+    files = {name: data for name, data in bundle.files.items() if name != runner.MODULE}
+    return dataclasses.replace(bundle, files=files if module is None else {**files, runner.MODULE: module})
+
+
+EXPORTS = '(func (export "values") (result i32) i32.const 0) (func (export "logits") (result i32) i32.const 4096)'
+
+HOSTILE = {
+    "nothing": (None, r"it holds no model\.wasm"),
+    "another file": (b"<html>", "wasmtime cannot load it"),
+    "no functions": ("(module)", "wasmtime cannot load it"),
+    "imports": ('(module (import "a" "b" (func)))', "wasmtime cannot load it"),
+    "too much memory": (f'(module (memory (export "memory") 5000) (func (export "run")) {EXPORTS})', "cannot load it"),
+    "an endless loop": (
+        f'(module (memory (export "memory") 2) (func (export "run") (loop br 0)) {EXPORTS})',
+        "the WebAssembly module stopped",
+    ),
+    "a trap": (
+        f'(module (memory (export "memory") 2) (func (export "run") unreachable) {EXPORTS})',
+        "the WebAssembly module stopped",
+    ),
+    "memory that ends": (
+        f'(module (memory (export "memory") 0) (func (export "run")) {EXPORTS})',
+        "the WebAssembly module stopped",
+    ),
+    "endless at the start": ("(module (func $a (loop br 0)) (start $a))", "wasmtime cannot load it"),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_hostile_module_is_one_line(case: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "FUEL", 1_000_000)
+    module, message = HOSTILE[case]
+    data = bytes(wasmtime.wat2wasm(module)) if isinstance(module, str) else module
+    with pytest.raises(ArtifactError, match=message) as caught:
+        FORMATS["wasm"].open(altered(folder, data)).predict(np.zeros((1, 1, 28, 28), np.float32))
+    assert "\n" not in str(caught.value)
