@@ -76,3 +76,15 @@ def boxed(size: tuple[int, int], margin: int, width: int) -> GrayImage:
     inner = margin + width
     frame[inner : size[1] - inner, inner : size[0] - inner] = 0
     return frame
+
+
+def scattered() -> Image.Image:
+    """Return a picture of faint specks, each just near enough to those before it to be a fragment of one digit."""
+    pixels = np.full((800, 800), 255, np.uint8)
+    pixels[0, 100:700:50] = 0  # along the edge: they are no digit, but set how strong ink is
+    pixels[range(20, 27), range(20, 27)] = 140
+    right = 27
+    while (at := right + int(np.ceil(0.15 * (right - 20))) - 1) <= 780:
+        pixels[at, at] = 140
+        right = at + 1
+    return Image.fromarray(pixels)

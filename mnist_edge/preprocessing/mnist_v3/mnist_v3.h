@@ -34,7 +34,7 @@ extern "C" {
 
 enum {
     MNIST_V3_OK = 0,
-    MNIST_V3_NO_DIGIT = 1,    /* nothing stands out from the background */
+    MNIST_V3_NO_DIGIT = 1,    /* nothing stands out from the background, or only scattered specks */
     MNIST_V3_BAD_ARGUMENT = 2 /* a size is out of range, or the workspace is too small */
 };
 
@@ -1229,7 +1229,7 @@ static mnist_v3_component mnist_v3_segment_digit(float *ink, int width, int heig
 
 /* ---- The digit -> the model's input (size_normalization.py) ------------------------------------------------------ */
 
-/* The smallest rectangle that holds all ink. */
+/* The smallest rectangle that holds all ink; one without width where there is none. */
 static mnist_v3_view mnist_v3_crop_to_ink(mnist_v3_view view) {
     int left = view.width, right = 0, top = view.height, bottom = 0, x, y;
     for (y = 0; y < view.height; y++)
@@ -1240,6 +1240,7 @@ static mnist_v3_view mnist_v3_crop_to_ink(mnist_v3_view view) {
                 top = mnist_v3_min(top, y);
                 bottom = mnist_v3_max(bottom, y + 1);
             }
+    if (right <= left) return mnist_v3_view_of(view.first, 0, 0, view.column, view.row);
     return mnist_v3_columns(mnist_v3_rows(view, top, bottom - top), left, right - left);
 }
 
@@ -1357,8 +1358,9 @@ static void mnist_v3_center_in_input(mnist_v3_view ink, uint8_t image[MNIST_V3_P
             image[(top + y) * MNIST_V3_SIDE + left + x] = (uint8_t)(mnist_v3_at(ink, x, y) * 255.0f + 0.5f);
 }
 
-static void mnist_v3_normalize_size(const float *ink, int width, int height, mnist_v3_arena arena,
-                                    uint8_t image[MNIST_V3_PIXELS]) {
+/* The digit in ink -> the image; whether anything is left of it at that size. */
+static int mnist_v3_normalize_size(const float *ink, int width, int height, mnist_v3_arena arena,
+                                   uint8_t image[MNIST_V3_PIXELS]) {
     const size_t large_side = MNIST_V3_LARGE_SIDE, wide_side = MNIST_V3_LARGE_SIDE + 2 * MNIST_V3_MAX_REACH;
     mnist_v3_view digit = mnist_v3_crop_to_ink(mnist_v3_plain(ink, width, height));
     size_t rows = (size_t)mnist_v3_max(digit.height, (int)wide_side), i;
@@ -1370,8 +1372,11 @@ static void mnist_v3_normalize_size(const float *ink, int width, int height, mni
     values = digit.first == large ? large : stroked;
     for (i = 0; i < (size_t)digit.width * (size_t)digit.height; i++)
         if (values[i] < (float)MNIST_V3_MIN_INK) values[i] = 0.0f;
-    digit = mnist_v3_resize_to_side(mnist_v3_crop_to_ink(digit), MNIST_V3_DIGIT_SIDE, between, small);
+    digit = mnist_v3_crop_to_ink(digit);
+    if (digit.width < 1) return 0;
+    digit = mnist_v3_resize_to_side(digit, MNIST_V3_DIGIT_SIDE, between, small);
     mnist_v3_center_in_input(digit, image);
+    return 1;
 }
 
 /* ---- All of it (pipeline.py) ------------------------------------------------------------------------------------- */
@@ -1464,8 +1469,7 @@ int mnist_v3_prepare(const uint8_t *pixels, int width, int height, int channels,
     info->box[1] = box[1];
     info->box[2] = mnist_v3_min(picture.width, box[2]);
     info->box[3] = mnist_v3_min(picture.height, box[3]);
-    mnist_v3_normalize_size(gray, width, height, arena, image);
-    return MNIST_V3_OK;
+    return mnist_v3_normalize_size(gray, width, height, arena, image) ? MNIST_V3_OK : MNIST_V3_NO_DIGIT;
 }
 
 #endif /* MNIST_V3_IMPLEMENTATION */

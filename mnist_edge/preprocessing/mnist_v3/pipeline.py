@@ -38,7 +38,7 @@ def preprocess(picture: Image.Image) -> PreprocessingResult:
     its negative is only inverted.
 
     Raises:
-        NoDigitError: the picture holds no ink.
+        NoDigitError: the picture holds no ink, or only scattered specks.
         PictureError: its mode can't be converted to gray.
     """
     picture = apply_exif_orientation(picture)

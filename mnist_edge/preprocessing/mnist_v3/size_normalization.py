@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mnist_edge.errors import NoDigitError
 from mnist_edge.types import AnyArray, GrayImage
 
 INPUT_SIDE = 28
@@ -33,8 +34,14 @@ They are the median and the 95 % quantile of `stroke_width` over MNIST's trainin
 
 
 def normalize_size(ink: GrayImage) -> GrayImage:
-    """Return a digit with strokes as wide as MNIST's and a longer side of `DIGIT_SIDE` pixels, float32 in [0, 1]."""
+    """Return a digit with strokes as wide as MNIST's and a longer side of `DIGIT_SIDE` pixels, float32 in [0, 1].
+
+    Raises:
+        NoDigitError: it is so scattered that nothing is left of it at that size.
+    """
     large = normalize_stroke_width(resize_to_side(crop_to_ink(ink), DIGIT_SIDE * SUPERSAMPLING))
+    if large.max() < MIN_INK:
+        raise NoDigitError("the ink in the picture is too scattered for a digit")
     return resize_to_side(crop_to_ink(np.where(large < MIN_INK, 0, large)), DIGIT_SIDE)
 
 

@@ -25,7 +25,7 @@ from mnist_edge.runtime.recognizer import Recognizer
 from mnist_edge.training.datasets.splits import Split
 from tests.conftest import ROOT
 from tests.preprocessing.mnist_v3.in_c import BAD_ARGUMENT, NO_DIGIT, OK, build, prepare
-from tests.preprocessing.strokes import ink
+from tests.preprocessing.strokes import ink, scattered
 
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
 
@@ -153,6 +153,7 @@ def test_what_is_seen_beside_the_digit_is_told(library: ctypes.CDLL) -> None:
     assert (found.code, found.other_digits, found.light_on_dark) == (OK, 1, True)
     assert found.box == (200, 60, 212, 140)
     assert prepare(library, np.full((50, 60), 128, np.uint8)).code == NO_DIGIT
+    assert prepare(library, scattered()).code == NO_DIGIT
 
 
 def test_arguments_that_are_out_of_range_are_refused(library: ctypes.CDLL) -> None:
@@ -225,7 +226,7 @@ def test_no_picture_gives_undefined_behavior(test_data: Split, tmp_path: Path) -
     flags = ("-std=c99", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
     compile_c([*host_compiler(), *flags, "-o", "main", "main.c"], tmp_path)
     images = np.rint(255 * test_data.images[:, 0].numpy()).astype(np.uint8)
-    pictures = [*photographs(images, 50, 7), *noise(200, 7), *drawn(8, 7)]
+    pictures = [*photographs(images, 50, 7), *noise(200, 7), *drawn(8, 7), scattered()]
     generator = np.random.default_rng(8)
     thin = [generator.integers(0, 256, shape, dtype=np.uint8) for shape in ((1, 3_000), (3_000, 1), (14, 800))]
     data = b""

@@ -13,7 +13,7 @@ from mnist_edge.preprocessing.mnist_v3 import preprocess
 from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
 from mnist_edge.training.datasets.splits import Split
 from mnist_edge.types import Images
-from tests.preprocessing.strokes import ink, picture_of
+from tests.preprocessing.strokes import ink, picture_of, scattered
 
 READER = open_artifact(read_artifact(BUILTIN_MODELS["cnn"]))
 
@@ -172,6 +172,11 @@ def test_sixteen_bits_give_the_same() -> None:
     gray = drawn(100, (0.3, 0.3, 0.3, 0.4), 255, 0)
     deep = Image.fromarray(np.asarray(gray).astype(np.uint16) * 257)
     assert np.corrcoef(tensor_of(deep).ravel(), tensor_of(gray).ravel())[0, 1] > 0.99
+
+
+def test_scattered_specks_are_no_digit() -> None:
+    with pytest.raises(NoDigitError, match="too scattered for a digit"):
+        tensor_of(scattered())
 
 
 @pytest.mark.parametrize("level", [0, 7, 128, 255])
