@@ -8,7 +8,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -120,11 +119,14 @@ def test_an_interrupted_training_continues_to_the_same_bytes(
     stopped = tmp_path / "stopped.safetensors"
     alone = command(stopped, python=(sys.executable,))
     process = subprocess.Popen(alone, stderr=subprocess.PIPE, text=True)
-    saved = resume_path(stopped)
-    while not saved.exists() and process.poll() is None:
-        time.sleep(0.05)
+    assert process.stderr is not None
+    saved, stderr = resume_path(stopped), ""
+    while process.poll() is None and not stderr.startswith("epoch 1/"):  # which is printed when it has been saved
+        stderr = process.stderr.readline()
     os.kill(process.pid, how)
-    _, stderr = process.communicate(timeout=60)
+    stderr = process.stderr.read()
+    process.wait(timeout=60)
+    process.stderr.close()
     assert not stopped.exists()
     if how is signal.SIGINT:
         assert process.returncode == 130

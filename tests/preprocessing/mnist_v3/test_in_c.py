@@ -122,7 +122,7 @@ def drawn(count: int, seed: int) -> Iterator[Image.Image]:
 
 
 @pytest.mark.parametrize(
-    "count", [pytest.param(60, id="a few"), pytest.param(500, id="hundreds", marks=pytest.mark.slow)]
+    "count", [pytest.param(60, id="a few"), pytest.param(250, id="hundreds", marks=pytest.mark.slow)]
 )
 def test_pictures_give_the_same_bytes(count: int, library: ctypes.CDLL, test_data: Split) -> None:
     images = np.rint(255 * test_data.images[:, 0].numpy()).astype(np.uint8)
