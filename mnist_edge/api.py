@@ -27,7 +27,7 @@ def export(
     labels: ArrayLike | Tensor | None = None,
     *,
     formats: Sequence[str] = ("onnx",),
-    precisions: Sequence[str] = ("fp32",),
+    precisions: Sequence[str] | None = None,
     output: PathLike = "exports",
     data_dir: PathLike = "data",
     options: Mapping[str, int] | None = None,
@@ -50,7 +50,8 @@ def export(
         images: for a module, what it is judged on, as `module_reference` takes them, which has further settings.
         labels: for a module, the class index of each image.
         formats: names that `mnist-edge formats` lists.
-        precisions: `fp32`, `fp16`, `int8`; a format that does not have one is passed over for it.
+        precisions: `fp32`, `fp16`, `int8`; a format that does not have one is passed over for it. None is the first one
+            that each format has: fp32, where it has that.
         output: the folder to write to; made where it is missing.
         data_dir: the folder that holds the data set.
         options: of the formats, such as `{"opset": 17}`.
@@ -71,7 +72,9 @@ def export(
     chosen = [FORMATS[_known("format", name, FORMATS)] for name in formats]
     settings = ExportSettings(
         formats=chosen,
-        precisions=[Precision(_known("precision", name, list(Precision))) for name in precisions],
+        precisions=None
+        if precisions is None
+        else [Precision(_known("precision", name, list(Precision))) for name in precisions],
         options=options or {},
         goals=goals,
         scheme=scheme,

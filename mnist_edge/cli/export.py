@@ -60,7 +60,12 @@ def _known_precisions() -> list[str]:
     help="May be given more than once; see `mnist-edge formats`.",
 )
 @click.option(
-    "-p", "--precision", "precisions", type=Precisions(), default="fp32", show_default=True, help="One, or several."
+    "-p",
+    "--precision",
+    "precisions",
+    type=Precisions(),
+    show_default="fp32, or the first that the format has",
+    help="One, or several.",
 )
 @click.option("--quantize", is_flag=True, help="Add int8 to the precisions.")
 @click.option(
@@ -107,7 +112,7 @@ def _known_precisions() -> list[str]:
 def command(
     checkpoint: Path,
     names: tuple[str, ...],
-    precisions: tuple[Precision, ...],
+    precisions: tuple[Precision, ...] | None,
     quantize: bool,
     quant_scheme: str | None,
     max_logit_error: float | None,
@@ -132,8 +137,8 @@ def command(
     the trained model's is kept.
     """
     if quantize:
-        precisions = tuple(dict.fromkeys((*precisions, Precision.INT8)))
-    if precisions == (Precision.FP32,) and (quant_scheme is not None or max_bytes is not None):
+        precisions = tuple(dict.fromkeys((*(precisions or (Precision.FP32,)), Precision.INT8)))
+    if precisions in (None, (Precision.FP32,)) and (quant_scheme is not None or max_bytes is not None):
         raise click.UsageError("--quant-scheme and --max-bytes go with --quantize or a --precision below fp32.")
     from mnist_edge.atomic import check_writable
 

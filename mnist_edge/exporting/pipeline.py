@@ -40,7 +40,8 @@ class ExportSettings:
 
     Attributes:
         formats: to export to.
-        precisions: to export in; a format that does not have one is passed over for it.
+        precisions: to export in; a format that does not have one is passed over for it. None is the first one that each
+            format has: fp32, where it has that.
         options: of the formats, such as the ONNX opset; those that are not given have the format's default.
         goals: what each artifact must keep beyond the tolerance of its scheme.
         scheme: how quantized artifacts are stored and computed; None compares all that the format has.
@@ -50,7 +51,7 @@ class ExportSettings:
     """
 
     formats: Sequence[FormatSpec]
-    precisions: Sequence[Precision] = (Precision.FP32,)
+    precisions: Sequence[Precision] | None = None
     options: Mapping[str, int] = field(default_factory=dict)
     goals: Goals = NO_GOALS
     scheme: str | None = None
@@ -64,12 +65,17 @@ class ExportSettings:
             for name in self.options:
                 if name not in spec.options:
                     raise UserError(f"{spec.name} has no {name}: leave out --{name}, or export {spec.name} by itself")
-            for precision in self.precisions:
+            for precision in self.precisions_of(spec):
                 self.schemes_of(spec, precision)
-        for precision in self.precisions:
+        for precision in self.precisions or ():
             if not any(spec.schemes_of(precision) for spec in self.formats):
                 has = "; ".join(f"{spec.name} has {', '.join(spec.precisions)}" for spec in self.formats)
                 raise UserError(f"none of the formats can be exported in {precision}: {has}")
+
+    def precisions_of(self, spec: FormatSpec) -> tuple[Precision, ...]:
+        """Return the precisions to export a format in, in this order."""
+        wanted = spec.precisions[:1] if self.precisions is None else self.precisions
+        return tuple(precision for precision in wanted if precision in spec.precisions)
 
     def schemes_of(self, spec: FormatSpec, precision: Precision) -> tuple[Scheme, ...]:
         """Return the schemes to export in; raises `UserError` where the format does not have the one asked for."""
@@ -135,12 +141,7 @@ def export_artifacts(
         ParityError: an artifact does not match; `output` is as it was.
         UserError: one can't be written, or a format can't give what was asked; `output` is as it was.
     """
-    planned = [
-        (spec, precision)
-        for spec in settings.formats
-        for precision in settings.precisions
-        if spec.schemes_of(precision)
-    ]
+    planned = [(spec, precision) for spec in settings.formats for precision in settings.precisions_of(spec)]
     _check_output(reference, planned, output, force=settings.force)
     with ExitStack() as until_renamed, transaction() as changes:
         artifacts = [
