@@ -11,6 +11,7 @@ from mnist_edge.cli import options, outputs, torch_setup
 from mnist_edge.cli.output import note, say_json
 
 if TYPE_CHECKING:
+    from mnist_edge.formats.base import FormatSpec
     from mnist_edge.parity.parity_report import ParityReport
 
 
@@ -41,6 +42,16 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path),
     help="An earlier --json report or manifest.json: fail where the answers are worse than those, beyond chance.",
 )
+@click.option(
+    "--browser", is_flag=True, help="Also open pages in Chromium, and compare their answers to images and PNG files."
+)
+@click.option(
+    "--browser-path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PROGRAM",
+    show_default="chromium, google-chrome, ... on the PATH",
+    help="The browser; implies --browser.",
+)
 @options.targets
 @options.target_images
 @outputs.force
@@ -55,6 +66,8 @@ def command(
     html: Path | None,
     junit_file: Path | None,
     baseline_file: Path | None,
+    browser: bool,
+    browser_path: Path | None,
     targets: tuple[str, ...],
     target_images: int | None,
     force: bool,
@@ -86,12 +99,14 @@ def command(
         )
         from mnist_edge.exporting.report.junit import junit
         from mnist_edge.parity.baseline import read_baseline
+        from mnist_edge.parity.browser import read_in_browser
         from mnist_edge.parity.devices import read_on_devices
         from mnist_edge.parity.reference import load_reference
         from mnist_edge.parity.steps import of_file
         from mnist_edge.parity.verify import verify_path, with_baseline
 
         devices = _devices(targets, paths)
+        pages = _pages(paths) if browser or browser_path else []
         baseline = read_baseline(baseline_file) if baseline_file else None
         loaded = {
             each: load_reference(each, data_dir, architecture, dataset) for each in dict.fromkeys(made_from.values())
@@ -106,6 +121,8 @@ def command(
             report = verify_path(path, reference, layers=layers, on_step=step)
             if devices:
                 report = read_on_devices(report, reference, devices, images=target_images, on_step=step)
+            if path in pages:
+                report = read_in_browser(report, reference, browser_path, on_step=step)
             reports.append(with_baseline(report, reference, baseline) if baseline else report)
     with transaction() as changes:
         if html:
@@ -128,18 +145,33 @@ def _devices(names: tuple[str, ...], paths: list[Path]) -> tuple[str, ...]:
     """Return the targets that are meant for files of these names; refuse those that no file can be run on."""
     if not names:
         return ()
-    from mnist_edge.errors import UnknownFormatError, UserError
-    from mnist_edge.formats.registry import format_of
+    from mnist_edge.errors import UserError
     from mnist_edge.parity.devices import chosen_targets
 
-    specs = []
-    for path in paths:
-        with contextlib.suppress(UnknownFormatError):  # such a file fails by itself
-            specs.append(format_of(path))
     try:
-        return chosen_targets(names, specs)
+        return chosen_targets(names, _formats_of(paths).values())
     except UserError as error:
         raise click.UsageError(f"{error}.") from error
+
+
+def _pages(paths: list[Path]) -> list[Path]:
+    """Return the files that a browser can open; a usage error where there are none."""
+    pages = [path for path, spec in _formats_of(paths).items() if spec.browser]
+    if not pages:
+        raise click.UsageError("none of these files is a page: leave out --browser, or name a file of page.")
+    return pages
+
+
+def _formats_of(paths: list[Path]) -> "dict[Path, FormatSpec]":
+    """Return the formats of the files whose names tell it; the others fail by themselves."""
+    from mnist_edge.errors import UnknownFormatError
+    from mnist_edge.formats.registry import format_of
+
+    found = {}
+    for path in paths:
+        with contextlib.suppress(UnknownFormatError):
+            found[path] = format_of(path)
+    return found
 
 
 def _keep_apart(html: Path | None, junit_file: Path | None, *given: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import Contract
+from mnist_edge.artifact.figures import Figures
 from mnist_edge.artifact.test_vectors import TEST_VECTORS_KEY, TestVectors
 from mnist_edge.errors import ArtifactError, UserError
 from mnist_edge.formats.scheme import Precision, Scheme
@@ -21,6 +22,7 @@ from mnist_edge.types import Images, Logits, Predict, PredictInBatches, TensorSp
 if TYPE_CHECKING:  # only the build machine has it, and a device should not pay for it
     from torch import nn
 
+    from mnist_edge.formats.browser_run import BrowserModule
     from mnist_edge.formats.build import ChainExporter, Exporter, ForeignReader, Inspector
     from mnist_edge.formats.device_run import DevicesModule
 
@@ -52,6 +54,7 @@ class FormatSpec:
         foreign: whether its module `foreign` reads files that others made.
         chains_only: whether it takes only networks whose values go through one layer after the other.
         targets: names of the devices that its module `devices` emulates.
+        browser: whether its artifacts are pages, which its module `browser` opens.
     """
 
     name: str
@@ -75,6 +78,7 @@ class FormatSpec:
     foreign: bool = False
     chains_only: bool = False
     targets: tuple[str, ...] = ()
+    browser: bool = False
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
@@ -156,6 +160,10 @@ class FormatSpec:
         """Import what runs artifacts on emulated devices, of a format that has `targets`."""
         return cast("DevicesModule", import_module(f"{self.module}.devices"))
 
+    def browser_module(self) -> "BrowserModule":
+        """Import what opens artifacts in a browser, of a format whose artifacts are pages."""
+        return cast("BrowserModule", import_module(f"{self.module}.browser"))
+
     def open(self, bundle: Bundle) -> "Runner":
         """Open an artifact in the format's runtime.
 
@@ -219,6 +227,7 @@ class Runner:
         close: lets go of files, sessions, child processes.
         predict_batches: images, batch size → logits, where that is quicker than a call of `predict` for each batch; it
             raises as `predict_in_batches`.
+        figures: what it says of its own answers to the test images, if it does.
     """
 
     contract: Contract
@@ -227,6 +236,7 @@ class Runner:
     mismatches: tuple[str, ...] = ()
     close: Callable[[], None] = lambda: None
     predict_batches: PredictInBatches | None = None
+    figures: Figures | None = None
 
     @cached_property
     def test_vectors(self) -> TestVectors:

@@ -12,10 +12,25 @@ from mnist_edge.artifact.contract import Contract
 from mnist_edge.artifact.test_vectors import TestVectors
 from mnist_edge.formats.base import Runner
 from mnist_edge.formats.scheme import Scheme
-from mnist_edge.types import AnyArray, BoolMask, Images, Logits, Predict, TensorSpec
+from mnist_edge.types import AnyArray, BoolMask, Images, Labels, Logits, Predict, TensorSpec
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedAnswers:
+    """The test images, and what the trained model answers.
+
+    Attributes:
+        images: float32 `[N, channels, height, width]`.
+        labels: int64 `[N]`.
+        logits: float32 `[N, classes]`.
+    """
+
+    images: Images
+    labels: Labels
+    logits: Logits
 
 
 @dataclass(frozen=True)
@@ -28,12 +43,14 @@ class ExportRequest:
         scheme: how it is to be stored and computed.
         calibration: images that were not trained on, float32 `[N, channels, height, width]`: a scheme whose steps are
             fixed takes them from what these give.
+        trained: the test images and the trained model's answers, for an artifact that states its own figures.
     """
 
     contract: Contract
     test_vectors: TestVectors
     scheme: Scheme
     calibration: Images
+    trained: TrainedAnswers
 
 
 class Exporter(Protocol):

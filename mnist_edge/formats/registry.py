@@ -128,6 +128,22 @@ FORMATS: dict[str, FormatSpec] = {
             intermediates=False,
             chains_only=True,
         ),
+        FormatSpec(
+            name="page",
+            suffix=".html",
+            module="mnist_edge.formats.page",
+            schemes=(STATIC_BYTES,),
+            runs_on="browsers, on phones and PCs: one file that reads what is drawn, chosen or filmed",
+            run_packages=("wasmtime",),
+            export_packages=("ziglang",),
+            export_extra="export,mcu",
+            run_extra="mcu",
+            batch=1,
+            readable_weights=False,
+            intermediates=False,
+            chains_only=True,
+            browser=True,
+        ),
     )
 }
 """The formats by name."""

@@ -17,7 +17,7 @@ from mnist_edge.artifact.contract import Contract
 from mnist_edge.artifact.test_vectors import TestVectors
 from mnist_edge.errors import UserError
 from mnist_edge.formats.base import FormatSpec, predict_in_batches
-from mnist_edge.formats.build import ExportRequest
+from mnist_edge.formats.build import ExportRequest, TrainedAnswers
 from mnist_edge.formats.logs import silent
 from mnist_edge.formats.scheme import Scheme
 from mnist_edge.parity.logits import top2_margin
@@ -99,7 +99,8 @@ class Reference:
     def request(self, spec: FormatSpec, scheme: Scheme, options: Mapping[str, int]) -> ExportRequest:
         """Return the request for an artifact of the checkpoint, without its producer."""
         contract, images = self.contract(spec, scheme, dict(options)), self.validation.images.numpy()
-        return ExportRequest(contract, self.test_vectors_for(scheme), scheme, calibration=images)
+        trained = TrainedAnswers(self.images, self.labels, self.logits)
+        return ExportRequest(contract, self.test_vectors_for(scheme), scheme, calibration=images, trained=trained)
 
     def program(self, spec: FormatSpec, scheme: Scheme, options: Mapping[str, int]) -> Mapping[str, bytes]:
         """Return what an artifact of the checkpoint computes, as `FormatSpec.program` does, by exporting it again.

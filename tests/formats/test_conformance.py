@@ -103,7 +103,9 @@ def test_its_report_passes_with_every_check(
     assert scheme is not None
     batches = [f"batch_{batch}" for batch in spec.batches(scheme)]
     content = ["checksum", "checkpoint", "contract", "structure", "weights", "test_vectors", "program"]
-    assert codes == [*content, *batches, "batch_invariance", "synthetic_inputs", "nonfinite_inputs"]
+    with read_artifact(artifact.path).open() as runner:
+        figures = ["figures"] if runner.figures else []
+    assert codes == [*content, *batches, "batch_invariance", "synthetic_inputs", "nonfinite_inputs", *figures]
     unavailable = {check.code for check in report.checks if not check.available}
     assert unavailable == (set() if spec.readable_weights else {"weights"}) | (
         set() if spec.batch is None else {"batch_invariance"}
@@ -247,7 +249,8 @@ def test_convolutions_are_exported_too(
     settings = ExportSettings([spec], [spec.precisions[0]])
     (artifact,) = export_artifacts(cnn_reference, settings, tmp_path)
     assert artifact.report
-    assert artifact.path.name == f"mnist-{architecture}{spec.suffix}"
+    task = cnn_reference.checkpoint.task
+    assert artifact.path.name == artifact_name(task, architecture, spec, spec.precisions[0])
     if spec.intermediates:
         read = read_artifact(artifact.path)
         assert compare_layers(read, cnn_reference.checkpoint.build(), cnn_reference.images, 100)

@@ -227,13 +227,14 @@ def test_what_is_examined(exported: list[Artifact], reports: dict[str, ParityRep
     others = ["shuffled batches", "synthetic inputs", "NaN and infinity"]
     for artifact in exported:
         report = reports[artifact.path.name]
-        invariant = artifact.contract.precision != "int8"
-        batches = ["batch 1", "batch 7", "batch 1,000"] if invariant else ["batch 1"]
-        assert [check.title for check in report.checks] == [*content, *batches, *others]
+        several = artifact.contract.precision != "int8" and artifact.contract.batch is None
+        batches = ["batch 1", "batch 7", "batch 1,000"] if several else ["batch 1"]
+        figures = ["figures"] if artifact.format == "page" else []
+        assert [check.title for check in report.checks] == [*content, *batches, *others, *figures]
         assert all(comparison.images == 10_000 for comparison in report.comparisons)
         check = report.check("batch_invariance")
         assert check is not None
-        assert "of 10,000 change" in check.found
+        assert ("of 10,000 change" in check.found) == (artifact.contract.batch is None)
 
 
 def test_the_figures_are_those_of_the_export(exported: list[Artifact], reports: dict[str, ParityReport]) -> None:

@@ -3,13 +3,13 @@
 import json
 import tempfile
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
 from torch import nn
 
 from mnist_edge.artifact.bundle import Bundle, metadata_of
-from mnist_edge.artifact.contract import Contract
 from mnist_edge.errors import ArtifactError, UserError
 from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.c.compiler import compile_c, named, zig
@@ -32,25 +32,29 @@ def export(model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
 
 
 def _export_one(header: Header) -> Bundle:
-    try:
-        module = _compiled(header)
-    except ArtifactError as error:
-        raise UserError(f"cannot make WebAssembly: {error}") from error
     files = {
-        MODULE: module,
-        "index.mjs": _script(header.title, header.contract),
+        MODULE: compile_module(header),
+        "index.mjs": es_module(header).encode(),
         "index.d.mts": _template("index.d.mts").encode(),
     }
     return Bundle(files, folder=True).with_sidecar(metadata_of(header.contract, header.vectors))
 
 
-def _compiled(header: Header) -> bytes:
-    """Return the C of the network and of its preprocessing as a WebAssembly module; raises `ArtifactError`."""
-    key = header.contract.task.preprocessing
+def compile_module(header: Header) -> bytes:
+    """Return a network and its preprocessing as a WebAssembly module; raises `UserError` where that can't be done."""
+    try:
+        return _compiled(write(header), header.prefix, header.contract.task.preprocessing)
+    except ArtifactError as error:
+        raise UserError(f"cannot make WebAssembly: {error}") from error
+
+
+@lru_cache(maxsize=16)
+def _compiled(header: str, prefix: str, key: str) -> bytes:
+    """Return the C of a network and of its preprocessing as a WebAssembly module; raises `ArtifactError`."""
     with tempfile.TemporaryDirectory(prefix="mnist-edge-") as name:
         folder = Path(name)
-        (folder / "net.h").write_text(write(header), encoding="utf-8")
-        (folder / "module.c").write_text(named(_template("module.c"), header.prefix), encoding="utf-8")
+        (folder / "net.h").write_text(header, encoding="utf-8")
+        (folder / "module.c").write_text(named(_template("module.c"), prefix), encoding="utf-8")
         prepared: tuple[str, ...] = ()
         if key in C_HEADERS:
             (folder / Path(C_HEADERS[key]).name).write_text(c_header(key), encoding="utf-8")
@@ -59,12 +63,13 @@ def _compiled(header: Header) -> bytes:
         return (folder / MODULE).read_bytes()
 
 
-def _script(title: str, contract: Contract) -> bytes:
-    """Return the ES module of a network, with its contract; versions of packages are in the sidecar alone."""
-    fields = json.loads(contract.to_json())
+def es_module(header: Header) -> str:
+    """Return the ES module of a network, with its contract; versions of packages are in the metadata alone."""
+    fields = json.loads(header.contract.to_json())
     del fields["producer"]
     text = json.dumps(fields, indent=2, sort_keys=True)  # ASCII, with all quotes escaped: no way out of the code
-    return _template("index.mjs").replace("@title@", title).replace("@contract@", text).encode()
+    no_tags = text.replace("<", "\\u003c")  # nor out of a page that it stands in
+    return _template("index.mjs").replace("@title@", header.title).replace("@contract@", no_tags)
 
 
 def _template(name: str) -> str:

@@ -36,13 +36,14 @@ def open_runner(bundle: Bundle) -> Runner:
     data = bundle.files.get(MODULE)
     if data is None:
         raise ArtifactError(f"it holds no {MODULE}")
-    return Runner(contract, metadata, _Module(data, contract).predict)
+    return Runner(contract, metadata, Module(data, contract).predict)
 
 
-class _Module:
+class Module:
     """A module with a memory of its own; one thread at a time computes in it."""
 
     def __init__(self, data: bytes, contract: Contract) -> None:
+        """Load a module; raises `ArtifactError` where that can't be done."""
         config = wasmtime.Config()
         config.consume_fuel = True
         engine = wasmtime.Engine(config)

@@ -10,7 +10,7 @@ from torch.nn import functional
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import Contract, Task
 from mnist_edge.artifact.test_vectors import TestVectors
-from mnist_edge.formats.build import ExportRequest
+from mnist_edge.formats.build import ExportRequest, TrainedAnswers
 from mnist_edge.formats.c.exporter import export
 from mnist_edge.formats.c.header import Header
 from mnist_edge.formats.c.reader import read
@@ -135,7 +135,8 @@ def exported(
     pixels = (images[:6] * 255).round().astype(np.uint8)
     answers = tuple(map(int, logits[:6].argmax(axis=1)))
     vectors = TestVectors(tuple(range(6)), answers, pixels, logits[:6], logits[:6], 0.0)
-    (bundle,) = export(model, [ExportRequest(contract, vectors, scheme, images)])
+    trained = TrainedAnswers(images, logits.argmax(axis=1), logits)
+    (bundle,) = export(model, [ExportRequest(contract, vectors, scheme, images, trained)])
     return bundle.with_checksum()
 
 

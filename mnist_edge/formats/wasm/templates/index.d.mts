@@ -51,6 +51,8 @@ export class Model {
   predict(pixels: Uint8Array | Uint8ClampedArray, width: number, height: number): PictureAnswer | NoDigit;
   /** Answer an image that is as the model takes it: bytes, row by row, the channels of a pixel beside each other. */
   classify(image: Uint8Array | Uint8ClampedArray): Answer;
+  /** The logits of an image as floats in [0, 1], row by row, the channels of a pixel beside each other. */
+  run(values: Float32Array): Float32Array;
   /** How many of the test vectors give other logits here than they must, in any bit: 0 where all is well. */
   selfTest(): number;
 }

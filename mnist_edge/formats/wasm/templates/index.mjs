@@ -70,6 +70,17 @@ export class Model {
     return this.#answer();
   }
 
+  /** The logits of an image as floats, row by row, the channels of a pixel beside each other. */
+  run(values) {
+    if (values.length !== channels * height * width) {
+      throw new RangeError(`an image has ${channels * height * width} values, not ${values.length}`);
+    }
+    const module = this.#module;
+    new Float32Array(module.memory.buffer).set(values, module.values() / 4);
+    module.run();
+    return new Float32Array(module.memory.buffer, module.logits(), labels.length).slice();
+  }
+
   /** How many of the test vectors give other logits here than they must, in any bit: 0 where all is well. */
   selfTest() {
     return this.#module.self_test();
