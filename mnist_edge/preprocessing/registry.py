@@ -16,7 +16,7 @@ PREPROCESSINGS: dict[str, str] = {
 """The package of each version. A version never changes: one that gives other numbers gets a key of its own."""
 
 
-C_HEADERS: dict[str, str] = {"mnist/3": "mnist_v3/mnist_v3.h"}
+C_HEADERS: dict[str, str] = {"mnist/3": "mnist_v3/mnist_v3.h", "resize/1": "resize_v1/resize_v1.h"}
 """The file of those versions that exist in C too, in this folder."""
 
 

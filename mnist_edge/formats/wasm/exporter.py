@@ -43,13 +43,14 @@ def _export_one(header: Header) -> Bundle:
 def compile_module(header: Header) -> bytes:
     """Return a network and its preprocessing as a WebAssembly module; raises `UserError` where that can't be done."""
     try:
-        return _compiled(write(header), header.prefix, header.contract.task.preprocessing)
+        task = header.contract.task
+        return _compiled(write(header), header.prefix, task.preprocessing, task.input.shape)
     except ArtifactError as error:
         raise UserError(f"cannot make WebAssembly: {error}") from error
 
 
 @lru_cache(maxsize=16)
-def _compiled(header: str, prefix: str, key: str) -> bytes:
+def _compiled(header: str, prefix: str, key: str, shape: tuple[int, int, int]) -> bytes:
     """Return the C of a network and of its preprocessing as a WebAssembly module; raises `ArtifactError`."""
     with tempfile.TemporaryDirectory(prefix="mnist-edge-") as name:
         folder = Path(name)
@@ -58,7 +59,8 @@ def _compiled(header: str, prefix: str, key: str) -> bytes:
         prepared: tuple[str, ...] = ()
         if key in C_HEADERS:
             (folder / Path(C_HEADERS[key]).name).write_text(c_header(key), encoding="utf-8")
-            prepared = ("-DWITH_PREPROCESSING",)
+            _, height, width = shape
+            prepared = (f"-DWITH_{key.upper().replace('/', '_V')}", f"-DWIDTH={width}", f"-DHEIGHT={height}")
         compile_c([*zig(), *FLAGS, *prepared, *_LINKED, "-o", MODULE, "module.c"], folder)
         return (folder / MODULE).read_bytes()
 

@@ -56,7 +56,8 @@ export class Model {
       return { status: "no_digit" };
     }
     const found = this.#answer();
-    const [otherDigits, , ...box] = new Int32Array(module.memory.buffer, module.info(), 6);
+    const whole = [0, 0, 0, 0, pictureWidth, pictureHeight]; // where no digit is looked for
+    const [otherDigits, , ...box] = module.info ? new Int32Array(module.memory.buffer, module.info(), 6) : whole;
     const status = found.certain && otherDigits === 0 ? "ok" : "uncertain";
     return { status, ...found, otherDigits, box, image: this.#bytes(module.image(), channels * height * width) };
   }

@@ -41,7 +41,7 @@ void run(void) { net_logits_of_floats(&workspace, values, logits); }
 EXPORT(self_test) int32_t self_test(void);
 int32_t self_test(void) { return net_self_test(&workspace); }
 
-#ifdef WITH_PREPROCESSING
+#ifdef WITH_MNIST_V3
 #define MNIST_V3_IMPLEMENTATION
 #include "mnist_v3.h"
 
@@ -58,6 +58,26 @@ EXPORT(prepare) int prepare(const uint8_t *pixels, int width, int height, int ch
 int prepare(const uint8_t *pixels, int width, int height, int channels, void *room, size_t bytes)
 {
     return mnist_v3_prepare(pixels, width, height, channels, room, bytes, image, &info);
+}
+#endif
+
+#ifdef WITH_RESIZE_V1
+#define RESIZE_V1_IMPLEMENTATION
+#include "resize_v1.h"
+
+#define CHANNELS (NET_PIXELS / (WIDTH * HEIGHT))
+
+EXPORT(workspace_bytes) size_t workspace_bytes(int width, int height);
+size_t workspace_bytes(int width, int height)
+{
+    return resize_v1_workspace_bytes(width, height, WIDTH, HEIGHT, CHANNELS);
+}
+
+/* A picture -> the image; see resize_v1.h. */
+EXPORT(prepare) int prepare(const uint8_t *pixels, int width, int height, int channels, void *room, size_t bytes);
+int prepare(const uint8_t *pixels, int width, int height, int channels, void *room, size_t bytes)
+{
+    return resize_v1_prepare(pixels, width, height, channels, room, bytes, image, WIDTH, HEIGHT, CHANNELS);
 }
 #endif
 
