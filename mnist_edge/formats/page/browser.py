@@ -30,7 +30,7 @@ MILLISECONDS = 60_000
 IMAGES_AT_ONCE = 500
 PICTURES_AT_ONCE = 50
 
-_READY = "globalThis.mnistEdge !== undefined"
+_READY = "html[data-ready]"
 
 _BYTES = "const bytesOf = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));"
 
@@ -85,7 +85,7 @@ def open_page(bundle: Bundle, program: Path | None = None) -> Iterator["Chromium
             page = browser.new_context(offline=True).new_page()
             opened = ChromiumPage(page, f"Chromium {browser.version}")
             page.goto(path.as_uri(), timeout=MILLISECONDS)
-            page.wait_for_function(_READY, timeout=MILLISECONDS)
+            page.wait_for_selector(_READY, timeout=MILLISECONDS)
             yield opened
         except Error as error:
             raise ArtifactError(f"the page failed in the browser ({one_line(error)})") from error

@@ -72,6 +72,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
         ),
         (1, 8, 8),
     ),
+    "many labels": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * 12 * 16, 15)), (3, 12, 16)),
     "functions": (Functional, (2, 6, 8)),
     "pools of signed values": (
         lambda: nn.Sequential(
@@ -122,22 +123,38 @@ def exported(
     architecture: str = "net",
 ) -> Bundle:
     """Return a header of a network for images, whose labels begin with `label`."""
+    request = request_for(model, images, quantized=quantized, name=name, label=label, architecture=architecture)
+    (bundle,) = export(model, [request])
+    return bundle.with_checksum()
+
+
+def request_for(
+    model: nn.Module,
+    images: Images,
+    *,
+    quantized: bool,
+    name: str = "tiny",
+    label: str = "",
+    architecture: str = "net",
+    preprocessing: str = "none",
+    polarity: str = "white-on-black",
+) -> ExportRequest:
+    """Return what an exporter is asked for a network on images, whose labels begin with `label`."""
     with torch.inference_mode():
         logits = model(torch.from_numpy(images)).numpy()
     scheme = BYTES if quantized else FLOATS
     task = Task(
         name,
         tuple(f"{label}{index}" for index in range(logits.shape[1])),
-        TensorSpec("image", images.shape[1:]),
-        "none",
+        TensorSpec("image", images.shape[1:], polarity=polarity),
+        preprocessing,
     )
     contract = Contract(task, architecture, "0" * 64, scheme.precision.value, scheme.name, temperature=1.25)
     pixels = (images[:6] * 255).round().astype(np.uint8)
     answers = tuple(map(int, logits[:6].argmax(axis=1)))
     vectors = TestVectors(tuple(range(6)), answers, pixels, logits[:6], logits[:6], 0.0)
     trained = TrainedAnswers(images, logits.argmax(axis=1), logits)
-    (bundle,) = export(model, [ExportRequest(contract, vectors, scheme, images, trained)])
-    return bundle.with_checksum()
+    return ExportRequest(contract, vectors, scheme, images, trained)
 
 
 def header_of(name: str, *, quantized: bool) -> tuple[Header, nn.Module, Images]:

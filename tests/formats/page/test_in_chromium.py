@@ -1,0 +1,319 @@
+"""The page in a real browser: strokes, files, the camera, the keyboard, and what people need who can't see it."""
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import Browser, FilePayload, Page, Playwright, ViewportSize, expect, sync_playwright
+
+from mnist_edge.exporting.pipeline import Artifact
+from mnist_edge.formats.page.exporter import export
+from mnist_edge.runtime.recognizer import Recognizer
+from tests.conftest import ROOT
+from tests.formats.c.networks import made, request_for
+from tests.formats.page.chromium import CAMERA, chromium, draw, label, needs_chromium, opened, status, touch, wait_until
+from tests.preprocessing.strokes import STROKES, Points
+
+pytestmark = [needs_chromium, pytest.mark.slow]
+
+NARROW, WIDE = ViewportSize(width=360, height=740), ViewportSize(width=1400, height=900)
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    with chromium(playwright) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def path(exported: list[Artifact]) -> Path:
+    """The page of the released MLP."""
+    (found,) = (each.path for each in exported if each.format == "page")
+    return found
+
+
+@pytest.fixture
+def page(browser: Browser, path: Path) -> Iterator[Page]:
+    with opened(browser, path) as found:
+        yield found
+
+
+def placed(stroke: Points) -> Points:
+    """Return a stroke of the unit square in the middle of the paper."""
+    return [(0.3 + 0.4 * x, 0.18 + 0.62 * y) for x, y in stroke]
+
+
+@pytest.mark.parametrize("digit", STROKES)
+def test_digits_drawn_with_the_mouse_are_read(page: Page, digit: int) -> None:
+    for stroke in STROKES[digit]:
+        draw(page, placed(stroke))
+    assert label(page) == str(digit)
+    assert re.fullmatch(rf"{digit} – (sure|not sure), \d+\.\d %.*", status(page))
+    assert re.match(r"Read in \d+\.\d ms\. ", page.locator("#time").inner_text())
+    best = page.locator("#bars tr.best")
+    assert best.locator("th").inner_text() == str(digit)
+    assert page.locator("#bars tr").count() == 10
+
+
+def test_digits_drawn_with_a_finger_are_read(browser: Browser, path: Path) -> None:
+    with opened(browser, path, has_touch=True, is_mobile=True, viewport=NARROW) as page:
+        for digit in (3, 7):
+            for stroke in STROKES[digit]:
+                touch(page, placed(stroke))
+            expect(page.locator("#label")).to_have_text(str(digit))
+            page.wait_for_timeout(400)  # or the browser takes the tap for the second of two
+            page.tap("#clear")
+            wait_until(page, lambda: status(page) == "Nothing to read yet.")
+        assert page.evaluate("scrollY") == 0  # drawing moves the pen, not the page
+
+
+def test_undo_and_clear(page: Page) -> None:
+    assert page.locator("#undo").is_disabled()
+    draw(page, placed(STROKES[1][0]))
+    one = page.locator("#status").inner_text()
+    draw(page, [(0.1, 0.1), (0.9, 0.9)])
+    assert status(page) != one
+    page.click("#undo")
+    assert status(page) == one
+    page.keyboard.press("Control+z")
+    assert status(page) == "Nothing to read yet."
+    assert page.locator("#clear").is_disabled()
+    draw(page, [(0.5, 0.5), (0.5, 0.5)])
+    page.keyboard.press("Escape")
+    assert (label(page), status(page)) == ("–", "Nothing to read yet.")
+    assert page.locator("#invitation").is_visible()
+
+
+def test_it_can_be_used_with_the_keyboard_alone(page: Page) -> None:
+    for _ in range(3):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "paper":
+            break
+    for key in (*["ArrowUp"] * 10, " ", *["ArrowDown"] * 20, " "):
+        page.keyboard.press(key)
+    assert label(page) == "1"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "undo"
+    page.keyboard.press("Enter")
+    assert status(page) == "Nothing to read yet."
+    page.locator("#prove").focus()
+    page.keyboard.press("Enter")
+    wait_until(page, lambda: page.locator("#verdict").inner_text() == "25 of 25 test vectors passed.")
+    focused = set()
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        focused.add(page.evaluate("document.activeElement.id || document.activeElement.tagName.toLowerCase()"))
+    assert focused >= {"choose", "camera", "vectors", "summary"}
+
+
+def test_the_window_may_change_while_somebody_draws(browser: Browser, path: Path) -> None:
+    with opened(browser, path, viewport=WIDE) as page:
+        first, second = STROKES[4]
+        draw(page, placed(first))
+        page.set_viewport_size(ViewportSize(width=740, height=360))
+        page.locator("#paper").scroll_into_view_if_needed()
+        page.set_viewport_size(NARROW)
+        draw(page, placed(second))
+        assert label(page) == "4"
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def choose(page: Page, name: str, data: bytes, kind: str = "image/png") -> None:
+    """Choose a file, and wait until the page has said something of it."""
+    page.evaluate("document.getElementById('status').textContent = 'waiting'")
+    page.set_input_files("#file", files=[FilePayload(name=name, mimeType=kind, buffer=data)])
+    wait_until(page, lambda: status(page) != "waiting")
+
+
+def encoded(picture: Image.Image, kind: str, **settings: Any) -> bytes:  # noqa: ANN401
+    data = io.BytesIO()
+    picture.save(data, kind, **settings)
+    return data.getvalue()
+
+
+def seven(side: int = 300) -> Image.Image:
+    return Image.open(ROOT / "examples" / "seven.png").convert("L").resize((side, side))
+
+
+def turned(picture: Image.Image) -> bytes:
+    """Return a picture as a JPEG that lies on its side and says so in its EXIF data."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encoded(picture.rotate(90, expand=True), "JPEG", exif=exif, quality=95)
+
+
+def transparent(picture: Image.Image) -> bytes:
+    """Return the ink of a picture, on nothing."""
+    ink = np.asarray(picture.convert("L"))
+    layers = [np.zeros_like(ink)] * 3
+    return encoded(Image.fromarray(np.dstack([*layers, 255 - ink])), "PNG")
+
+
+def test_files_are_read_as_python_reads_them(page: Page, path: Path) -> None:
+    recognizer = Recognizer(path)
+    large = Image.new("L", (4000, 3000), 235)
+    large.paste(seven(700), (1500, 1200))
+    examples = [file.read_bytes() for file in sorted((ROOT / "examples").glob("*.*g"))]
+    files = [
+        *examples,
+        turned(seven()),
+        transparent(seven()),
+        encoded(large, "PNG"),
+        encoded(large.convert("RGB"), "JPEG", quality=90),
+        encoded(seven(28), "BMP"),
+        encoded(seven(), "GIF"),
+        encoded(seven(), "WEBP", lossless=True),
+        encoded(seven().convert("RGBA"), "PNG"),
+        encoded(Image.new("L", (90, 60), 200), "PNG"),
+    ]
+    for number, data in enumerate(files):
+        kind = Image.open(io.BytesIO(data)).get_format_mimetype() or ""
+        choose(page, f"{number}", data, kind)
+        expected = recognizer.predict(data)
+        assert label(page) == (expected.label or "–"), number
+        if expected.confidence is None:
+            assert status(page) == "No digit."
+        else:
+            assert status(page).startswith(f"{expected.label} – {'sure' if expected.status == 'ok' else 'not sure'}")
+            shown = float(re.findall(r"(\d+\.\d) %", status(page))[0])
+            assert shown == pytest.approx(100 * expected.confidence, abs=2.0)  # decoders of JPEG differ in a step
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "kind"),
+    [
+        ("notes.txt", b"three", "text/plain"),
+        ("broken.png", b"\x89PNG\r\n\x1a\n" + bytes(40), "image/png"),
+        ("empty.png", b"", "image/png"),
+        ("seven.svg", b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', "image/svg+xml"),
+    ],
+)
+def test_what_is_not_a_picture_is_said_in_a_line(page: Page, name: str, data: bytes, kind: str) -> None:
+    draw(page, placed(STROKES[7][0]))
+    choose(page, name, data, kind)
+    expected = "is not a picture that this browser can read: choose a PNG, JPEG, WebP, GIF or BMP."
+    assert status(page) == f"“{name}” {expected}"
+    assert label(page) == "–"
+    draw(page, placed(STROKES[7][0]))
+    assert label(page) == "7"
+
+
+def test_several_digits_are_not_sure(page: Page) -> None:
+    both = Image.new("L", (700, 300), 255)
+    both.paste(seven(), (20, 0))
+    both.paste(seven(), (380, 0))
+    choose(page, "77.png", encoded(both, "PNG"))
+    assert "not sure" in status(page)
+    assert status(page).endswith(": there is more than one digit")
+
+
+@pytest.mark.parametrize("event", ["drop", "paste"])
+def test_pictures_are_dropped_and_pasted(page: Page, event: str) -> None:
+    page.evaluate(
+        """([event, bytes]) => {
+          const data = new DataTransfer();
+          data.items.add(new File([new Uint8Array(bytes)], "a.png", { type: "image/png" }));
+          const made = event === "drop"
+            ? new DragEvent(event, { dataTransfer: data, bubbles: true, cancelable: true })
+            : new ClipboardEvent(event, { clipboardData: data, bubbles: true, cancelable: true });
+          document.body.dispatchEvent(made);
+        }""",
+        [event, list(encoded(seven(), "PNG"))],
+    )
+    wait_until(page, lambda: label(page) == "7")
+    page.click("#undo")
+    assert status(page) == "Nothing to read yet."
+
+
+def film(picture: Image.Image, file: Path) -> Path:
+    """Write a film of one gray picture as YUV4MPEG2, for the browser's fake camera."""
+    width, height = picture.size
+    frame = b"FRAME\n" + picture.tobytes() + bytes([128]) * (width * height // 2)
+    file.write_bytes(f"YUV4MPEG2 W{width} H{height} F10:1 Ip A1:1 C420jpeg\n".encode() + 5 * frame)
+    return file
+
+
+def test_the_camera_is_read(playwright: Playwright, path: Path, tmp_path: Path) -> None:
+    scene = Image.new("L", (640, 480), 210)
+    scene.paste(seven(), (170, 90))
+    file = film(scene, tmp_path / "seven.y4m")
+    with (
+        chromium(playwright, *CAMERA, f"--use-file-for-fake-video-capture={file}") as browser,
+        opened(browser, path, permissions=["camera"]) as page,
+    ):
+        page.click("#camera")
+        wait_until(page, lambda: label(page) == "7")
+        assert page.locator("#camera").get_attribute("aria-pressed") == "true"
+        page.click("#camera")
+        assert page.locator("#camera").get_attribute("aria-pressed") == "false"
+        assert page.locator("#video").is_hidden()
+        assert label(page) == "7"  # the last picture stays
+        draw(page, placed(STROKES[1][0]))
+        assert label(page) == "1"
+
+
+def test_without_a_camera_there_is_a_line(page: Page) -> None:
+    page.click("#camera")
+    wait_until(page, lambda: "choose a picture instead" in status(page))
+    assert page.locator("#camera").get_attribute("aria-pressed") == "false"
+
+
+def test_the_proof_is_shown_in_the_page(page: Page) -> None:
+    page.click("#prove")
+    page.wait_for_selector("#rows tr")
+    assert page.locator("#rows tr").count() == 25
+    assert set(page.locator("#rows td:last-child").all_inner_texts()) == {"passed"}
+    assert set(page.locator("#rows td:nth-child(4)").all_inner_texts()) == {"0"}
+    assert re.search(r"answers 99\.\d\d % of 10,000 test images", page.locator("#claim").inner_text())
+    for summary in page.locator("main summary").all():
+        summary.click()
+    figures = page.locator("#figures").inner_text()
+    for name in ("Accuracy", "Same answers", "Checkpoint (SHA-256)", "Checksum of this file", "License"):
+        assert name in figures
+    assert '"preprocessing": "mnist/3"' in page.locator("#contract").inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [NARROW, WIDE], ids=["phone", "desktop"])
+def test_nothing_stands_in_the_way_of_anybody(browser: Browser, path: Path, scheme: Any, viewport: Any) -> None:  # noqa: ANN401
+    """axe-core's rules, among them contrast, names and the order of headings."""
+    with opened(browser, path, color_scheme=scheme, viewport=viewport, bypass_csp=True) as page:
+        for stroke in STROKES[3]:
+            draw(page, placed(stroke))
+        page.click("#prove")
+        page.wait_for_selector("#rows tr")
+        for summary in page.locator("main summary").all():
+            summary.click()
+        found = Axe().run(page).response["violations"]
+        assert [(each["id"], each["impact"], [node["html"] for node in each["nodes"]][:3]) for each in found] == []
+
+
+def test_a_model_of_color_pictures_with_many_labels(browser: Browser, tmp_path: Path) -> None:
+    model, images = made("many labels")
+    settings = {"label": "kind of thing ", "preprocessing": "resize/1", "polarity": "as-pictured"}
+    (bundle,) = export(model, [request_for(model, images, quantized=True, **settings)])
+    path = tmp_path / "things.html"
+    path.write_bytes(bundle.with_checksum().data)
+    generator = np.random.default_rng(0)
+    picture = Image.fromarray(generator.integers(0, 256, (90, 120, 3), dtype=np.uint8))
+    with opened(browser, path, viewport=NARROW) as page:
+        assert page.locator("h1").inner_text() == "Draw or choose a picture"
+        choose(page, "a.png", encoded(picture, "PNG"))
+        expected = Recognizer(path).predict(picture)
+        assert label(page) == expected.label
+        assert page.locator("#bars tr").count() == 12
+        best = page.locator("#bars tr").first.locator("th").inner_text()
+        assert best == expected.label
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
