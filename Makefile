@@ -97,6 +97,7 @@ site: $(READY)
 
 pictures: $(READY)
 	$(BIN)/python examples/draw_digits.py
+	$(BIN)/python docs/draw_page.py
 	$(BIN)/python docs/draw_proof.py
 	$(BIN)/python docs/draw_parity.py
 	$(BIN)/python docs/draw_steps.py

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import shutil
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,6 +14,7 @@ from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.training.checkpoint import Checkpoint, save_checkpoint
 from tests.conftest import DATA, RELEASED, RELEASES
 from tests.damage import edits
+from tests.formats.page.chromium import needs_chromium
 
 
 def verify(*arguments: str | Path) -> Result:
@@ -205,6 +207,37 @@ def test_targets_that_no_file_has_are_a_usage_error(exports: Path) -> None:
         result = verify(exports / file, "--target", target)
         assert (result.exit_code, result.stdout) == (2, "")
         assert message in result.stderr
+
+
+@needs_chromium
+@pytest.mark.slow
+def test_a_page_is_opened_in_a_browser(exports: Path) -> None:
+    result = verify(exports / "mnist-mlp-int8.html", exports / "mnist-mlp.onnx", "--browser", "--json")
+    assert result.exit_code == 0, result.output
+    page, other = json.loads(result.stdout)
+    added = [check for check in page["checks"] if check["code"].startswith("browser_")]
+    assert [check["verdict"] for check in added] == ["ok"] * 3
+    assert added[0]["figures"] == {"images": 10_000, "equal_logits": 10_000}
+    assert added[1]["figures"] == {"pictures": 1_000, "equal_answers": 1_000}
+    assert not any(check["code"].startswith("browser_") for check in other["checks"])
+
+
+@pytest.mark.slow
+def test_a_program_that_is_no_browser_is_one_line(exports: Path) -> None:
+    for program, message in (
+        ("/nowhere/chromium", "there is no browser /nowhere/chromium: install Chromium"),
+        (sys.executable, f"cannot start {sys.executable} ("),
+    ):
+        result = verify(exports / "mnist-mlp-int8.html", "--browser-path", program)
+        assert (result.exit_code, result.stdout) == (1, "")
+        (line,) = result.stderr.splitlines()
+        assert message in line
+
+
+def test_without_a_page_a_browser_is_a_usage_error(exports: Path) -> None:
+    result = verify(exports / "mnist-mlp.onnx", "--browser")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "none of these files is a page: leave out --browser, or name a file of page." in result.stderr
 
 
 @pytest.mark.slow

@@ -1,9 +1,11 @@
 """Pages in headless Chromium, for tests."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -12,7 +14,6 @@ from playwright.sync_api import Browser, Page, Playwright
 from mnist_edge.formats.page.browser import browser_on_path
 
 needs_chromium = pytest.mark.skipif(browser_on_path() is None, reason="chromium is not installed")
-needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 
 CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 
@@ -51,6 +52,21 @@ def opened(browser: Browser, path: Path, **settings: Any) -> Iterator[Page]:  # 
     assert incidents == []
     assert [url for url in requests if not url.startswith("data:")] == [path.resolve().as_uri()]
     context.close()
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """Serve a folder, as any static host does, and return its address."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript"}
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
 
 
 Point = tuple[float, float]

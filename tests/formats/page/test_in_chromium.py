@@ -2,6 +2,8 @@
 
 import io
 import re
+import runpy
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,18 @@ from mnist_edge.formats.page.exporter import export
 from mnist_edge.runtime.recognizer import Recognizer
 from tests.conftest import ROOT
 from tests.formats.c.networks import made, request_for
-from tests.formats.page.chromium import CAMERA, chromium, draw, label, needs_chromium, opened, status, touch, wait_until
+from tests.formats.page.chromium import (
+    CAMERA,
+    chromium,
+    draw,
+    label,
+    needs_chromium,
+    opened,
+    serving,
+    status,
+    touch,
+    wait_until,
+)
 from tests.preprocessing.strokes import STROKES, Points
 
 pytestmark = [needs_chromium, pytest.mark.slow]
@@ -298,6 +311,41 @@ def test_nothing_stands_in_the_way_of_anybody(browser: Browser, path: Path, sche
             summary.click()
         found = Axe().run(page).response["violations"]
         assert [(each["id"], each["impact"], [node["html"] for node in each["nodes"]][:3]) for each in found] == []
+
+
+def test_the_module_alone_reads_in_a_page_of_ones_own(
+    browser: Browser, exported: list[Artifact], tmp_path: Path
+) -> None:
+    (folder,) = (each.path for each in exported if each.path.name == "mnist-mlp-int8.web")
+    shutil.copytree(folder, tmp_path / "digits.web")
+    (tmp_path / "index.html").write_text(
+        """<!doctype html><canvas id="canvas" width="200" height="200"></canvas><script type="module">
+        import { load } from "./digits.web/index.mjs";
+        const context = document.getElementById("canvas").getContext("2d");
+        context.fillStyle = "white";
+        context.fillRect(0, 0, 200, 200);
+        context.fillStyle = "black";
+        context.fillRect(90, 30, 16, 140);
+        const model = await load();
+        const answer = model.predict(context.getImageData(0, 0, 200, 200).data, 200, 200);
+        document.body.dataset.answer = `${answer.status} ${answer.label} ${model.selfTest()}`;
+        </script>"""
+    )
+    with serving(tmp_path) as address:
+        page = browser.new_page()
+        page.goto(address)
+        page.wait_for_selector("body[data-answer]")
+        assert page.locator("body").get_attribute("data-answer") == "ok 1 0"
+        page.close()
+
+
+def test_the_readmes_picture_can_be_drawn_again(playwright: Playwright, tmp_path: Path) -> None:
+    script = runpy.run_path(str(ROOT / "docs" / "draw_page.py"))
+    script["draw"](playwright, tmp_path / "page.png")
+    with Image.open(tmp_path / "page.png") as drawn, Image.open(ROOT / "docs" / "page.png") as shown:
+        assert drawn.size == shown.size
+        difference = np.abs(np.asarray(drawn).astype(int) - np.asarray(shown.convert("RGB")).astype(int))
+        assert difference.mean() < 12  # the fonts are those of the machine
 
 
 def test_a_model_of_color_pictures_with_many_labels(browser: Browser, tmp_path: Path) -> None:

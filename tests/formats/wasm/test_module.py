@@ -104,6 +104,35 @@ def test_what_is_not_a_picture_is_an_error_of_javascript(folder: Path, tmp_path:
     assert second == "RangeError: 0 bytes are not a picture of 3 × 0 pixels"
 
 
+RUN = """
+import { readFileSync } from "node:fs";
+const { load } = await import(process.argv[2]);
+const model = await load();
+const { buffer } = new Uint8Array(readFileSync("values"));
+const found = [];
+for (let start = 0; start < buffer.byteLength; start += 784 * 4) {
+  found.push(...model.run(new Float32Array(buffer, start, 784)));
+}
+let refusal = "";
+try { model.run(new Float32Array(783)); } catch (error) { refusal = `${error.name}: ${error.message}`; }
+console.log(JSON.stringify([found, refusal]));
+"""
+
+
+@needs_node
+def test_node_gives_the_logits_of_floats(folder: Path, reference: Reference, tmp_path: Path) -> None:
+    images = reference.sample(40).images
+    (tmp_path / "values").write_bytes(images.astype("<f4").tobytes())
+    (tmp_path / "run.mjs").write_text(RUN)
+    command = ["node", "run.mjs", str(folder / "index.mjs")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    found, refusal = json.loads(done.stdout)
+    with read_artifact(folder).open() as opened:
+        expected = opened.predict(images)
+    assert equal_logits(np.array(found, np.float32).reshape(expected.shape), expected) == len(images)
+    assert refusal == "RangeError: an image has 784 values, not 783"
+
+
 def test_its_logits_are_those_of_the_header(exported: list[Artifact], reference: Reference) -> None:
     by_name = {artifact.path.name: artifact.path for artifact in exported}
     for name in ("mnist-mlp", "mnist-mlp-int8"):
