@@ -44,6 +44,7 @@ EXTRAS = {
     "sqlalchemy": "tune",
     "tensorboard": "tensorboard",
     "unicorn": "mcu",
+    "playwright": "browser",
     "wasmtime": "mcu",
     "ziglang": "mcu",
 }
