@@ -16,6 +16,12 @@ from mnist_edge.errors import ArtifactError
 MAX_BYTES = 64 << 20
 """A larger page is refused."""
 
+SCRIPTS = (
+    *("state.mjs", "reading.mjs", "paper.mjs", "answer.mjs"),
+    *("input.mjs", "camera.mjs", "proof.mjs", "start.mjs"),
+)
+"""The parts of the page's script, which share their names; those with values that others need come first."""
+
 _PLACE = re.compile("@([a-z]+)@")
 _METADATA = re.compile(rb'(<script type="application/json" id="metadata">)([^<]*)(</script>)')
 _MODULE = re.compile(rb'(<script type="application/octet-stream" id="module">)([^<]*)(</script>)')
@@ -32,7 +38,7 @@ def write(title: str, contract: Contract, metadata: Mapping[str, str], module: b
         es_module: the JavaScript around it.
     """
     _, height, width = contract.task.input.shape
-    style, script = _template("page.css"), es_module + _template("page.mjs")
+    style, script = _template("page.css"), "\n".join([es_module, *map(_template, SCRIPTS)])
     parts = {
         "policy": _policy(style, script),
         "title": html.escape(title),

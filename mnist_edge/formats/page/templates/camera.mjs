@@ -1,0 +1,55 @@
+// The camera.
+
+/** The middle of what the camera sees now, which stays when the camera is put off. */
+function readCamera() {
+  const side = Math.min(video.videoWidth, video.videoHeight);
+  if (!stream || !side) {
+    return;
+  }
+  const [left, top] = [(video.videoWidth - side) / 2, (video.videoHeight - side) / 2];
+  const answer = readDrawn(CAMERA_SIDE, CAMERA_SIDE, (context) =>
+    context.drawImage(video, left, top, side, side, 0, 0, CAMERA_SIDE, CAMERA_SIDE),
+  );
+  const kept = document.createElement("canvas");
+  kept.width = kept.height = CAMERA_SIDE;
+  kept.getContext("2d").drawImage(scratch, 0, 0);
+  picture = { bitmap: kept, answer };
+  show(answer);
+}
+
+async function startCamera() {
+  if (!navigator.mediaDevices) {
+    showNothing("This browser gives a page the camera only over https: choose a picture instead.", "bad");
+    return;
+  }
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+  } catch (error) {
+    const why = error.name === "NotAllowedError" ? "The camera was not allowed" : "There is no camera that can be used";
+    showNothing(`${why}: choose a picture instead.`, "bad");
+    return;
+  }
+  strokes = [];
+  picture = null;
+  video.srcObject = stream;
+  video.hidden = false;
+  await video.play();
+  element("camera").setAttribute("aria-pressed", "true");
+  stream.timer = setInterval(readCamera, CAMERA_MILLISECONDS);
+  redraw();
+}
+
+function stopCamera() {
+  if (!stream) {
+    return;
+  }
+  clearInterval(stream.timer);
+  stream.getTracks().forEach((track) => track.stop());
+  stream = null;
+  video.hidden = true;
+  video.srcObject = null;
+  element("camera").setAttribute("aria-pressed", "false");
+  redraw();
+}
+
+element("camera").addEventListener("click", () => (stream ? stopCamera() : startCamera()));

@@ -1,0 +1,90 @@
+// Pixels → answers.
+
+/** Bytes of base64. */
+function bytesOf(text) {
+  return Uint8Array.from(atob(text.trim()), (letter) => letter.charCodeAt(0));
+}
+
+/** Without the alpha of a picture that has no transparent pixel, which then is as a file without alpha. */
+function withoutAlpha(pixels) {
+  for (let index = 3; index < pixels.length; index += 4) {
+    if (pixels[index] !== 255) {
+      return pixels;
+    }
+  }
+  const opaque = new Uint8Array((pixels.length / 4) * 3);
+  for (let from = 0, to = 0; from < pixels.length; from += 4, to += 3) {
+    opaque[to] = pixels[from];
+    opaque[to + 1] = pixels[from + 1];
+    opaque[to + 2] = pixels[from + 2];
+  }
+  return opaque;
+}
+
+/** Draw on a canvas that nobody sees, and answer what is on it. */
+function readDrawn(wide, high, draw) {
+  scratch.width = wide;
+  scratch.height = high;
+  const context = scratch.getContext("2d", { willReadFrequently: true });
+  draw(context);
+  const start = performance.now();
+  const answer = model.predict(withoutAlpha(context.getImageData(0, 0, wide, high).data), wide, high);
+  return { ...answer, milliseconds: performance.now() - start };
+}
+
+/** The picture in a file, decoded by the browser, upright. */
+async function bitmapOf(blob) {
+  const name = blob.name ? `“${blob.name}”` : "This";
+  try {
+    if (blob.type === "image/svg+xml") {
+      throw new TypeError("drawn, not made of pixels");
+    }
+    const options = { imageOrientation: "from-image", premultiplyAlpha: "none", colorSpaceConversion: "none" };
+    const bitmap = await createImageBitmap(blob, options);
+    if (bitmap.width * bitmap.height <= MAX_PIXELS) {
+      return bitmap;
+    }
+    bitmap.close();
+  } catch {
+    throw new Error(`${name} is not a picture that this browser can read: choose a PNG, JPEG, WebP, GIF or BMP.`);
+  }
+  throw new Error(`${name} has more than ${MAX_PIXELS / 1e6} megapixels: choose a smaller picture.`);
+}
+
+/** Answer a file, show it, and return the answer. */
+async function readFile(blob) {
+  stopCamera();
+  const bitmap = await bitmapOf(blob);
+  const answer = readDrawn(bitmap.width, bitmap.height, (context) => context.drawImage(bitmap, 0, 0));
+  strokes = [];
+  picture = { bitmap, answer };
+  show(answer);
+  redraw();
+  return answer;
+}
+
+async function readFileOrSay(blob) {
+  try {
+    await readFile(blob);
+  } catch (error) {
+    strokes = [];
+    picture = null;
+    redraw();
+    showNothing(error.message, "bad");
+  }
+}
+
+/** Answer the strokes; `settled` once the pen is lifted. */
+function readStrokes(settled) {
+  lastReading = performance.now();
+  if (!strokes.length) {
+    showNothing("Nothing to read yet.");
+    return;
+  }
+  const answer = readDrawn(SIDE, SIDE, (context) => {
+    context.fillStyle = "white";
+    context.fillRect(0, 0, SIDE, SIDE);
+    paint(context, SIDE, "black");
+  });
+  show(answer, settled);
+}

@@ -1,0 +1,26 @@
+// The page: what it knows.
+
+const SIDE = 280; // of the picture that strokes make
+const PEN = 20; // width of a stroke, a fourteenth of it
+const KEY_STEP = 8; // by which an arrow key moves the pen
+const LIVE_MILLISECONDS = 120; // between two readings while somebody draws
+const CAMERA_MILLISECONDS = 250;
+const CAMERA_SIDE = 360;
+const MAX_PIXELS = 64e6; // of a picture that was chosen
+const MOST_BARS = 12;
+
+const element = (id) => document.getElementById(id);
+const metadata = JSON.parse(element("metadata").textContent);
+const paper = element("paper");
+const video = element("video");
+const scratch = document.createElement("canvas");
+
+const model = await load(bytesOf(element("module").textContent));
+const ready = performance.now();
+
+let strokes = [];
+let pen = null; // the pointer that draws
+let keys = { x: SIDE / 2, y: SIDE / 2, down: false, shown: false };
+let picture = null; // what was chosen, and its answer
+let stream = null;
+let lastReading = 0;
