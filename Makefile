@@ -42,7 +42,7 @@ $(DEMO_READY): pyproject.toml $(CONSTRAINTS)
 # pip half of its time.
 demo: $(or $(wildcard $(READY)),$(DEMO_READY))
 	$(BIN)/mnist-edge train
-	$(BIN)/mnist-edge export --format onnx --format torchscript --format torch-export --quantize
+	$(BIN)/mnist-edge export --format onnx --format torchscript --quantize
 	$(BIN)/mnist-edge verify exports/mnist-*.*
 	$(BIN)/mnist-edge predict --model exports/mnist-mlp-int8.onnx examples/*.png examples/*.jpg
 	@echo

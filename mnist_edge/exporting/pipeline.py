@@ -100,7 +100,7 @@ class Artifact:
         sha256: its digest.
         contract: what it carries.
         report: the verdict on it.
-        candidates: the schemes that were compared; none where nothing was quantized.
+        candidates: the schemes that were compared; none where there was no choice.
     """
 
     path: Path
@@ -224,7 +224,7 @@ def _export_one(
     bundles = _export_bundles(spec, reference.checkpoint, requests)
     candidates = (
         select_scheme(spec, schemes, bundles, reference, settings.goals.max_bytes, on_step)
-        if _searched(schemes)
+        if _searched(schemes, settings.goals)
         else ()
     )
     taken = next((index for index, candidate in enumerate(candidates) if candidate.chosen), 0)
@@ -246,9 +246,9 @@ def _export_bundles(spec: FormatSpec, checkpoint: Checkpoint, requests: Sequence
     return export_own(spec, checkpoint.build(), requests)
 
 
-def _searched(schemes: Sequence[Scheme]) -> bool:
-    """Say whether schemes are compared before one is taken: not where the weights stay as they are."""
-    return schemes[0].quantized
+def _searched(schemes: Sequence[Scheme], goals: Goals) -> bool:
+    """Say whether schemes are compared before one is taken: not where there is only one, unless it may be too large."""
+    return schemes[0].quantized and (len(schemes) > 1 or goals.max_bytes is not None)
 
 
 def _request(reference: Reference, spec: FormatSpec, scheme: Scheme, options: Mapping[str, int]) -> ExportRequest:

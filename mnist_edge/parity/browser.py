@@ -25,7 +25,7 @@ from mnist_edge.types import Images
 PICTURES = 1_000
 """Pictures that are read from files, made of that many test images."""
 
-LEAST_SIDE, SIDES = 28, 300
+LEAST_SIDE, SIDES = 28, 200
 """Pixels of the longer side of the smallest picture, and how many sizes there are."""
 
 

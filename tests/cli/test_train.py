@@ -142,7 +142,7 @@ def test_an_interrupted_training_continues_to_the_same_bytes(
 def test_one_thread_and_two_give_the_same_bytes(tmp_path: Path) -> None:
     for threads in ("1", "2"):
         output = tmp_path / f"{threads}.safetensors"
-        training = command(output, "--epochs", "2", "--threads", threads, python=(sys.executable,))
+        training = command(output, "--epochs", "1", "--threads", threads, python=(sys.executable,))
         # Threads that wait for one another must not take the cores from the tests beside them.
         environment = {**os.environ, "OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE"}
         subprocess.run(training, env=environment, check=True, capture_output=True)

@@ -34,12 +34,6 @@ def problems_of(report: ParityReport, code: str) -> str:
     return "\n".join(check.problems)
 
 
-@pytest.mark.slow
-def test_what_was_exported_passes(exported: list[Artifact], reference: Reference) -> None:
-    for artifact in exported:
-        assert verify_path(artifact.path, reference), artifact.path
-
-
 @pytest.fixture
 def alone(tmp_path: Path, exports: Path) -> Callable[[str], Path]:
     """Copies an exported file to a folder without a manifest."""

@@ -16,8 +16,10 @@ from mnist_edge.types import AnyArray
 
 def inspect(bundle: Bundle, runner: Runner) -> Inspection:  # noqa: ARG001 - reading has found all that contradicts it
     """Return what can be read in a header; see `mnist_edge.formats.build.Inspector`."""
-    network = read(bundle).network
-    weights = stored_weights(network)
+    header = read(bundle)
+    network = header.network
+    channels, height, width = header.contract.task.input.shape
+    weights = stored_weights(network, (height, width, channels))
     operators = Counter(layer.kind for layer in network.layers)
     operators.update("ReLU" for layer in network.layers if layer.relu)
     arrays = {
@@ -29,9 +31,13 @@ def inspect(bundle: Bundle, runner: Runner) -> Inspection:  # noqa: ARG001 - rea
     return Inspection(ModelSummary(dict(operators), parameters, arrays), weights, ())
 
 
-def stored_weights(network: Network) -> dict[str, StoredTensor]:
-    """Return weight and bias of each layer, under the trained model's names and in its layout."""
-    shape = network.layers[0].window.size
+def stored_weights(network: Network, shape: tuple[int, int, int]) -> dict[str, StoredTensor]:
+    """Return weight and bias of each layer, under the trained model's names and in its layout.
+
+    Args:
+        network: with its numbers.
+        shape: of an image: height, width, channels.
+    """
     result = {}
     for layer, step in zip(network.layers, network.input_steps, strict=True):
         if layer.has_weights:

@@ -32,7 +32,15 @@ PICTURES_AT_ONCE = 50
 
 _READY = "html[data-ready]"
 
-_BYTES = "const bytesOf = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));"
+_BYTES = """
+  const bytesOf = (text) => {
+    const letters = atob(text);
+    const bytes = new Uint8Array(letters.length);
+    for (let index = 0; index < letters.length; index += 1) {
+      bytes[index] = letters.charCodeAt(index);
+    }
+    return bytes;
+  };"""
 
 _PREDICT = f"""([text, count]) => {{
   {_BYTES}

@@ -56,7 +56,8 @@ def test_the_page_holds_everything_it_shows(
         assert all(problem in shown for problem in report.problems)
         assert all(check.title in shown for check in report.checks)
     assert reference.checkpoint.digest in shown
-    assert html_report(everything, [reference] * len(everything), ENVIRONMENT) == content
+    some = everything[::6]
+    assert len({html_report(some, [reference] * len(some), ENVIRONMENT) for _ in range(2)}) == 1
 
 
 def test_the_page_begins_with_the_verdict_and_where_it_was_made(reference: Reference) -> None:

@@ -90,8 +90,9 @@ def test_a_changed_number_is_read_and_then_found_by_what_it_gives(kind: str, tex
     changed = changed_number(kind)(text)
     header, before = read(resealed(changed)), read(resealed(text))
     model, _ = made("colors, groups, strides")
-    assert weight_problems(stored_weights(before.network), model) == ()
-    assert weight_problems(stored_weights(header.network), model)
+    _, (channels, height, width) = NETWORKS["colors, groups, strides"]
+    assert weight_problems(stored_weights(before.network, (height, width, channels)), model) == ()
+    assert weight_problems(stored_weights(header.network, (height, width, channels)), model)
 
 
 @pytest.mark.parametrize("quantized", [False, True], ids=["floats", "bytes"])

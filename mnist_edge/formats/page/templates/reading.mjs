@@ -2,7 +2,12 @@
 
 /** Bytes of base64. */
 function bytesOf(text) {
-  return Uint8Array.from(atob(text.trim()), (letter) => letter.charCodeAt(0));
+  const letters = atob(text.trim());
+  const bytes = new Uint8Array(letters.length);
+  for (let index = 0; index < letters.length; index += 1) {
+    bytes[index] = letters.charCodeAt(index);
+  }
+  return bytes;
 }
 
 /** Without the alpha of a picture that has no transparent pixel, which then is as a file without alpha. */
