@@ -112,6 +112,16 @@ FORMATS: dict[str, FormatSpec] = {
             ),
         ),
         FormatSpec(
+            name="numpy",
+            suffix=".npz",
+            module="mnist_edge.formats.numpy",
+            schemes=(FLOAT32, STATIC_BYTES),
+            runs_on="NumPy alone: processors for which there is no onnxruntime (32-bit ARM, musl, RISC-V)",
+            run_packages=("numpy",),
+            intermediates=False,
+            chains_only=True,
+        ),
+        FormatSpec(
             name="wasm",
             suffix=".web",
             module="mnist_edge.formats.wasm",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from mnist_edge.artifact.bundle import Bundle
+from mnist_edge.artifact.contract import Contract
 from mnist_edge.formats.base import Runner
 from mnist_edge.formats.build import Inspection, ModelSummary, StoredTensor, float_tensor
 from mnist_edge.formats.c.header import network_json, stored
@@ -14,11 +15,14 @@ from mnist_edge.formats.c.reader import read
 from mnist_edge.types import AnyArray
 
 
-def inspect(bundle: Bundle, runner: Runner) -> Inspection:  # noqa: ARG001 - reading has found all that contradicts it
+def inspect(bundle: Bundle, runner: Runner) -> Inspection:
     """Return what can be read in a header; see `mnist_edge.formats.build.Inspector`."""
-    header = read(bundle)
-    network = header.network
-    channels, height, width = header.contract.task.input.shape
+    return inspection_of(read(bundle).network, runner.contract)
+
+
+def inspection_of(network: Network, contract: Contract) -> Inspection:
+    """Return what can be read in a network, whatever it is stored in."""
+    channels, height, width = contract.task.input.shape
     weights = stored_weights(network, (height, width, channels))
     operators = Counter(layer.kind for layer in network.layers)
     operators.update("ReLU" for layer in network.layers if layer.relu)

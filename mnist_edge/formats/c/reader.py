@@ -5,7 +5,6 @@ So nothing that a stranger wrote is ever compiled: what is compiled was written 
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -14,23 +13,13 @@ import numpy as np
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.checksum import CHECKSUM_PLACEHOLDER
 from mnist_edge.artifact.contract import CONTRACT_KEY, Contract
-from mnist_edge.artifact.fields import expect_fields, one_line, parse_object, take_list, take_number
+from mnist_edge.artifact.fields import one_line
 from mnist_edge.artifact.test_vectors import TEST_VECTORS_KEY, TestVectors
 from mnist_edge.errors import ArtifactError
-from mnist_edge.formats.c.header import (
-    BIAS,
-    MULTIPLIERS,
-    NETWORK_KEY,
-    SCALES,
-    WEIGHTS,
-    Header,
-    expected_arrays,
-    layer_name,
-)
-from mnist_edge.formats.c.network import MAX_LAYERS, Layer, Network, check_chain
-from mnist_edge.formats.c.quantization import MAX_SUM, largest_sum
+from mnist_edge.formats.c.assembly import network_of
+from mnist_edge.formats.c.header import NETWORK_KEY, Header, layer_name
+from mnist_edge.formats.c.network import Layer, Network
 from mnist_edge.formats.c.writer import write
-from mnist_edge.formats.scheme import Precision
 from mnist_edge.types import AnyArray
 
 MAX_BYTES = 64 << 20
@@ -75,36 +64,14 @@ def _read(data: bytes) -> Header:
 
 def _network(fields_json: str, text: str, contract: Contract) -> Network:
     """Return the network that a header describes, with the numbers of its arrays; raises `ValueError`."""
-    fields = parse_object(fields_json)
-    expect_fields(["input_step", "layers"], fields)
-    described = take_list(fields, "layers")
-    if len(described) > MAX_LAYERS:
-        raise ValueError("there are too many layers")
-    layers = [Layer.from_fields(entry) for entry in described if isinstance(entry, dict)]
-    check_chain(layers)
-    quantized = contract.precision == Precision.INT8
     arrays = {match[1]: match[2] for match in _ARRAY.finditer(text)}
-    network = Network(
-        tuple(
-            _with_numbers(layer, number, arrays, quantized=quantized, last=number == len(layers))
-            for number, layer in enumerate(layers, 1)
-        ),
-        take_number(fields, "input_step", 1e-30, 1e30),
-    )
-    _check(network, contract)
-    return network
 
+    def numbers(number: int, layer: Layer, kind: str, dtype: np.dtype[Any], count: int) -> AnyArray:
+        suffix = layer_name("", number, layer)
+        (found,) = [body for name, body in arrays.items() if name.endswith(f"{suffix}_{kind}")] or [""]
+        return _numbers(found.replace("\n", "").split(","), dtype, count)
 
-def _with_numbers(layer: Layer, number: int, arrays: dict[str, str], *, quantized: bool, last: bool) -> Layer:
-    suffix = layer_name("", number, layer)
-    numbers: dict[str, AnyArray] = {}
-    for kind, dtype, count in expected_arrays(layer, quantized=quantized, last=last):
-        (text,) = [body for name, body in arrays.items() if name.endswith(f"{suffix}_{kind}")] or [""]
-        numbers[kind] = _numbers(text.replace("\n", "").split(","), np.dtype(dtype), count)
-    if layer.has_weights:
-        numbers[WEIGHTS] = numbers[WEIGHTS].reshape(layer.weights_shape)
-    weights, bias, multipliers, scales = (numbers.get(kind) for kind in (WEIGHTS, BIAS, MULTIPLIERS, SCALES))
-    return replace(layer, weights=weights, bias=bias, multipliers=multipliers, scales=scales)
+    return network_of(fields_json, contract, numbers)
 
 
 def _numbers(texts: Iterable[str], dtype: np.dtype[Any], count: int) -> AnyArray:
@@ -122,19 +89,3 @@ def _numbers(texts: Iterable[str], dtype: np.dtype[Any], count: int) -> AnyArray
     if whole.min() < limits.min or whole.max() > limits.max:
         raise ValueError("a number does not fit into its type")
     return whole.astype(dtype)
-
-
-def _check(network: Network, contract: Contract) -> None:
-    """Raise `ValueError` where a network does not fit its contract, or a sum could exceed 32 bits."""
-    channels, height, width = contract.task.input.shape
-    if network.layers[0].window.values_in != channels * height * width:
-        raise ValueError("it does not take the images of its contract")
-    if network.layers[-1].window.outputs[2] != len(contract.task.labels):
-        raise ValueError("it does not give the labels of its contract")
-    if not network.quantized:
-        return
-    for layer, signed in zip(network.layers, network.signed_inputs, strict=True):
-        if layer.has_weights and largest_sum(layer, signed) > MAX_SUM:
-            raise ValueError(f"sums of {layer.name} could exceed 32 bits")
-        if layer.multipliers is not None and layer.shift == 0:
-            raise ValueError(f"{layer.name} is not shifted")

@@ -1,6 +1,7 @@
 """The arithmetic of a header in NumPy, which defines what its C gives, to the last bit (docs/microcontrollers.md)."""
 
 from collections.abc import Iterator
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,14 +100,15 @@ def exact_sums(layer: Layer, values: AnyArray) -> AnyArray:
     weights, bias = layer.weights, layer.bias
     assert weights is not None
     assert bias is not None
-    shape = (len(values), *layer.window.outputs[:2])
-    parts = []
-    for group, inputs in enumerate(np.split(values, layer.groups, axis=-1)):
-        total = np.zeros((*shape, layer.weights_shape[-1]))
-        for (row, column), seen in _seen(layer.window, inputs, 0.0):
-            total += seen @ weights[group, row, column].astype(np.float64)
-        parts.append(total)
-    return np.concatenate(parts, axis=-1) + bias
+    inputs_of = (values,) if layer.groups == 1 else np.split(values, layer.groups, axis=-1)
+    parts: list[AnyArray] = []
+    for group, inputs in enumerate(inputs_of):
+        products = (
+            seen @ weights[group, row, column].astype(np.float64, copy=False)
+            for (row, column), seen in _seen(layer.window, inputs, 0.0)
+        )
+        parts.append(reduce(np.add, products))
+    return (parts[0] if layer.groups == 1 else np.concatenate(parts, axis=-1)) + bias
 
 
 def _ordered_sums(layer: Layer, values: AnyArray) -> AnyArray:
@@ -155,7 +157,7 @@ def _seen(window: Window, values: AnyArray, outside: float) -> Iterator[tuple[tu
     ]
     after = [max(0, need - pad - size) for need, pad, size in zip(needed, window.padding, window.size[:2], strict=True)]
     around = [(0, 0), *zip(window.padding, after, strict=True), (0, 0)]
-    padded = np.pad(values, around, constant_values=outside)
+    padded = np.pad(values, around, constant_values=outside) if np.any(around) else values
     down, right = window.stride
     height, width, _ = window.outputs
     for row in range(window.kernel[0]):

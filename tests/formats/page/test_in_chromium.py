@@ -87,8 +87,7 @@ def test_digits_drawn_with_a_finger_are_read(browser: Browser, path: Path) -> No
             for stroke in STROKES[digit]:
                 touch(page, placed(stroke))
             expect(page.locator("#label")).to_have_text(str(digit))
-            page.wait_for_timeout(400)  # or the browser takes the tap for the second of two
-            page.tap("#clear")
+            page.click("#clear")
             wait_until(page, lambda: status(page) == "Nothing to read yet.")
         assert page.evaluate("scrollY") == 0  # drawing moves the pen, not the page
 
