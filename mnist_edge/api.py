@@ -36,6 +36,7 @@ def export(
     architecture: str | None = None,
     targets: Sequence[str] = (),
     target_images: int | None = None,
+    test_data: bool = False,
     force: bool = False,
 ) -> list[Artifact]:
     """Export a trained model in each format and precision, all or nothing, each with its proof.
@@ -60,6 +61,7 @@ def export(
         architecture: for a checkpoint of your own network, its code, `path/to/net.py:Net`, which is run.
         targets: emulated devices that a C header must give the same logits on, such as `cortex-m4`, or `all`.
         target_images: on how many of the images; None for all.
+        test_data: whether the test vectors are also written to `test-data/`, for the test harnesses of other runtimes.
         force: whether files of these names that are not artifacts of mnist-edge are replaced.
 
     Returns:
@@ -80,6 +82,7 @@ def export(
         scheme=scheme,
         targets=chosen_targets(targets, chosen),
         target_images=target_images,
+        test_data=test_data,
         force=force,
     )
     if isinstance(model, nn.Module):

@@ -95,6 +95,8 @@ class Transaction:
     def write_folder(self, target: Path, files: Mapping[str, bytes]) -> Path:
         """Write a folder of files, sync them, and return a path at which they can be read until the transaction ends.
 
+        A name may lie in a folder of that folder, such as `a/b`.
+
         Raises:
             UserError: it can't be written (disk full, no permission, the target is a file or a device).
         """
@@ -102,12 +104,15 @@ class Transaction:
             place, mode = _place(target, folder=True)
             self._prepare(place.parent)
             folder = self._add(place, create_folder(place.parent)).temporary.path
+            for inner in dict.fromkeys((folder / name).parent for name in files):
+                inner.mkdir(parents=True, exist_ok=True)
             for name, data in files.items():
                 with (folder / name).open("xb", buffering=0) as file:
                     _write_synced(file.fileno(), data, _mode(place / name))
             if mode is not None:
                 folder.chmod(mode)
-            _sync_folder(folder)
+            for inner in {folder, *((folder / name).parent for name in files)}:
+                _sync_folder(inner)
         return folder
 
     def _prepare(self, folder: Path) -> None:

@@ -102,6 +102,11 @@ def _known_precisions() -> list[str]:
     show_default=True,
     help="Folder to write to.",
 )
+@click.option(
+    "--test-data",
+    is_flag=True,
+    help="Also write the test vectors to test-data/, for harnesses of other runtimes: ONNX's .pb, .npz and JSON.",
+)
 @options.targets
 @options.target_images
 @outputs.force
@@ -121,6 +126,7 @@ def command(
     max_bytes: int | None,
     opset: int | None,
     output: Path,
+    test_data: bool,
     targets: tuple[str, ...],
     target_images: int | None,
     force: bool,
@@ -160,7 +166,15 @@ def command(
     try:
         devices = chosen_targets(targets, chosen)
         settings = ExportSettings(
-            chosen, precisions, options_of_formats, goals, quant_scheme, devices, target_images, force
+            formats=chosen,
+            precisions=precisions,
+            options=options_of_formats,
+            goals=goals,
+            scheme=quant_scheme,
+            targets=devices,
+            target_images=target_images,
+            test_data=test_data,
+            force=force,
         )
     except UserError as error:  # options that do not go together
         raise click.UsageError(f"{error}.") from error

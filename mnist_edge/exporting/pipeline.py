@@ -15,6 +15,7 @@ from mnist_edge.atomic import Transaction, atomic_write, check_writable, transac
 from mnist_edge.errors import UserError
 from mnist_edge.exporting.own_network import export_own
 from mnist_edge.exporting.scheme_search import Candidate, select_scheme
+from mnist_edge.exporting.test_data import FOLDER, JSON_FILE, test_data_files
 from mnist_edge.formats.base import ArtifactFile, FormatSpec
 from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.scheme import Precision, Scheme
@@ -47,6 +48,7 @@ class ExportSettings:
         scheme: how quantized artifacts are stored and computed; None compares all that the format has.
         targets: emulated devices that artifacts of a format that has them must give the same logits on.
         target_images: on how many of the images, or None for all.
+        test_data: whether the test vectors are also written for the test harnesses of other runtimes.
         force: whether files that no export has written are replaced.
     """
 
@@ -57,6 +59,7 @@ class ExportSettings:
     scheme: str | None = None
     targets: tuple[str, ...] = ()
     target_images: int | None = None
+    test_data: bool = False
     force: bool = False
 
     def __post_init__(self) -> None:
@@ -142,7 +145,7 @@ def export_artifacts(
         UserError: one can't be written, or a format can't give what was asked; `output` is as it was.
     """
     planned = [(spec, precision) for spec in settings.formats for precision in settings.precisions_of(spec)]
-    _check_output(reference, planned, output, force=settings.force)
+    _check_output(reference, planned, output, test_data=settings.test_data, force=settings.force)
     with ExitStack() as until_renamed, transaction() as changes:
         artifacts = [
             _export_one(reference, settings, spec, precision, output, changes, on_step) for spec, precision in planned
@@ -182,7 +185,12 @@ def _both_listed(output: Path, entries: list[dict[str, Any]]) -> Iterator[None]:
 
 
 def _check_output(
-    reference: Reference, planned: Sequence[tuple[FormatSpec, Precision]], output: Path, *, force: bool
+    reference: Reference,
+    planned: Sequence[tuple[FormatSpec, Precision]],
+    output: Path,
+    *,
+    test_data: bool,
+    force: bool,
 ) -> None:
     """Find out before the work whether what is planned could, and may, be written; raises `UserError`."""
     for spec, precision in planned:
@@ -190,6 +198,8 @@ def _check_output(
         check_writable(target, folder=spec.folder)
         if not force:
             _check_replaced(target, spec)
+        if test_data:
+            _check_test_data(output / FOLDER / target.name, force=force)
     check_writable(output / MANIFEST)
     read_manifest(output)
 
@@ -201,6 +211,13 @@ def _check_replaced(target: Path, spec: FormatSpec) -> None:
     found = b"".join(read_bundle(target, folder=spec.folder, sidecar=not spec.embeds_metadata).files.values())
     if found and CONTRACT_KEY.encode() not in found:
         raise UserError(f"{target} is not an artifact of mnist-edge: name another --output, or replace it with --force")
+
+
+def _check_test_data(folder: Path, *, force: bool) -> None:
+    """Refuse a folder that can't be written, or that holds something else."""
+    check_writable(folder, folder=True)
+    if not force and folder.is_dir() and any(folder.iterdir()) and not (folder / JSON_FILE).exists():
+        raise UserError(f"{folder} is not test data of mnist-edge: name another --output, or replace it with --force")
 
 
 def _target(reference: Reference, spec: FormatSpec, precision: Precision, output: Path) -> Path:
@@ -237,6 +254,9 @@ def _export_one(
         reference.programs.clear()  # what a broken exporter gave is no reference for anything else
         raise ParityError(f"{target} was not written, it differs from the trained model: {'; '.join(report.problems)}")
     contract = requests[taken].contract
+    if settings.test_data:
+        with artifact.open() as runner:
+            changes.write_folder(output / FOLDER / target.name, test_data_files(contract, runner.test_vectors))
     return Artifact(target, spec.name, written.size, written.digest, contract, report, candidates)
 
 
