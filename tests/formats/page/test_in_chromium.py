@@ -271,6 +271,11 @@ def test_the_camera_is_read(playwright: Playwright, path: Path, tmp_path: Path) 
         assert label(page) == "7"  # the last picture stays
         draw(page, placed(STROKES[1][0]))
         assert label(page) == "1"
+        page.evaluate("document.getElementById('camera').click(); document.getElementById('camera').click()")
+        page.wait_for_timeout(500)
+        assert page.locator("#camera").get_attribute("aria-pressed") == "false"
+        assert page.evaluate("document.getElementById('video').srcObject") is None
+        assert label(page) == "1"
 
 
 def test_without_a_camera_there_is_a_line(page: Page) -> None:

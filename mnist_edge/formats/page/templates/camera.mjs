@@ -22,34 +22,52 @@ async function startCamera() {
     showNothing("This browser gives a page the camera only over https: choose a picture instead.", "bad");
     return;
   }
+  const request = {};
+  cameraRequest = request;
+  let opened;
   try {
-    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+    opened = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+    video.srcObject = opened;
+    await video.play();
   } catch (error) {
-    const why = error.name === "NotAllowedError" ? "The camera was not allowed" : "There is no camera that can be used";
-    showNothing(`${why}: choose a picture instead.`, "bad");
+    closeStream(opened);
+    if (cameraRequest === request) {
+      cameraRequest = null;
+      const why = error.name === "NotAllowedError" ? "The camera was not allowed" : "There is no camera that can be used";
+      showNothing(`${why}: choose a picture instead.`, "bad");
+    }
     return;
   }
+  if (cameraRequest !== request) {
+    closeStream(opened); // somebody went on while the browser asked
+    return;
+  }
+  stream = opened;
   strokes = [];
   picture = null;
-  video.srcObject = stream;
   video.hidden = false;
-  await video.play();
   element("camera").setAttribute("aria-pressed", "true");
   stream.timer = setInterval(readCamera, CAMERA_MILLISECONDS);
   redraw();
 }
 
+function closeStream(opened) {
+  opened?.getTracks().forEach((track) => track.stop());
+  video.srcObject = stream === opened ? null : stream;
+}
+
 function stopCamera() {
+  cameraRequest = null;
   if (!stream) {
     return;
   }
   clearInterval(stream.timer);
-  stream.getTracks().forEach((track) => track.stop());
+  closeStream(stream);
   stream = null;
   video.hidden = true;
-  video.srcObject = null;
   element("camera").setAttribute("aria-pressed", "false");
   redraw();
 }
 
-element("camera").addEventListener("click", () => (stream ? stopCamera() : startCamera()));
+element("camera").addEventListener("click", () => (cameraRequest ? stopCamera() : startCamera()));
+document.addEventListener("visibilitychange", () => document.hidden && stopCamera());

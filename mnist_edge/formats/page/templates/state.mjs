@@ -22,5 +22,6 @@ let strokes = [];
 let pen = null; // the pointer that draws
 let keys = { x: SIDE / 2, y: SIDE / 2, down: false, shown: false };
 let picture = null; // what was chosen, and its answer
-let stream = null;
+let stream = null; // of the camera
+let cameraRequest = null; // which one it is on for, also while the browser asks whether the page may have it
 let lastReading = 0;
