@@ -40,22 +40,32 @@ T = TypeVar("T")
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
+FIRST = Path("exporting", "report", "test_figures.py")
+"""What it needs, many need, and would wait for: one process exports, verifies and damages while others run the rest."""
+
 SLOWEST_FIRST = (
     "test_readme.py",
-    "test_cli.py",
     "test_edge.py",
     "test_train.py",
     "test_accuracy_regression.py",
-    "test_sabotage.py",
     "test_bombs.py",
+    "test_cli.py",
+    "test_verify.py",
+    "test_in_chromium.py",
+    "test_in_c.py",
+    "test_sabotage.py",
     "test_figures.py",
     "test_concurrency.py",
     "test_output.py",
     "test_mnist.py",
     "test_decode.py",
     "test_conformance.py",
+    "test_host.py",
+    "test_weights.py",
 )
-"""Files that take 20 seconds or more; a long one that began last would keep one process busy and the others idle."""
+"""Files that take 20 seconds or more with their slow tests; a long one that began last would keep one process busy and
+the others idle.
+"""
 
 
 servers = contextlib.ExitStack()
@@ -81,13 +91,16 @@ def pytest_unconfigure() -> None:
     servers.close()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Sort the files, each of which one process runs: the slowest first, then those that need no exported files."""
     need_exports = {item.path for item in items if "exported" in getattr(item, "fixturenames", ())}
+    slowest = () if config.option.markexpr == "not slow" else SLOWEST_FIRST
 
     def rank(item: pytest.Item) -> int:
         name = item.path.name
-        return SLOWEST_FIRST.index(name) if name in SLOWEST_FIRST else len(SLOWEST_FIRST) + (item.path in need_exports)
+        if item.path == Path(__file__).parent / FIRST:
+            return -1
+        return slowest.index(name) if name in slowest else len(slowest) + (item.path in need_exports)
 
     items.sort(key=rank)
 
