@@ -365,4 +365,7 @@ def test_a_model_of_color_pictures_with_many_labels(browser: Browser, tmp_path: 
         assert page.locator("#bars tr").count() == 12
         best = page.locator("#bars tr").first.locator("th").inner_text()
         assert best == expected.label
+        row = page.locator("#bars tr").first.bounding_box()
+        assert row is not None
+        assert row["height"] < 40  # one line, however long a label is
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -85,7 +85,7 @@ function showBars(probabilities, best) {
   order.forEach((index, place) => {
     const [label, bar, share] = lines.children[place].children;
     lines.children[place].className = index === best ? "best" : "";
-    label.textContent = labels[index];
+    label.textContent = label.title = labels[index];
     bar.firstChild.firstChild.style.width = `${100 * probabilities[index]}%`;
     share.textContent = percent(probabilities[index]);
   });

@@ -46,8 +46,8 @@ function drawPicture(context, side, color) {
   const [left, top] = [(side - bitmap.width * scale) / 2, (side - bitmap.height * scale) / 2];
   context.imageSmoothingEnabled = scale < 4;
   context.drawImage(bitmap, left, top, bitmap.width * scale, bitmap.height * scale);
-  if (answer.box) {
-    const [x, y, right, bottom] = answer.box;
+  const [x, y, right, bottom] = answer.box ?? [0, 0, bitmap.width, bitmap.height];
+  if (right - x < bitmap.width || bottom - y < bitmap.height) {
     context.lineWidth = 4;
     context.strokeStyle = color;
     context.strokeRect(left + x * scale, top + y * scale, (right - x) * scale, (bottom - y) * scale);
