@@ -37,6 +37,7 @@ def prepared(pictures: list[Path]) -> Images:
     return np.concatenate([preprocess(Image.open(path)).tensor for path in pictures])
 
 
+@pytest.mark.slow
 def test_the_pictures_hold_the_training_sides_numbers(pictures: list[Path], test_data: Split) -> None:
     for index in (0, 4530, 9_999):
         pixels = np.asarray(Image.open(pictures[index]), dtype=np.float32) / np.float32(255)

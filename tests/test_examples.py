@@ -50,6 +50,7 @@ def command_of(folder: Path, start: str) -> list[str]:
     return shlex.split(line)
 
 
+@pytest.mark.slow
 def test_the_c_example_reads_pictures(header: bytes, test_data: Split, tmp_path: Path) -> None:
     folder = copied("c", tmp_path, header)
     written = command_of(folder, "mnist-edge preprocessing")

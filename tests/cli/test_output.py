@@ -193,6 +193,7 @@ def test_errors_of_click_are_one_line() -> None:
     assert "Choose from:\n" in missing.value.format_message()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("encoding", "arguments", "shown"),
     [

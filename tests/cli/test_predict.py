@@ -363,6 +363,7 @@ def test_workers_end_with_their_parent(number: signal.Signals) -> None:
         assert process.stderr.read() == b"model: built-in mnist-mlp-int8.onnx\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_in_the_middle_of_a_long_call(number: signal.Signals) -> None:
     """The call is one that no signal interrupts, in place of that of a model."""

@@ -88,6 +88,7 @@ def test_a_file_that_cannot_be_checked_costs_only_its_own_verdict(exports: Path,
     assert run("selfcheck", tmp_path / "missing.onnx", good).stdout.count("passed") == 1
 
 
+@pytest.mark.slow
 def test_other_formats_check_themselves_too(exports: Path) -> None:
     result = run("selfcheck", exports / "mnist-mlp.pt", exports / "mnist-mlp-int8.pt")
     assert result.exit_code == 0, result.output

@@ -114,6 +114,7 @@ def test_a_report_is_not_written_over_what_is_judged(exports: Path, tmp_path: Pa
     assert [found.name for found in tmp_path.iterdir()] == ["a.html"]
 
 
+@pytest.mark.slow
 def test_a_folder_stands_for_what_its_manifest_lists(exports: Path, tmp_path: Path) -> None:
     for name in ("manifest.json", "mnist-mlp.onnx"):
         shutil.copy(exports / name, tmp_path)

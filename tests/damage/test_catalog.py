@@ -49,6 +49,7 @@ def test_there_are_many_kinds() -> None:
     assert len(CATALOG) >= 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CATALOG)
 def test_damage_is_found(name: str, exports: Path, reference: Reference, tmp_path: Path) -> None:
     damage: Damage = CATALOG[name]

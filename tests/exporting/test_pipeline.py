@@ -73,6 +73,7 @@ def test_the_same_checkpoint_gives_the_same_bytes(exported: list[Artifact], refe
         assert again.with_checksum().digest == artifact.sha256, artifact.path.name
 
 
+@pytest.mark.slow
 def test_what_was_written_is_what_can_be_read(exported: list[Artifact]) -> None:
     for artifact in exported:
         read = read_artifact(artifact.path)
@@ -93,6 +94,7 @@ def test_the_opset_asked_for_is_in_the_file(opset: int, reference: Reference, tm
         assert artifact.contract.options == {"opset": opset}
 
 
+@pytest.mark.slow
 def test_an_opset_that_torch_cannot_give_is_one_line(reference: Reference, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot export this model to ONNX opset 11: it gave 18"):
         export_artifacts(reference, ExportSettings([ONNX], options={"opset": 11}), tmp_path)

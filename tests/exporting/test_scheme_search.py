@@ -38,6 +38,7 @@ def test_the_emulated_cpu_gives_the_sum_that_was_measured_on_a_real_one() -> Non
     assert without_vnni(activations, weights // 2) == 784 * 255 * 63
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DYNAMIC)
 def test_only_the_schemes_that_are_refused_answer_differently_without_vnni(
     name: str, bundles: dict[str, Bundle]

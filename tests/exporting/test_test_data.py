@@ -25,6 +25,7 @@ def output(reference: Reference, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder
 
 
+@pytest.mark.slow
 def test_onnx_reads_each_set_and_its_file_gives_that_output(output: Path) -> None:
     session = onnxruntime.InferenceSession(output / "mnist-mlp-int8.onnx")
     folder = output / FOLDER / "mnist-mlp-int8.onnx"
@@ -41,6 +42,7 @@ def test_onnx_reads_each_set_and_its_file_gives_that_output(output: Path) -> Non
     assert not (folder / "test_data_set_25").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mnist-mlp-int8.onnx", "mnist-mlp-int8.h"])
 def test_all_forms_hold_what_the_artifact_carries(name: str, output: Path) -> None:
     with read_artifact(output / name).open() as runner:
@@ -61,6 +63,7 @@ def test_all_forms_hold_what_the_artifact_carries(name: str, output: Path) -> No
         assert np.array_equal(np.float32(vector["logits"]), logits)
 
 
+@pytest.mark.slow
 def test_it_is_replaced_and_gives_the_same_bytes(output: Path, reference: Reference) -> None:
     def content() -> dict[Path, bytes]:
         return {path: path.read_bytes() for path in (output / FOLDER).rglob("*") if path.is_file()}

@@ -60,6 +60,7 @@ def artifact_of(exported: list[Artifact], spec: FormatSpec, precision: Precision
     return found
 
 
+@pytest.mark.slow
 @for_each_artifact
 def test_it_gives_the_trained_models_answers(
     spec: FormatSpec, precision: Precision, exported: list[Artifact], reference: Reference
@@ -138,6 +139,7 @@ def test_its_layers_are_shown_if_the_format_says_so(
         assert bool(report.layers) == (precision is Precision.FP32)
 
 
+@pytest.mark.slow
 @for_each_scheme
 def test_each_scheme_gives_what_its_operators_define_and_says_whether_batches_matter(
     spec: FormatSpec, scheme: Scheme, bundles: dict[tuple[str, str], Bundle], reference: Reference

@@ -55,6 +55,7 @@ def test_an_answer_without_logits_is_an_error() -> None:
         predict_batches(Doubler(wrong=True), images(3), 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mnist-mlp.pt", "mnist-mlp-int8.pt", "mnist-mlp.pt2"])
 def test_batches_in_the_sandbox_are_those_given_one_by_one(name: str, exported: list[Artifact]) -> None:
     path = next(artifact.path for artifact in exported if artifact.path.name == name)

@@ -115,6 +115,7 @@ def test_synthetic_inputs_are_in_the_range_of_any_tensor(
         assert limits[0] <= inputs.min() <= inputs.max() <= limits[1]
 
 
+@pytest.mark.slow
 def test_an_image_with_nan_or_infinity_gets_no_answer_from_float_artifacts(
     exported: list[Artifact], reference: Reference
 ) -> None:

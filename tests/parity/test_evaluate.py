@@ -21,6 +21,7 @@ def test_an_image_with_a_value_that_is_not_finite_is_refused_by_its_index(value:
         check_finite(images)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_and_its_artifacts_are_opened_alike(
     exported: list[Artifact], reference: Reference, test_data: Split
 ) -> None:

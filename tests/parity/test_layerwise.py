@@ -164,6 +164,7 @@ def test_weights_under_other_names_are_identified_by_their_order(exports: Path, 
     assert [layer.name for layer in report.layers] == MLP
 
 
+@pytest.mark.slow
 def test_a_graph_of_other_layers_is_refused(exports: Path, cnn_reference: Reference) -> None:
     for name in ("mnist-mlp.onnx", "mnist-mlp.pt"):
         with pytest.raises(ArtifactError, match="layers cannot be told"):

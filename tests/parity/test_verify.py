@@ -50,6 +50,7 @@ def largest_file(artifact: Path) -> Path:
     return max(artifact.iterdir(), key=lambda path: path.stat().st_size) if artifact.is_dir() else artifact
 
 
+@pytest.mark.slow
 def test_any_flipped_bit_is_found_by_the_checksum(exported: list[Artifact]) -> None:
     for artifact in exported:
         bundle = read_artifact(artifact.path).bundle
@@ -62,6 +63,7 @@ def test_any_flipped_bit_is_found_by_the_checksum(exported: list[Artifact]) -> N
                         dataclasses.replace(bundle, files={**bundle.files, name: bytes(flipped)}).verify_checksum()
 
 
+@pytest.mark.slow
 def test_a_file_with_a_flipped_bit_fails_by_its_checksum(
     exported: list[Artifact], alone: Callable[[str], Path], reference: Reference
 ) -> None:

@@ -68,6 +68,7 @@ READ_ANYWAY = [
 """Files of which only what is not needed for the pixels is hostile."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_bomb_is_refused_by_what_it_claims(name: str) -> None:
     with pytest.raises(PictureError, match=REFUSED[name]):

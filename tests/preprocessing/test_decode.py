@@ -73,6 +73,7 @@ def test_a_broken_file_is_one_line(name: str) -> None:
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_takes_neither_time_nor_a_warning(name: str) -> None:
     start = time.process_time()

@@ -47,6 +47,7 @@ def pictures(mode: str, size: tuple[int, int]) -> list[Image.Image]:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_every_mode(mode: str) -> None:
     for size in SIZES:
@@ -54,6 +55,7 @@ def test_every_mode(mode: str) -> None:
             answered_or_refused(picture)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("mode", [mode for mode in MODES if mode not in {"La", "LAB", "HSV", "RGBa", "I;16L"}])
 def test_every_mode_in_every_format(mode: str, format: str) -> None:

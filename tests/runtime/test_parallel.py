@@ -11,6 +11,7 @@ from mnist_edge.runtime.recognizer import Recognizer
 from tests.conftest import ROOT
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_answers_in_the_same_order() -> None:
     recognizer = Recognizer(min_confidence=0.5)
     paths = [str(ROOT / "examples" / name) for name in ("two.png", "five.png", "missing.png", "seven.png")]

@@ -76,6 +76,7 @@ def test_the_page_begins_with_the_verdict_and_where_it_was_made(reference: Refer
         assert ENVIRONMENT.processor in shown
 
 
+@pytest.mark.slow
 def test_what_passed_is_not_painted_as_failed(reports: dict[str, ParityReport], reference: Reference) -> None:
     """Each layer that is quantized diverges, in a file whose answers are as they must be."""
     passed = reports["mnist-mlp-int8.onnx"]
@@ -123,6 +124,7 @@ def test_labels_are_those_of_the_task(reports: dict[str, ParityReport], referenc
         assert labels[answer.trained] in shown
 
 
+@pytest.mark.slow
 def test_layers_are_a_table_with_the_culprit_above(broken: dict[str, ParityReport], reference: Reference) -> None:
     report = verify_path(broken["relu"].path, reference.sample(), layers=True)
     assert report.layers is not None

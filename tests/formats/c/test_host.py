@@ -31,6 +31,7 @@ from tests.parity.unjudged import unjudged
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantized", [False, True], ids=["floats", "bytes"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_kind_of_layer_gives_the_bits_of_the_reference(name: str, quantized: bool) -> None:
@@ -64,6 +65,7 @@ def quantized(released_headers: dict[str, Header]) -> Header:
     return released_headers[BYTES.name]
 
 
+@pytest.mark.slow
 # GNU C fuses a product and a sum unless it is told not to; every level of optimization orders them as it likes.
 @pytest.mark.parametrize("flags", [("-O0",), ("-O2",), ("-O3", "-std=gnu99", "-march=native")], ids=" ".join)
 def test_released_networks_give_the_bits_of_the_reference(

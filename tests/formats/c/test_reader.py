@@ -95,6 +95,7 @@ def test_a_changed_number_is_read_and_then_found_by_what_it_gives(kind: str, tex
     assert weight_problems(stored_weights(header.network, (height, width, channels)), model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantized", [False, True], ids=["floats", "bytes"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_what_was_written_is_read_back(name: str, quantized: bool) -> None:

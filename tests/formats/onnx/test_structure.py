@@ -91,6 +91,7 @@ def test_verify_reports_a_hostile_file(name: str, reference: Reference, tmp_path
     assert not check
 
 
+@pytest.mark.slow
 def test_operators_that_do_nothing_for_digits_are_not_the_program(reference: Reference, tmp_path: Path) -> None:
     """Every operator is on the list, every weight is the checkpoint's, every test image is answered as before."""
 

@@ -76,6 +76,7 @@ def with_metadata(page: ArtifactFile, **changes: str) -> Bundle:
     return Bundle.of_file(before + tag + text + rest[rest.index(b"</script>") :]).with_checksum()
 
 
+@pytest.mark.slow
 def test_what_it_says_of_itself_is_measured_again(page: ArtifactFile, reference: Reference) -> None:
     with page.open() as runner:
         stated = runner.figures

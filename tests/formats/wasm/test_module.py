@@ -68,6 +68,7 @@ def read_with_node(folder: Path, pictures: list[np.ndarray], place: Path) -> dic
     return found
 
 
+@pytest.mark.slow
 @needs_node
 def test_node_reads_pictures_as_python_does(folder: Path, test_data: Split, tmp_path: Path) -> None:
     examples = [apply_exif_orientation(load(path)) for path in sorted((ROOT / "examples").glob("*.*g"))]

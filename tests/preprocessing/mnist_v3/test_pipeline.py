@@ -68,6 +68,7 @@ def test_place_size_pen_and_colors_do_not_matter(
     assert READER.predict(tensor)[0].argmax() == number
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(10))
 def test_a_small_digit_in_a_large_picture_is_read_again_from_nearer(number: int) -> None:
     small = ink(number, (60, 60), (12, 5, 30, 50), 5)

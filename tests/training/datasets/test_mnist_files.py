@@ -39,6 +39,7 @@ def message(data_dir: Path) -> str:
     return str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "wrong"),
     [
@@ -57,6 +58,7 @@ def test_a_packed_file_that_is_not_mnists_is_refused_and_kept(content: bytes, wr
     assert packed.read_bytes() == content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "content", "wrong"),
     [
