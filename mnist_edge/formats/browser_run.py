@@ -43,7 +43,7 @@ class OpenPage(Protocol):
         ...
 
     def read(self, pictures: Sequence[bytes]) -> list[BrowserAnswer]:
-        """Return the answers to pictures, which are files of PNG."""
+        """Return the answers to pictures, which are PNG files."""
         ...
 
     def failing_test_vectors(self) -> int:

@@ -1,4 +1,4 @@
-"""A page in a real browser: its logits, and its answers to files of PNG, must be those that it gives here."""
+"""A page in a real browser: its logits, and its answers to PNG files, must be those that it gives here."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -48,6 +48,8 @@ def read_in_browser(
     artifact = read_artifact(report.path)
     checks: list[Check] = []
     try:
+        if artifact.bundle.digest != report.sha256:
+            raise ArtifactError("it was replaced while it was judged")
         with ExitStack() as until_closed:
             page = until_closed.enter_context(artifact.spec.browser_module().open_page(artifact.bundle, program))
             for step, judge in _judges(artifact, page, reference):
@@ -90,11 +92,11 @@ def _check_pictures(artifact: ArtifactFile, page: OpenPage, reference: Reference
     found = page.read(files)
     equal = sum((a.status, a.label) == (b.status, b.label) for a, b in zip(found, expected, strict=True))
     count = len(files)
-    problem = f"{page.browser} answers {count - equal:,} of {count:,} files of PNG otherwise than the Python runner"
+    problem = f"{page.browser} answers {count - equal:,} of {count:,} PNG files differently from the Python runner"
     return Check(
         "browser_pictures",
         f"files in {page.browser}",
-        f"answers to {equal:,} of {count:,} files of PNG equal",
+        f"answers to {equal:,} of {count:,} PNG files equal",
         () if equal == count else (problem,),
         figures={"pictures": count, "equal_answers": equal},
     )
@@ -109,15 +111,13 @@ def _check_page(page: OpenPage) -> Check:
 
 
 def png_files(images: Images, contract: Contract) -> list[bytes]:
-    """Return test images as files of PNG: of many sizes, and every second one with its colors turned around.
-
-    Turned around only where the ink may be dark or light; there is margin enough around the digits of MNIST.
+    """Return test images as PNG files of many sizes, every second one inverted where the ink may be dark or light.
 
     Args:
         images: float32 `[N, channels, height, width]` in [0, 1].
         contract: of the model that shall read them.
     """
-    either = contract.task.input.polarity == "white-on-black"
+    invertible = contract.task.input.polarity == "white-on-black"
     files = []
     for number, image in enumerate(np.rint(255 * images).astype(np.uint8).transpose(0, 2, 3, 1)):
         picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
@@ -126,6 +126,6 @@ def png_files(images: Images, contract: Contract) -> list[bytes]:
         size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
         scaled = picture.resize(size, Image.Resampling.BICUBIC)
         data = io.BytesIO()
-        (ImageOps.invert(scaled) if either and number % 2 else scaled).save(data, "PNG")
+        (ImageOps.invert(scaled) if invertible and number % 2 else scaled).save(data, "PNG")
         files.append(data.getvalue())
     return files

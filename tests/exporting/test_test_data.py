@@ -1,6 +1,8 @@
 """The test vectors for other runtimes' harnesses."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +77,12 @@ def test_it_is_replaced_and_gives_the_same_bytes(output: Path, reference: Refere
     assert sorted(path.name for path in output.iterdir()) == [
         *("manifest.json", "mnist-mlp-int8.h", "mnist-mlp-int8.onnx", FOLDER)
     ]
+
+
+def test_who_asks_for_none_can_export_without_the_onnx_package() -> None:
+    program = "import sys; sys.modules['onnx'] = None; import mnist_edge.exporting.pipeline"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_folder_of_somebody_else_is_not_replaced(reference: Reference, tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_three_checks_are_added(judged: tuple[FakePage, Judge]) -> None:
     assert [check.code for check in added] == ["browser_logits", "browser_pictures", "browser_page"]
     assert [check.found for check in added] == [
         "logits of 40 of 40 images equal",
-        "answers to 12 of 12 files of PNG equal",
+        "answers to 12 of 12 PNG files equal",
         "test vectors passed; no error, no request",
     ]
     assert report.seconds > judge.report.seconds
@@ -103,7 +103,7 @@ def test_three_checks_are_added(judged: tuple[FakePage, Judge]) -> None:
     ("changes", "problem"),
     [
         ({"shift": 1e-6}, "Fake 1 gives other logits than this machine for 1 of 40 images"),
-        ({"status": "no_digit"}, "Fake 1 answers 1 of 12 files of PNG otherwise than the Python runner"),
+        ({"status": "no_digit"}, "Fake 1 answers 1 of 12 PNG files differently from the Python runner"),
         ({"failing": 2}, "the page itself says that 2 of its test vectors fail"),
         ({"incidents": ("a request to https://a",)}, "in the browser there was a request to https://a"),
     ],
@@ -122,6 +122,12 @@ def test_a_page_that_fails_fails_its_check(judged: tuple[FakePage, Judge]) -> No
     report = judge(Path("chromium"))
     assert report.checks[-1].code == "browser"
     assert report.problems == ("the page failed in the browser (why)",)
+
+
+def test_a_page_that_was_replaced_since_is_not_opened(judged: tuple[FakePage, Judge]) -> None:
+    _, judge = judged
+    judge.report = replace(judge.report, sha256="0" * 64)
+    assert judge().problems == ("it was replaced while it was judged",)
 
 
 def test_what_failed_is_not_opened(judged: tuple[FakePage, Judge], broken: dict[str, ParityReport]) -> None:

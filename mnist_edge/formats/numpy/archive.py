@@ -12,7 +12,7 @@ from mnist_edge.artifact.contract import CONTRACT_KEY, Contract
 from mnist_edge.artifact.fields import one_line, parse_object, take_text
 from mnist_edge.artifact.test_vectors import TEST_VECTORS_KEY, TestVectors
 from mnist_edge.errors import ArtifactError
-from mnist_edge.formats.c.assembly import network_of
+from mnist_edge.formats.c.deserialization import network_of
 from mnist_edge.formats.c.header import NETWORK_KEY, network_json, stored
 from mnist_edge.formats.c.network import Layer, Network
 from mnist_edge.types import AnyArray

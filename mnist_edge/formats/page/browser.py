@@ -110,7 +110,7 @@ class ChromiumPage:
         self._page = page
         self._incidents: list[str] = []
         page.set_default_timeout(MILLISECONDS)
-        page.on("console", lambda message: self._note(f"on the console: {message.text}"))
+        page.on("console", lambda message: self._note(f"a message on the console: {message.text}"))
         page.on("pageerror", lambda error: self._note(f"an error: {error.message}"))
         page.on("request", lambda request: self._note_request(request.url))
 
@@ -129,7 +129,7 @@ class ChromiumPage:
         return np.array([logit for part in found for logit in part], np.float32).reshape(len(images), -1)
 
     def read(self, pictures: Sequence[bytes]) -> list[BrowserAnswer]:
-        """Return the answers to files of PNG, each of which is decoded, prepared, answered and shown."""
+        """Return the answers to PNG files, each of which is decoded, prepared, answered and shown."""
         answers: list[Any] = []
         for start in range(0, len(pictures), PICTURES_AT_ONCE):
             part = [base64.b64encode(data).decode() for data in pictures[start : start + PICTURES_AT_ONCE]]
