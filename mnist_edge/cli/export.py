@@ -18,17 +18,20 @@ if TYPE_CHECKING:
     from mnist_edge.parity.reference import Reference
 
 ALL = "all"
-"""Stands for every format that can be exported on this machine."""
+"""Stands for every format that can be exported on this machine, or every precision that one of the formats has."""
+
+EVERY_PRECISION: tuple[Precision, ...] = ()
+"""What `--precision all` is until the formats are known."""
 
 
 class Precisions(click.ParamType[tuple[Precision, ...]]):
-    """Precisions, separated by commas."""
+    """Precisions, separated by commas, or `all`."""
 
     name = "precisions"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """Return what the help shows."""
-        return ",".join(_known_precisions())
+        return f"{','.join(_known_precisions())}|{ALL}"
 
     def convert(
         self, value: str | tuple[Precision, ...], param: click.Parameter | None, ctx: click.Context | None
@@ -36,10 +39,12 @@ class Precisions(click.ParamType[tuple[Precision, ...]]):
         """Return the precisions in the order in which they were given."""
         if isinstance(value, tuple):
             return value
+        if value == ALL:
+            return EVERY_PRECISION
         known = _known_precisions()
         for name in value.split(","):
             if name not in known:
-                self.fail(f"{name!r} is not one of {', '.join(known)}", param, ctx)
+                self.fail(f"{name!r} is not one of {', '.join(known)}, nor {ALL}", param, ctx)
         return tuple(dict.fromkeys(Precision(name) for name in value.split(",")))
 
 
@@ -65,7 +70,7 @@ def _known_precisions() -> list[str]:
     "precisions",
     type=Precisions(),
     show_default="fp32, or the first that the format has",
-    help="One, or several.",
+    help="One, or several; all is every one that a format has.",
 )
 @click.option("--quantize", is_flag=True, help="Add int8 to the precisions.")
 @click.option(
@@ -142,7 +147,7 @@ def command(
     differ. A quantized artifact is made in each scheme that the format has, and the one whose answers agree most with
     the trained model's is kept.
     """
-    if quantize:
+    if quantize and precisions != EVERY_PRECISION:
         precisions = tuple(dict.fromkeys((*(precisions or (Precision.FP32,)), Precision.INT8)))
     if precisions in (None, (Precision.FP32,)) and (quant_scheme is not None or max_bytes is not None):
         raise click.UsageError("--quant-scheme and --max-bytes go with --quantize or a --precision below fp32.")
@@ -163,6 +168,8 @@ def command(
     )
     options_of_formats = {} if opset is None else {"opset": opset}
     chosen = _chosen(names)
+    if precisions == EVERY_PRECISION:
+        precisions = tuple(precision for precision in Precision if any(precision in spec.precisions for spec in chosen))
     try:
         devices = chosen_targets(targets, chosen)
         settings = ExportSettings(

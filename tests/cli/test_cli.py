@@ -174,7 +174,7 @@ def test_the_extra_that_is_named_for_a_package_is_the_one_that_brings_it() -> No
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     imported = {"scikit-learn": "sklearn", "protobuf": "google"}
     brought = {
-        imported.get(name, name): extra
+        imported.get(name, name.replace("-", "_")): extra
         for extra, requirements in extras.items()
         if extra not in ("all", "dev")
         for name in (re.split(r"[><=;\[ ]", requirement)[0] for requirement in requirements)

@@ -1,0 +1,1 @@
+"""ExecuTorch: PyTorch's own runtime for phones and boards, with XNNPACK kernels."""

@@ -1,0 +1,75 @@
+"""Trained model → ExecuTorch programs (`.pte`) for XNNPACK."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from mnist_edge.artifact.bundle import Bundle, metadata_of
+from mnist_edge.artifact.fields import one_line
+from mnist_edge.errors import UserError
+from mnist_edge.formats.build import ExportRequest
+from mnist_edge.formats.executorch.runner import open_program
+from mnist_edge.formats.executorch.texts import TEXTS, padded
+from mnist_edge.formats.logs import silent
+from mnist_edge.formats.sandboxed import predict
+from mnist_edge.types import Images
+
+_DYNAMIC = {"dynamic-s8-channel": True, "static-s8-channel": False}
+"""XNNPACK's quantization: whether the steps of activations are found for each image, or are fixed."""
+
+CALIBRATION_IMAGES = 500
+"""How many of the calibration images steps are fixed by."""
+
+
+def export(model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
+    """Return a program for each request; see `mnist_edge.formats.build.Exporter`."""
+    with silent():  # it logs and warns at every step
+        return [_export_one(model, request) for request in requests]
+
+
+def _export_one(model: nn.Module, request: ExportRequest) -> Bundle:
+    sample = torch.zeros(1, *request.contract.task.input.shape)
+    vectors = request.test_vectors
+    if request.scheme.quantized:
+        model = _quantized(model, sample, request.calibration, dynamic=_DYNAMIC[request.scheme.name])
+        session = open_program(_program(model, sample, {}))
+        try:
+            vectors = vectors.with_expected(predict(session, vectors.inputs))
+        finally:
+            session.close()
+    texts = {TEXTS[key]: padded(text) for key, text in metadata_of(request.contract, vectors).items()}
+    return Bundle.of_file(_program(model, sample, texts))
+
+
+def _program(model: nn.Module, sample: torch.Tensor, texts: Mapping[str, str]) -> bytes:
+    """Return a network, and methods that give texts, as a program; raises `UserError` where that can't be done."""
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+
+    exported = torch.export.export(model, (sample,))
+    try:
+        lowered = to_edge_transform_and_lower(
+            exported, partitioner=[XnnpackPartitioner()], constant_methods=dict(texts)
+        )
+        return bytes(lowered.to_executorch().buffer)
+    except (RuntimeError, ValueError, NotImplementedError, KeyError) as error:
+        raise UserError(f"ExecuTorch cannot hold this network ({one_line(error)})") from error
+
+
+def _quantized(model: nn.Module, sample: torch.Tensor, images: Images, *, dynamic: bool) -> nn.Module:
+    """Return a network with int8 weights, a step for each output channel, as XNNPACK computes it."""
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+        XNNPACKQuantizer,
+        get_symmetric_quantization_config,
+    )
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    config = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=dynamic)
+    prepared: Any = prepare_pt2e(torch.export.export(model, (sample,)).module(), XNNPACKQuantizer().set_global(config))
+    with torch.inference_mode():
+        for image in torch.from_numpy(images[:CALIBRATION_IMAGES]).split(1):
+            prepared(image)
+    converted: nn.Module = convert_pt2e(prepared)
+    return converted

@@ -1,0 +1,1 @@
+"""ncnn: phones and boards with ARM, RISC-V or MIPS processors, without a dependency."""

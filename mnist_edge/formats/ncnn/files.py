@@ -1,0 +1,79 @@
+"""The two files of an ncnn model, and the text of the first checked before ncnn is given it."""
+
+import re
+import struct
+
+from mnist_edge.errors import ArtifactError
+
+PARAM, WEIGHTS = "model.ncnn.param", "model.ncnn.bin"
+"""The files of the folder, by the names that pnnx gives."""
+
+INPUT, OUTPUT = "in0", "out0"
+"""What pnnx calls the blobs at the two ends."""
+
+MAX_BYTES = 64 << 20
+"""Most bytes of the two files."""
+
+MAX_LAYERS = 1_000
+"""Most layers."""
+
+MAX_NUMBER = 1 << 24
+"""Largest number of a layer: a size, a count of weights."""
+
+LAYERS = frozenset(
+    (
+        *("Input", "Split", "Reshape", "Flatten", "Permute", "Padding", "Concat", "Squeeze", "ExpandDims", "Crop"),
+        *("InnerProduct", "Gemm", "Convolution", "ConvolutionDepthWise", "Pooling", "Reduction", "BatchNorm"),
+        *("LayerNorm", "GroupNorm", "InstanceNorm", "BinaryOp", "UnaryOp", "MemoryData", "Dropout", "Scale"),
+        *("ReLU", "PReLU", "Clip", "Sigmoid", "TanH", "ELU", "SELU", "CELU", "GELU", "Swish", "HardSwish"),
+        *("HardSigmoid", "Mish", "Softplus", "Softmax"),
+    )
+)
+"""What a model may hold: the layers of small classifiers."""
+
+_MAGIC = "7767517"
+_NAME = re.compile(r"[\w.]{1,200}")
+_FIELD = re.compile(r"-?\d{1,6}=(-?\d{1,9}|-?\d+(\.\d+)?(e[+-]?\d{1,3})?|-?\d{1,9}(,-?\d{1,9}){0,20})")
+_LENGTH = struct.Struct("<I")
+
+
+def check_param(text: str) -> None:
+    """Return if a .param file lists layers as an export does; raises `ArtifactError` where it does not."""
+    lines = text.splitlines()
+    if len(lines) < 3 or lines[0] != _MAGIC or not 0 < len(lines) - 2 <= MAX_LAYERS:
+        raise ArtifactError(f"its {PARAM} is damaged, or has more than {MAX_LAYERS:,} layers")
+    blobs = 0
+    for line in lines[2:]:
+        blobs += _check_layer(line.split())
+    if lines[1].split() != [str(len(lines) - 2), str(blobs)]:
+        raise ArtifactError(f"its {PARAM} counts other layers than it lists")
+
+
+def _check_layer(words: list[str]) -> int:
+    """Return how many blobs a layer makes."""
+    kind = words[0] if words else ""
+    if kind not in LAYERS:
+        raise ArtifactError(f"its {PARAM} holds a layer {kind[:80]!r}, which is not on the list")
+    if len(words) < 4 or not all(word.isdecimal() and len(word) < 4 for word in words[2:4]):
+        raise ArtifactError(f"a layer {kind} of its {PARAM} is damaged")
+    given, made = int(words[2]), int(words[3])
+    names, fields = [words[1], *words[4 : 4 + given + made]], words[4 + given + made :]
+    if len(names) != 1 + given + made or not all(map(_NAME.fullmatch, names)) or not all(map(_FIELD.fullmatch, fields)):
+        raise ArtifactError(f"a layer {kind} of its {PARAM} is damaged")
+    numbers = [float(number) for field in fields for number in field.partition("=")[2].split(",")]
+    if any(abs(number) > MAX_NUMBER for number in numbers):
+        raise ArtifactError(f"a layer {kind} of its {PARAM} has sizes that no small classifier needs")
+    return made
+
+
+def pack(param: str, weights: bytes) -> bytes:
+    """Return both files as one message to the process that runs them."""
+    text = param.encode()
+    return _LENGTH.pack(len(text)) + text + weights
+
+
+def unpack(data: bytes) -> tuple[str, bytes]:
+    """Return what `pack` put together."""
+    (length,) = _LENGTH.unpack_from(data)
+    end = _LENGTH.size + length
+    return data[_LENGTH.size : end].decode(), data[end:]

@@ -1,0 +1,1 @@
+"""OpenVINO's intermediate representation: Intel processors, and whatever else has an OpenVINO plugin."""

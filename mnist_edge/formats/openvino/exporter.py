@@ -1,0 +1,73 @@
+"""Trained model → a folder with OpenVINO's intermediate representation: a graph as XML, and its weights."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from mnist_edge.artifact.bundle import Bundle, metadata_of
+from mnist_edge.artifact.contract import Contract
+from mnist_edge.artifact.fields import one_line
+from mnist_edge.errors import UserError
+from mnist_edge.formats.base import predict_in_batches
+from mnist_edge.formats.build import ExportRequest
+from mnist_edge.formats.logs import silent
+from mnist_edge.formats.openvino.library import load_openvino
+from mnist_edge.formats.openvino.representation import GRAPH, WEIGHTS
+from mnist_edge.formats.openvino.runner import compiled, predictor
+from mnist_edge.formats.scheme import Precision
+
+
+def export(model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
+    """Return a folder for each request; see `mnist_edge.formats.build.Exporter`."""
+    converted = _convert(model, requests[0].contract)
+    return [_export_one(converted, request) for request in requests]
+
+
+def _export_one(converted: Any, request: ExportRequest) -> Bundle:  # noqa: ANN401
+    half = request.scheme.precision is Precision.FP16
+    with tempfile.TemporaryDirectory(prefix="mnist-edge-") as name:
+        path = Path(name) / GRAPH
+        load_openvino().save_model(converted, path, compress_to_fp16=half)
+        files = {file: (Path(name) / file).read_bytes() for file in (GRAPH, WEIGHTS)}
+    vectors = request.test_vectors
+    if half:
+        predict = predictor(compiled(files[GRAPH], files[WEIGHTS]))
+        vectors = vectors.with_expected(predict_in_batches(predict, vectors.inputs, 1))
+    return Bundle(files, folder=True).with_sidecar(metadata_of(request.contract, vectors))
+
+
+def _convert(model: nn.Module, contract: Contract) -> Any:  # noqa: ANN401
+    """Return a network as OpenVINO's model, for any number of images; raises `UserError` where that can't be done."""
+    openvino = load_openvino()
+    # A batch of 2, since torch takes a dimension of 1 for one that is always 1.
+    sample = torch.zeros(2, *contract.task.input.shape)
+    batch = torch.export.Dim(str(contract.input_shape[0]))
+    with silent():  # it logs a traceback for each operator that this torch no longer takes apart
+        from openvino.frontend import FrontEndManager
+        from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
+
+        program = torch.export.export(model, (sample,), dynamic_shapes=({0: batch},))
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        decoder = TorchFXPythonDecoder.from_exported_program(program)  # the front end only borrows it
+        try:
+            converted = frontend.convert(frontend.load(decoder))
+            converted.reshape(openvino.PartialShape([-1, *contract.task.input.shape]))
+        except (RuntimeError, openvino.OpConversionFailure) as error:
+            raise UserError(f"OpenVINO cannot hold this network ({one_line(error)})") from error
+    _name(converted, contract)
+    return converted
+
+
+def _name(converted: Any, contract: Contract) -> None:  # noqa: ANN401
+    """Name operators by their place: OpenVINO numbers them by how many it has made in this process."""
+    for number, operator in enumerate(converted.get_ordered_ops()):
+        operator.set_friendly_name(f"{operator.get_type_name()}_{number}")
+        for output in operator.outputs():
+            output.get_tensor().set_names(set())
+    converted.set_friendly_name(contract.architecture)
+    converted.input(0).get_tensor().set_names({contract.task.input.name})
+    converted.output(0).get_tensor().set_names({contract.output})

@@ -1,0 +1,69 @@
+"""The text of an intermediate representation, checked before OpenVINO is given it. Needs the standard library alone."""
+
+import re
+from xml.etree import ElementTree  # expat 2.4.1 and later refuse entities that grow without bound
+
+from mnist_edge.errors import ArtifactError
+
+GRAPH, WEIGHTS = "model.xml", "model.bin"
+"""The files of the folder, named so that OpenVINO's own tools find the second beside the first."""
+
+MAX_BYTES = 64 << 20
+"""Most bytes of the two files."""
+
+MAX_LAYERS = 1_000
+"""Most operators, constants among them."""
+
+MAX_NUMBER = 1 << 20
+"""Largest size, stride or padding of an operator."""
+
+OPERATORS = frozenset(
+    (
+        *("Parameter", "Const", "Result", "Convert", "ShapeOf", "Gather", "Concat", "Reshape", "Transpose", "Squeeze"),
+        *("Unsqueeze", "Slice", "StridedSlice", "Pad", "MatMul", "Convolution", "GroupConvolution", "MaxPool"),
+        *("AvgPool", "AdaptiveAvgPool", "ReduceMean", "ReduceMax", "ReduceSum", "BatchNormInference", "MVN"),
+        *("GroupNormalization", "Add", "Subtract", "Multiply", "Divide", "Negative", "ReLU", "PReLU", "Clamp"),
+        *("Sigmoid", "Tanh", "Elu", "Selu", "Gelu", "Swish", "HSwish", "HSigmoid", "Mish", "SoftPlus", "SoftMax"),
+        *("LogSoftmax", "Power", "Sqrt"),
+    )
+)
+"""What a graph may hold: the layers of small classifiers. No control flow, no state, no library of somebody else's."""
+
+_NUMBER = re.compile(r"[+-]?[\d.]+(?:[eE][+-]?\d+)?")
+
+
+def check_representation(graph: bytes, weights: bytes) -> None:
+    """Return if a graph and its weights are of a kind that an export gives.
+
+    Raises:
+        ArtifactError: they are not; the message says what is there instead.
+    """
+    if len(graph) + len(weights) > MAX_BYTES:
+        raise ArtifactError(f"it has more than {MAX_BYTES >> 20} MiB")
+    try:
+        root = ElementTree.fromstring(graph)  # noqa: S314
+    except (ElementTree.ParseError, ValueError, RecursionError) as error:
+        raise ArtifactError(f"its {GRAPH} is damaged") from error
+    layers = root.findall("./layers/layer")
+    if root.tag != "net" or not 0 < len(layers) <= MAX_LAYERS or len(list(root.iter("layer"))) != len(layers):
+        raise ArtifactError(f"its {GRAPH} is not one graph of at most {MAX_LAYERS:,} operators")
+    try:
+        for layer in layers:
+            _check_layer(layer, len(weights))
+    except ValueError as error:  # a number like 1.2.3, or of more digits than Python reads
+        raise ArtifactError(f"its {GRAPH} is damaged") from error
+
+
+def _check_layer(layer: ElementTree.Element, size: int) -> None:
+    kind = layer.get("type", "")
+    if kind not in OPERATORS:
+        raise ArtifactError(f"its graph holds {kind[:80]!r}, which is not on the list of operators")
+    for data in layer.findall("data"):
+        fields = dict(data.items())
+        if kind == "Const":
+            start, length = fields.pop("offset", ""), fields.pop("size", "")
+            if not (start.isdecimal() and length.isdecimal()) or int(start) + int(length) > size:
+                raise ArtifactError(f"a constant of it lies outside its {WEIGHTS}")
+        words = (word.strip() for value in fields.values() for word in value.split(","))
+        if any(_NUMBER.fullmatch(word) and not abs(float(word)) <= MAX_NUMBER for word in words):
+            raise ArtifactError(f"its operator {kind} has sizes that no small classifier needs")

@@ -1,0 +1,45 @@
+"""An ExecuTorch program runs in the sandbox; a file that is none, or is damaged, ends in one line."""
+
+import pytest
+
+from mnist_edge.artifact.bundle import Bundle
+from mnist_edge.errors import ArtifactError
+from mnist_edge.exporting.pipeline import Artifact
+from mnist_edge.formats.executorch.texts import padded
+from mnist_edge.formats.registry import FORMATS
+
+
+@pytest.fixture(scope="module")
+def good(exported: list[Artifact]) -> bytes:
+    (artifact,) = [a for a in exported if a.format == "executorch" and a.contract.precision == "fp32"]
+    return artifact.path.read_bytes()
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00" * 100, b"\xff" * 4 + b"ET12" + b"\xff" * 4_000])
+def test_what_is_not_a_program_is_refused(data: bytes) -> None:
+    with pytest.raises(ArtifactError) as caught:
+        FORMATS["executorch"].open(Bundle.of_file(data))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_cut_off_program_is_refused(good: bytes) -> None:
+    with pytest.raises(ArtifactError) as caught:
+        FORMATS["executorch"].open(Bundle.of_file(good[: len(good) // 2]))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("position", range(0, 1_200, 60))
+def test_a_damaged_program_is_an_error_or_gives_answers_never_a_crash_here(position: int, good: bytes) -> None:
+    damaged = good[:position] + bytes([good[position] ^ 0xFF]) + good[position + 1 :]
+    reason = ""
+    try:
+        with FORMATS["executorch"].open(Bundle.of_file(damaged)) as runner:
+            runner.predict_in_batches(runner.test_vectors.inputs, 1)
+    except ArtifactError as error:
+        reason = str(error)
+    assert "\n" not in reason
+
+
+def test_texts_of_nearly_the_same_length_take_the_same_room() -> None:
+    assert len(padded("{}")) == len(padded("{}" * 100)) == 2_048
+    assert len(padded("x" * 2_049)) == 4_096

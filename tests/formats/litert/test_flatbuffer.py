@@ -1,0 +1,102 @@
+"""A `.tflite` file is read, checked and written again before LiteRT is given it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mnist_edge.artifact.bundle import Bundle
+from mnist_edge.errors import ArtifactError
+from mnist_edge.exporting.pipeline import Artifact
+from mnist_edge.formats.litert.flatbuffer import read_model, without_metadata, write_model
+from mnist_edge.formats.registry import FORMATS
+
+
+@pytest.fixture(scope="module")
+def good(exported: list[Artifact]) -> bytes:
+    (artifact,) = [a for a in exported if a.format == "litert" and a.contract.precision == "fp32"]
+    return artifact.path.read_bytes()
+
+
+def changed(data: bytes, change: Callable[[Any], object]) -> bytes:
+    model = schema.ModelT.InitFromPackedBuf(data)
+    change(model)
+    return write_model(model)
+
+
+def _set(name: str, value: object, of: Callable[[Any], Any]) -> Callable[[Any], object]:
+    return lambda model: setattr(of(model), name, value)
+
+
+HOSTILE: dict[str, Callable[[Any], object]] = {
+    "a loop": _set("builtinCode", schema.BuiltinOperator.WHILE, lambda m: m.operatorCodes[1]),
+    "an operator of somebody else's": _set("customCode", "Evil", lambda m: m.operatorCodes[1]),
+    "two graphs": lambda m: m.subgraphs.append(m.subgraphs[0]),
+    "no graph": _set("subgraphs", [], lambda m: m),
+    "a tensor of many numbers": _set("shape", [1 << 14, 1 << 14], lambda m: m.subgraphs[0].tensors[3]),
+    "a tensor of negative size": _set("shape", [-5], lambda m: m.subgraphs[0].tensors[3]),
+    "a tensor in no buffer": _set("buffer", 999, lambda m: m.subgraphs[0].tensors[3]),
+    "a state": _set("isVariable", True, lambda m: m.subgraphs[0].tensors[3]),
+    "an operator on no tensor": _set("inputs", [999, 1], lambda m: m.subgraphs[0].operators[1]),
+    "an operator of no code": _set("opcodeIndex", 99, lambda m: m.subgraphs[0].operators[1]),
+    "weights behind the end": _set("offset", 1 << 20, lambda m: m.buffers[4]),
+    "no input": _set("inputs", [], lambda m: m.subgraphs[0]),
+    "weights of another size": _set("shape", [11], lambda m: m.subgraphs[0].tensors[1]),
+    "another input": _set("shape", [1, 1, 14, 56], lambda m: m.subgraphs[0].tensors[0]),
+    "metadata that is no text": _set("data", [255, 254], lambda m: m.buffers[-1]),
+    "metadata in no buffer": _set("buffer", 999, lambda m: m.metadata[-1]),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_is_refused(name: str, good: bytes) -> None:
+    bundle = Bundle.of_file(changed(good, HOSTILE[name]))
+    with pytest.raises(ArtifactError) as caught, FORMATS["litert"].open(bundle) as runner:
+        raise ArtifactError(runner.mismatches[0])
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00" * 100, b"\xff" * 4 + b"TFL3" + b"\xff" * 100])
+def test_what_is_not_a_file_of_that_kind_is_refused(data: bytes) -> None:
+    with pytest.raises(ArtifactError):
+        read_model(data)
+
+
+@given(data=st.data())
+def test_a_damaged_file_is_an_error_or_can_be_written_again(data: st.DataObject, good: bytes) -> None:
+    """Most of a file is weights; what leads from table to table is at its ends."""
+    position = data.draw(st.integers(0, 2_000)) - data.draw(st.sampled_from([0, 2_000]))
+    damaged = bytearray(good)
+    damaged[position] ^= data.draw(st.integers(1, 255))
+    reason = ""
+    try:
+        written = write_model(read_model(bytes(damaged)))
+    except ArtifactError as error:
+        reason = str(error)
+    else:
+        assert write_model(read_model(written)) == written
+    assert "\n" not in reason
+
+
+def test_weights_begin_at_multiples_of_sixteen_bytes(good: bytes) -> None:
+    """As the schema asks (`force_align: 16`): kernels load sixteen bytes at once."""
+    model = schema.Model.GetRootAs(good)
+    found = 0
+    for index in range(model.BuffersLength()):
+        data = model.Buffers(index).DataAsNumpy()
+        if isinstance(data, np.ndarray) and data.size > 1_000:
+            start = good.index(data.tobytes())
+            found += 1
+            assert start % 16 == 0
+    assert found >= 3
+
+
+def test_the_program_is_the_file_without_what_it_carries(good: bytes) -> None:
+    alone = without_metadata(read_model(good))
+    assert b"mnist_edge." not in alone
+    assert without_metadata(read_model(alone)) == alone

@@ -1,0 +1,100 @@
+"""An ncnn model's text is read before ncnn is given it; what it reads past the end of stays in the sandbox."""
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mnist_edge.artifact.bundle import Bundle
+from mnist_edge.errors import ArtifactError
+from mnist_edge.exporting.pipeline import Artifact
+from mnist_edge.formats.ncnn.files import PARAM, WEIGHTS, check_param, pack, unpack
+from mnist_edge.formats.registry import FORMATS, read_artifact
+
+Change = Callable[[dict[str, bytes]], dict[str, bytes]]
+
+
+@pytest.fixture(scope="module")
+def good(exported: list[Artifact]) -> Bundle:
+    (artifact,) = [a for a in exported if a.format == "ncnn" and a.contract.precision == "fp32"]
+    return read_artifact(artifact.path).bundle
+
+
+def in_text(old: str, new: str) -> Change:
+    def changed(files: dict[str, bytes]) -> dict[str, bytes]:
+        text = files[PARAM].decode()
+        assert re.search(old, text)
+        return {**files, PARAM: re.sub(old, new, text, count=1).encode()}
+
+    return changed
+
+
+HOSTILE: dict[str, Change] = {
+    "a layer of somebody else's": in_text("InnerProduct", "EvilLayer"),
+    "another magic number": in_text("^7767517", "7767518"),
+    "fewer layers than it counts": in_text(r"\n5 5", "\n9 9"),
+    "more blobs than it counts": in_text(r"\n5 5", "\n5 1"),
+    "more inputs than names": in_text("1 1 in0", "9 1 in0"),
+    "a name with signs": in_text("fcrelu_0", "fc;relu"),
+    "a huge layer": in_text("0=128", "0=999999999"),
+    "a huge array": in_text("0=128", "-23300=2,1,999999999"),
+    "a field of no kind": in_text("0=128", "0=x"),
+    "no end": lambda files: {**files, PARAM: files[PARAM][: len(files[PARAM]) // 2]},
+    "letters of no alphabet": lambda files: {**files, PARAM: b"\xff" + files[PARAM]},
+    "no text": lambda files: {name: data for name, data in files.items() if name != PARAM},
+    "no weights": lambda files: {name: data for name, data in files.items() if name != WEIGHTS},
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_folder_is_refused(name: str, good: Bundle) -> None:
+    with pytest.raises(ArtifactError) as caught:
+        FORMATS["ncnn"].open(Bundle(HOSTILE[name](dict(good.files)), folder=True))
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+HARMLESS_OUTSIDE: dict[str, Change] = {
+    "weights that end": lambda files: {**files, WEIGHTS: files[WEIGHTS][:100]},
+    "a blob that is not there": in_text(r"1 1 1 2 0=128", "1 1 nowhere 2 0=128"),
+    "a layer that is as large as is allowed": in_text("0=128", "0=16777216"),
+}
+
+
+@pytest.mark.parametrize("name", HARMLESS_OUTSIDE)
+def test_what_ncnn_stumbles_over_ends_in_an_error_or_an_answer_never_here(name: str, good: Bundle) -> None:
+    """The process that runs it may end; this one is told so in one line, or gets numbers that the proof rejects."""
+    reason = ""
+    try:
+        with FORMATS["ncnn"].open(Bundle(HARMLESS_OUTSIDE[name](dict(good.files)), folder=True)) as runner:
+            given = runner.predict_in_batches(runner.test_vectors.inputs, 1)
+            assert not np.allclose(given, runner.test_vectors.expected_logits, atol=1e-4)
+    except ArtifactError as error:
+        reason = str(error)
+    assert "\n" not in reason
+
+
+@given(data=st.data())
+def test_a_damaged_text_is_an_error_or_passes(data: st.DataObject, good: Bundle) -> None:
+    text = good.files[PARAM]
+    position = data.draw(st.integers(0, len(text) - 1))
+    damaged = text[:position] + bytes([data.draw(st.integers(0, 127))]) + text[position + 1 :]
+    reason = ""
+    try:
+        check_param(damaged.decode())
+    except ArtifactError as error:
+        reason = str(error)
+    assert "\n" not in reason
+
+
+@pytest.mark.parametrize("image", [np.zeros((1, 1, 27, 28), np.float32), np.full((1, 1, 28, 28), np.inf, np.float32)])
+def test_images_that_do_not_fit_are_refused(image: np.ndarray, good: Bundle) -> None:
+    with FORMATS["ncnn"].open(good) as runner, pytest.raises(ArtifactError, match="it takes"):
+        runner.predict_in_batches(image, 1)
+
+
+def test_both_files_travel_in_one_message() -> None:
+    assert unpack(pack("a\nb", b"\x00\x01")) == ("a\nb", b"\x00\x01")

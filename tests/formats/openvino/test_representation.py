@@ -1,0 +1,103 @@
+"""An intermediate representation is read as text before OpenVINO is given it, and OpenVINO reports nothing."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mnist_edge.artifact.bundle import Bundle
+from mnist_edge.errors import ArtifactError
+from mnist_edge.exporting.pipeline import Artifact
+from mnist_edge.formats.openvino.representation import GRAPH, WEIGHTS, check_representation
+from mnist_edge.formats.registry import FORMATS, read_artifact
+
+Change = Callable[[dict[str, bytes]], dict[str, bytes]]
+
+
+@pytest.fixture(scope="module")
+def good(exported: list[Artifact]) -> Bundle:
+    (artifact,) = [a for a in exported if a.format == "openvino" and a.contract.precision == "fp32"]
+    return read_artifact(artifact.path).bundle
+
+
+def in_graph(old: str, new: str) -> Change:
+    def changed(files: dict[str, bytes]) -> dict[str, bytes]:
+        graph = files[GRAPH].decode()
+        assert re.search(old, graph)
+        return {**files, GRAPH: re.sub(old, new, graph, count=1).encode()}
+
+    return changed
+
+
+HOSTILE: dict[str, Change] = {
+    "a loop": in_graph('type="MatMul"', 'type="Loop"'),
+    "an operator of somebody else's library": in_graph('version="opset1"', 'version="evil" type="Evil"'),
+    "a layer in a layer": in_graph("</layer>", '<layer type="ReLU"/></layer>'),
+    "a constant outside the weights": in_graph(r'offset="\d+"', 'offset="99999999"'),
+    "a constant before the weights": in_graph(r'offset="\d+"', 'offset="-8"'),
+    "a huge shape": in_graph(r'shape="[\d, -]+"', 'shape="99999999, 99999999"'),
+    "a number of no kind": in_graph(r'shape="[\d, -]+"', 'shape="1.2.3"'),
+    "entities that grow": in_graph(
+        r'<\?xml version="1.0"\?>',
+        '<?xml version="1.0"?><!DOCTYPE net [<!ENTITY a "aaaaaaaaaa">'
+        + "".join(f'<!ENTITY a{n} "{f"&a{n - 1 or chr(32)};".replace(" ", "") * 10}">' for n in range(1, 10))
+        + "]>",
+    ),
+    "half of its text": lambda files: {**files, GRAPH: files[GRAPH][: len(files[GRAPH]) // 2]},
+    "no text": lambda files: {**files, GRAPH: b""},
+    "no graph": lambda files: {name: data for name, data in files.items() if name != GRAPH},
+    "no weights": lambda files: {name: data for name, data in files.items() if name != WEIGHTS},
+    "short weights": lambda files: {**files, WEIGHTS: files[WEIGHTS][:-4]},
+    "an edge to nowhere": in_graph(r'to-layer="\d+"', 'to-layer="999"'),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_folder_is_refused(name: str, good: Bundle) -> None:
+    changed = Bundle(HOSTILE[name](dict(good.files)), folder=True)
+    if name == "entities that grow":
+        changed = Bundle({**changed.files, GRAPH: changed.files[GRAPH].replace(b'"MatMul"', b'"&a9;"')}, folder=True)
+    with pytest.raises(ArtifactError) as caught:
+        FORMATS["openvino"].open(changed)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+@given(data=st.data())
+def test_a_damaged_graph_is_an_error_or_passes(data: st.DataObject, good: Bundle) -> None:
+    graph = good.files[GRAPH]
+    position = data.draw(st.integers(0, len(graph) - 1))
+    damaged = graph[:position] + bytes([graph[position] ^ data.draw(st.integers(1, 255))]) + graph[position + 1 :]
+    reason = ""
+    try:
+        check_representation(damaged, good.files[WEIGHTS])
+    except ArtifactError as error:
+        reason = str(error)
+    assert "\n" not in reason
+
+
+def test_numbers_that_are_not_finite_are_refused(good: Bundle) -> None:
+    with FORMATS["openvino"].open(good) as runner, pytest.raises(ArtifactError, match="finite"):
+        runner.predict_in_batches(np.full((1, 1, 28, 28), np.nan, np.float32), 1)
+
+
+def test_it_writes_nothing_into_the_home_and_says_nothing(exports: Path, tmp_path: Path) -> None:
+    (path,) = exports.glob("mnist-mlp.openvino")
+    program = f"from mnist_edge.cli import main; main(['selfcheck', {str(path)!r}])"
+    environment = {name: value for name, value in os.environ.items() if name != "CI"}  # where it is off by itself
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**environment, "HOME": str(tmp_path)},
+    )
+    assert done.stderr == ""
+    assert list(tmp_path.iterdir()) == []
