@@ -11,7 +11,8 @@ from mnist_edge.errors import UserError
 from mnist_edge.exporting.pipeline import Artifact, ExportSettings, export_artifacts
 from mnist_edge.formats.registry import FORMATS, format_of
 from mnist_edge.formats.scheme import Precision
-from mnist_edge.parity.devices import chosen_targets, read_on_devices
+from mnist_edge.formats.targets import chosen_targets
+from mnist_edge.parity.devices import read_on_devices
 from mnist_edge.parity.module_reference import module_reference
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.reference import Reference, load_reference

@@ -20,6 +20,7 @@ COMMANDS = {
     "export": "Export a checkpoint and verify every file.",
     "verify": "Check exported files against the checkpoint they came from.",
     "info": "Show what a file is and where it comes from.",
+    "benchmark": "Measure what exported files cost on this machine.",
     "selfcheck": "Run a model's built-in test vectors on this machine.",
     "predict": "Read the digit in each picture.",
 }

@@ -157,7 +157,7 @@ def command(
     torch_setup.wait_passively()
     from mnist_edge.cli.progress import steps
     from mnist_edge.exporting.pipeline import ExportSettings, export_artifacts
-    from mnist_edge.parity.devices import chosen_targets
+    from mnist_edge.formats.targets import chosen_targets
     from mnist_edge.parity.tolerance import Goals
 
     goals = Goals(

@@ -1,5 +1,6 @@
 """What a command that takes its time is doing, on stderr, where that is a terminal."""
 
+import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +16,10 @@ MAX_STEP = 70
 def steps() -> Iterator[OnStep]:
     """Show each step and the time since the start, in a line that is gone at the end.
 
-    Where stderr is not a terminal, or one that can't move its cursor or shall have no styles, nothing is shown.
+    Where stderr is not a terminal, or one that can't move its cursor or shall have no styles, or rich is not installed,
+    nothing is shown.
     """
-    if not styled(sys.stderr):
+    if not styled(sys.stderr) or importlib.util.find_spec("rich") is None:
         yield nothing
         return
     from rich.console import Console

@@ -146,7 +146,7 @@ def _devices(names: tuple[str, ...], paths: list[Path]) -> tuple[str, ...]:
     if not names:
         return ()
     from mnist_edge.errors import UserError
-    from mnist_edge.parity.devices import chosen_targets
+    from mnist_edge.formats.targets import chosen_targets
 
     try:
         return chosen_targets(names, _formats_of(paths).values())

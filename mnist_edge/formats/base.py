@@ -17,7 +17,7 @@ from mnist_edge.artifact.figures import Figures
 from mnist_edge.artifact.test_vectors import TEST_VECTORS_KEY, TestVectors
 from mnist_edge.errors import ArtifactError, UserError
 from mnist_edge.formats.scheme import Precision, Scheme
-from mnist_edge.types import Images, Logits, Predict, PredictInBatches, TensorSpec
+from mnist_edge.types import AnyArray, Images, Logits, Predict, PredictInBatches, TensorSpec
 
 if TYPE_CHECKING:  # only the build machine has it, and a device should not pay for it
     from torch import nn
@@ -119,6 +119,11 @@ class FormatSpec:
         if name == _OR.join(self.one_of):
             return all(_no_program(each) and _no_package(each) for each in self.one_of)
         return _no_program(name) if name in self.tools else _no_package(name)
+
+    @property
+    def install_to_run(self) -> str:
+        """The command that installs what running needs."""
+        return install_command(self.run_extra, self.tools)
 
     def exporter(self) -> "Exporter":
         """Import the exporter.
@@ -228,6 +233,8 @@ class Runner:
         predict_batches: images, batch size → logits, where that is quicker than a call of `predict` for each batch; it
             raises as `predict_in_batches`.
         figures: what it says of its own answers to the test images, if it does.
+        time_calls: images, seconds → how long each of many calls with one of them takes, in seconds, and the most
+            memory that was taken there, in KiB, where artifacts run in a process of their own.
     """
 
     contract: Contract
@@ -237,6 +244,7 @@ class Runner:
     close: Callable[[], None] = lambda: None
     predict_batches: PredictInBatches | None = None
     figures: Figures | None = None
+    time_calls: Callable[[Images, float], tuple[AnyArray, int | None]] | None = None
 
     @cached_property
     def test_vectors(self) -> TestVectors:

@@ -2,8 +2,8 @@
 
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.base import predict_in_batches
-from mnist_edge.sandbox.client import Session
-from mnist_edge.types import Images, Logits
+from mnist_edge.sandbox.client import TIMED_CALL, Session
+from mnist_edge.types import AnyArray, Images, Logits
 
 CALL_IMAGES = 1_000
 """Most images of a call, unless a batch has more."""
@@ -29,3 +29,14 @@ def _predict(session: Session, images: Images, batch: int) -> Logits:
     if "logits" not in arrays:
         raise ArtifactError("it gives no logits")
     return arrays["logits"]
+
+
+def time_calls(session: Session, images: Images, seconds: float) -> tuple[AnyArray, int | None]:
+    """Return how long calls with one image take where the artifact runs, and the memory there; see `Runner.time_calls`.
+
+    Raises:
+        ArtifactError: one fails.
+    """
+    found, arrays = session.call(TIMED_CALL, {"seconds": seconds}, {"images": images})
+    peak = found.get("peak")
+    return arrays["seconds"], int(peak) if peak is not None else None

@@ -1,12 +1,12 @@
 """An artifact on emulated devices: its logits there must be those that it gives here, to the last bit."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from mnist_edge.errors import ArtifactError, UserError
-from mnist_edge.formats.base import ArtifactFile, FormatSpec
+from mnist_edge.errors import ArtifactError
+from mnist_edge.formats.base import ArtifactFile
 from mnist_edge.formats.device_run import DeviceRun
 from mnist_edge.formats.registry import read_artifact
 from mnist_edge.parity.checks import Check, timed
@@ -14,24 +14,6 @@ from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.reference import Reference
 from mnist_edge.parity.steps import OnStep, nothing
 from mnist_edge.types import Images, Logits
-
-ALL = "all"
-"""Stands for every target of a format."""
-
-
-def chosen_targets(names: Iterable[str], specs: Iterable[FormatSpec]) -> tuple[str, ...]:
-    """Return the targets that are meant, each once, in the order of the formats.
-
-    Raises:
-        UserError: no format has one of that name.
-    """
-    known = list(dict.fromkeys(target for spec in specs for target in spec.targets))
-    wanted = set(names)
-    if wanted and not known:
-        raise UserError("none of these formats runs on emulated devices: leave out --target, or name a file of c")
-    if unknown := sorted(wanted - {*known, ALL}):
-        raise UserError(f"unknown target {unknown[0]!r}: expected one of {', '.join([*known, ALL])}")
-    return tuple(known) if ALL in wanted else tuple(name for name in known if name in wanted)
 
 
 def on_devices(

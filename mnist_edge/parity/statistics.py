@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.special import bdtr, log_softmax
 
 from mnist_edge.artifact.fields import json_numbers
+from mnist_edge.intervals import wilson_interval
 from mnist_edge.parity.logits import absolute_differences, top2_margin
-from mnist_edge.training.metrics import wilson_interval
 from mnist_edge.types import Labels, Logits
 
 

@@ -18,9 +18,12 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
+
+import numpy as np
 
 from mnist_edge.errors import ArtifactError
 from mnist_edge.sandbox.messages import MessageError, receive, send
@@ -31,6 +34,9 @@ OPEN_SECONDS = 120.0
 
 CALL_SECONDS = 60.0
 """Most time for one call; 1,000 images take a tenth of a second, one by one up to two."""
+
+TIMED_CALL = "time"
+"""The call that times calls of `predict`, where they are made: a message would take longer than most of them."""
 
 Values = dict[str, Any]
 Arrays = Mapping[str, AnyArray]
@@ -121,6 +127,8 @@ class _InProcess:
         self._session: object = importlib.import_module(module).Session(data)
 
     def call(self, name: str, values: Values | None = None, arrays: Arrays | None = None) -> tuple[Values, Arrays]:
+        if name == TIMED_CALL:
+            return time_calls(self._session, values or {}, arrays or {})
         return run_call(self._session, name, values or {}, arrays or {})
 
     def close(self) -> None:
@@ -191,3 +199,48 @@ def run_call(session: object, name: str, values: Values, arrays: Arrays) -> tupl
     """Call a method of a session; raises what that raises."""
     result: tuple[Values, Arrays] = getattr(session, f"call_{name}")(values, arrays)
     return result
+
+
+def time_calls(session: object, values: Values, arrays: Arrays) -> tuple[Values, Arrays]:
+    """Call `predict` with one image after the other, again and again for `seconds`.
+
+    Returns:
+        The most memory that this process has taken, in KiB, as far as the system says; and how long each call took, in
+        seconds, float64 `[calls]`.
+    """
+    images = arrays["images"]
+    found = time_each(
+        lambda image: run_call(session, "predict", {"batch": 1}, {"images": image}), images, values["seconds"]
+    )
+    return {"peak": peak_memory()}, {"seconds": found}
+
+
+def time_each(predict: Callable[[AnyArray], object], images: AnyArray, seconds: float) -> AnyArray:
+    """Return how long each of many calls takes, in seconds, float64 `[calls]`, of which the first few are left out.
+
+    Args:
+        predict: is given one image at a time.
+        images: float32 `[N, channels, height, width]`, taken in turns.
+        seconds: how long to go on.
+    """
+    for image in images:
+        predict(image[np.newaxis])
+    found: list[float] = []
+    end = time.perf_counter() + seconds
+    while not found or time.perf_counter() < end:
+        for image in images:
+            batch = image[np.newaxis]
+            start = time.perf_counter()
+            predict(batch)
+            found.append(time.perf_counter() - start)
+    return np.array(found)
+
+
+def peak_memory() -> int | None:
+    """Return the most memory that this process has taken, in KiB, or None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // 1024 if sys.platform == "darwin" else peak  # there in bytes (getrusage(2) of macOS)

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from mnist_edge.errors import ArtifactError
-from mnist_edge.sandbox.client import PROCESS, run_call
+from mnist_edge.sandbox.client import PROCESS, TIMED_CALL, run_call, time_calls
 from mnist_edge.sandbox.messages import MessageError, receive, send
 
 CPU_SECONDS = 600
@@ -63,6 +63,8 @@ def _serve(connection: socket.socket, make_session: type) -> None:
                 if name == "open":
                     session = make_session(blobs[0])
                     send(connection, {}, {})
+                elif name == TIMED_CALL:
+                    send(connection, *time_calls(session, values, arrays))
                 else:
                     send(connection, *run_call(session, name, values, arrays))
             except ArtifactError as error:

@@ -1,13 +1,12 @@
 """Accuracy with its interval, per-class precision and recall, confusion matrix."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
+from mnist_edge.intervals import wilson_interval
 from mnist_edge.training.calibration import reliability
 
 
@@ -73,16 +72,3 @@ def evaluate_logits(logits: NDArray[np.float32], labels: NDArray[np.int64], temp
         confusion=tuple(tuple(row) for row in confusion_matrix(labels, answers, labels=classes).tolist()),
         calibration_error=reliability(logits, labels, temperature).error,
     )
-
-
-def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
-    """Return the 95 % score interval (Wilson 1927) of a share, in [0, 1], with `trials` > 0.
-
-    It holds near 0 and 1, where the normal approximation does not. The same as that of `scipy.stats.binomtest`, whose
-    import takes longer than comparing 10,000 answers.
-    """
-    z = float(ndtri(0.975))
-    share, spread = hits / trials, z * z / trials
-    center = (share + spread / 2) / (1 + spread)
-    half = z * math.sqrt(share * (1 - share) / trials + spread / trials / 4) / (1 + spread)
-    return (0.0 if hits == 0 else center - half), (1.0 if hits == trials else center + half)

@@ -12,7 +12,8 @@ from mnist_edge.formats.base import ArtifactFile
 from mnist_edge.formats.c import devices
 from mnist_edge.formats.device_run import DeviceRun
 from mnist_edge.formats.registry import FORMATS
-from mnist_edge.parity.devices import chosen_targets, equal_logits, on_devices
+from mnist_edge.formats.targets import chosen_targets
+from mnist_edge.parity.devices import equal_logits, on_devices
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.reference import Reference
 from mnist_edge.parity.verify import verify

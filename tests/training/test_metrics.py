@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from mnist_edge.training.metrics import evaluate_logits, wilson_interval
+from mnist_edge.intervals import wilson_interval
+from mnist_edge.training.metrics import evaluate_logits
 
 pairs = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=60)
 

@@ -6,7 +6,7 @@ from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import CONTRACT_KEY, Contract
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.base import Runner
-from mnist_edge.formats.sandboxed import predict, predict_batches
+from mnist_edge.formats.sandboxed import predict, predict_batches, time_calls
 from mnist_edge.sandbox.client import Session, open_session
 
 SESSION = "mnist_edge.formats.executorch.session"
@@ -33,7 +33,13 @@ def open_runner(bundle: Bundle) -> Runner:
         session.close()
         raise
     return Runner(
-        contract, metadata, partial(predict, session), mismatches, session.close, partial(predict_batches, session)
+        contract,
+        metadata,
+        partial(predict, session),
+        mismatches,
+        session.close,
+        partial(predict_batches, session),
+        time_calls=partial(time_calls, session),
     )
 
 

@@ -1,5 +1,7 @@
 """An ncnn model, run by ncnn in a sandbox after its text was checked."""
 
+from functools import partial
+
 import numpy as np
 
 from mnist_edge.artifact.bundle import Bundle
@@ -7,7 +9,7 @@ from mnist_edge.artifact.contract import CONTRACT_KEY, Contract
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.base import Runner
 from mnist_edge.formats.ncnn.files import MAX_BYTES, PARAM, WEIGHTS, check_param, pack
-from mnist_edge.formats.sandboxed import predict, predict_batches
+from mnist_edge.formats.sandboxed import predict, predict_batches, time_calls
 from mnist_edge.sandbox.client import Session, open_session
 from mnist_edge.types import Images
 
@@ -31,6 +33,7 @@ def open_runner(bundle: Bundle) -> Runner:
         lambda images: predict(session, _checked(images, shape)),
         close=session.close,
         predict_batches=lambda images, batch: predict_batches(session, _checked(images, shape), batch),
+        time_calls=partial(time_calls, session),
     )
 
 

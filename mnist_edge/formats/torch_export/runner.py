@@ -7,7 +7,7 @@ from mnist_edge.artifact.contract import BATCH, CONTRACT_KEY, Contract
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.archives import metadata_of, pack_archive
 from mnist_edge.formats.base import Runner
-from mnist_edge.formats.sandboxed import predict, predict_batches
+from mnist_edge.formats.sandboxed import predict, predict_batches, time_calls
 from mnist_edge.formats.torch_export.archive import SAMPLE_INPUTS, read_archive
 from mnist_edge.formats.torch_export.sample import sample_inputs
 from mnist_edge.sandbox.client import Session, open_session
@@ -40,6 +40,7 @@ def open_runner(bundle: Bundle) -> Runner:
         mismatches,
         session.close,
         partial(predict_batches, session),
+        time_calls=partial(time_calls, session),
     )
 
 

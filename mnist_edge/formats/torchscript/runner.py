@@ -6,7 +6,7 @@ from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import CONTRACT_KEY, Contract
 from mnist_edge.formats.archives import metadata_of, pack_archive
 from mnist_edge.formats.base import Runner
-from mnist_edge.formats.sandboxed import predict, predict_batches
+from mnist_edge.formats.sandboxed import predict, predict_batches, time_calls
 from mnist_edge.formats.torchscript.archive import read_archive
 from mnist_edge.sandbox.client import open_session
 
@@ -30,4 +30,5 @@ def open_runner(bundle: Bundle) -> Runner:
         partial(predict, session),
         close=session.close,
         predict_batches=partial(predict_batches, session),
+        time_calls=partial(time_calls, session),
     )

@@ -1,0 +1,1 @@
+"""What exported files cost on this machine: time, memory, bytes, and how right they are. Needs the runner alone."""
