@@ -52,8 +52,8 @@ def export(
         images: for a module, what it is judged on, as `module_reference` takes them, which has further settings.
         labels: for a module, the class index of each image.
         formats: names that `mnist-edge formats` lists.
-        precisions: `fp32`, `fp16`, `int8`; a format that does not have one is passed over for it. None is the first one
-            that each format has: fp32, where it has that.
+        precisions: `fp32`, `fp16`, `int8`, `int4`; a format that does not have one is passed over for it. None is the
+            first one that each format has: fp32, where it has that.
         output: the folder to write to; made where it is missing.
         data_dir: the folder that holds the data set.
         options: of the formats, such as `{"opset": 17}`.

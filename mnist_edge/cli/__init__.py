@@ -37,6 +37,7 @@ EXTRAS = {
     "scipy": "train",
     "rich": "train",
     "matplotlib": "train",
+    "ml_dtypes": "export",
     "onnx": "export",
     "onnxscript": "export",
     "google": "export",

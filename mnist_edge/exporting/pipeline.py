@@ -69,11 +69,18 @@ class ExportSettings:
                 if name not in spec.options:
                     raise UserError(f"{spec.name} has no {name}: leave out --{name}, or export {spec.name} by itself")
             for precision in self.precisions_of(spec):
-                self.schemes_of(spec, precision)
+                for scheme in self.schemes_of(spec, precision):
+                    self._check_options(spec, scheme)
         for precision in self.precisions or ():
             if not any(spec.schemes_of(precision) for spec in self.formats):
                 has = "; ".join(f"{spec.name} has {', '.join(spec.precisions)}" for spec in self.formats)
                 raise UserError(f"none of the formats can be exported in {precision}: {has}")
+
+    def _check_options(self, spec: FormatSpec, scheme: Scheme) -> None:
+        """Refuse an option that is less than a scheme needs; raises `UserError`."""
+        for name, least in scheme.least_options:
+            if self.options.get(name, least) < least:
+                raise UserError(f"{spec.name} in {scheme.precision} needs {name} {least} or later: leave out --{name}")
 
     def precisions_of(self, spec: FormatSpec) -> tuple[Precision, ...]:
         """Return the precisions to export a format in, in this order."""

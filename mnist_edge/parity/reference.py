@@ -98,7 +98,8 @@ class Reference:
 
     def request(self, spec: FormatSpec, scheme: Scheme, options: Mapping[str, int]) -> ExportRequest:
         """Return the request for an artifact of the checkpoint, without its producer."""
-        contract, images = self.contract(spec, scheme, dict(options)), self.validation.images.numpy()
+        contract = self.contract(spec, scheme, scheme.with_least_options(options))
+        images = self.validation.images.numpy()
         trained = TrainedAnswers(self.images, self.labels, self.logits)
         return ExportRequest(contract, self.test_vectors_for(scheme), scheme, calibration=images, trained=trained)
 

@@ -73,7 +73,8 @@ def test_it_gives_the_trained_models_answers(
         with open_artifact(read_artifact(artifact.path)) as runner:
             logits = runner.predict_in_batches(reference.images, batch)
         answers = logits.argmax(axis=1)
-        assert np.abs(logits - reference.logits).max() <= (tolerance.max_abs_diff or 1.0)
+        seen = {Precision.INT8: 1.0, Precision.INT4: 5.0}  # where the tolerance bounds answers alone
+        assert np.abs(logits - reference.logits).max() <= (tolerance.max_abs_diff or seen[precision])
         assert (answers == reference.logits.argmax(axis=1)).mean() >= tolerance.min_agreement
         assert reference.accuracy - (answers == reference.labels).mean() <= tolerance.max_accuracy_drop + 1e-12
 
@@ -83,14 +84,16 @@ def test_float32_is_held_to_every_answer_and_int8_to_nearly_all() -> None:
     promised = {
         Precision.FP32: ((1, 7, 1_000), 1e-4, 1.0, 0.0),
         Precision.INT8: ((1,), None, 0.998, 0.0010),
+        Precision.INT4: ((1, 7, 1_000), None, 0.995, 0.0020),
     }
     for _, scheme in SCHEMES:
         tolerance = scheme.tolerance
         found = (tolerance.batches, tolerance.max_abs_diff, tolerance.min_agreement, tolerance.max_accuracy_drop)
         assert found == promised.get(scheme.precision, found)
-        assert tolerance.min_agreement >= 0.998
-        assert tolerance.max_accuracy_drop <= 0.0010
-        assert scheme.device_bound <= 0.15
+        four_bits = scheme.precision is Precision.INT4
+        assert tolerance.min_agreement >= (0.995 if four_bits else 0.998)
+        assert tolerance.max_accuracy_drop <= (0.0020 if four_bits else 0.0010)
+        assert scheme.device_bound <= (0.5 if scheme.name == "static-qdq-channel" else 0.15)  # a step of a logit
 
 
 @for_each_artifact

@@ -18,12 +18,15 @@ from mnist_edge.formats.onnx.quantization import quantize, reference_logits
 
 def export(model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
     """Return an ONNX file for each request; see `mnist_edge.formats.build.Exporter`."""
-    floating = _to_onnx(model, requests[0].contract)
-    return [_export_one(floating, request) for request in requests]
+    floating: dict[int, onnx.ModelProto] = {}
+    for contract in (request.contract for request in requests):
+        if contract.options["opset"] not in floating:
+            floating[contract.options["opset"]] = _to_onnx(model, contract)
+    return [_export_one(floating[request.contract.options["opset"]], request) for request in requests]
 
 
 def _export_one(floating: onnx.ModelProto, request: ExportRequest) -> Bundle:
-    quantized = quantize(floating, request.scheme)
+    quantized = quantize(floating, request.scheme, request.calibration)
     vectors = request.test_vectors
     if request.scheme.quantized:
         vectors = vectors.with_expected(reference_logits(quantized, vectors.inputs))

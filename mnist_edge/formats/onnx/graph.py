@@ -9,7 +9,7 @@ import onnx
 import onnx.numpy_helper
 from numpy.typing import NDArray
 
-from mnist_edge.formats.build import StoredTensor, float_tensor, half_tensor, int8_tensor
+from mnist_edge.formats.build import StoredTensor, blocked_tensor, float_tensor, half_tensor, int8_tensor
 
 INTEGER_PRODUCTS = {"MatMulInteger", "ConvInteger", "QLinearMatMul", "QLinearConv"}
 """Operators that multiply and add in integers."""
@@ -83,8 +83,8 @@ class GraphIndex:
         if array.dtype.kind == "f":
             return float_tensor(array)
         scale = self.constants.get(f"{name.removesuffix('_quantized')}_scale")
-        if array.dtype.itemsize != 1 or scale is None:
-            return None
+        if array.dtype not in (np.int8, np.uint8) or scale is None:
+            return None  # 4 bits in blocks are followed from what makes floats of them
         multiplied = any(user.op_type.startswith("MatMul") for user in self.users.get(name, []))
         zero_point = self.constants.get(f"{name.removesuffix('_quantized')}_zero_point")
         return int8_tensor(array, scale, zero_point, array.ndim - 1 if multiplied else 0)
@@ -94,10 +94,14 @@ class GraphIndex:
         zero_point = self.constants.get(node.input[2]) if len(node.input) > 2 else None
         if levels is None or scale is None:
             return None
-        axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 1)
+        numbers = {attribute.name: attribute.i for attribute in node.attribute}
+        axis = numbers.get("axis", 1)
+        if block := numbers.get("block_size", 0):
+            return blocked_tensor(levels.astype(np.int8), scale, axis, block)
         if levels.dtype.itemsize == 1:
             return int8_tensor(levels, scale, zero_point, axis % max(levels.ndim, 1))
-        return float_tensor((levels * scale).astype(np.float32))  # the 32-bit bias of static quantization
+        # The 32-bit bias of static quantization, whose step is that of a product.
+        return StoredTensor((levels * scale).astype(np.float32), scale, np.zeros(1, np.bool_))
 
 
 def _moved(tensor: StoredTensor, node: onnx.NodeProto, constants: Mapping[str, NDArray[Any]]) -> StoredTensor | None:

@@ -4,18 +4,20 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import onnx
 import onnx.helper
 import onnx.numpy_helper
 from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
-from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 
+from mnist_edge.errors import UserError
 from mnist_edge.formats.logs import quiet
 from mnist_edge.formats.onnx.graph import INTEGER_PRODUCTS, GraphIndex
 from mnist_edge.formats.scheme import Precision, Scheme
-from mnist_edge.types import Images, Logits
+from mnist_edge.types import AnyArray, Images, Logits
 
 MAX_SAFE_INT8 = 64
 """Greatest |weight| in signed 8 bits that can't saturate.
@@ -34,12 +36,27 @@ _DYNAMIC = {
 }
 """onnxruntime's dynamic quantization: weight type, a scale for each output channel, 7 instead of 8 bits."""
 
+_STATIC = "static-qdq-channel"
+"""onnxruntime's static quantization: `QuantizeLinear` and `DequantizeLinear` around each operator, as NPUs want it."""
+
+CALIBRATION_IMAGES = 500
+"""Of how many of the calibration images the least and greatest values fix the steps of static quantization."""
+
+BLOCK = 32
+"""How many weights have one step where they are stored in 4 bits."""
+
 _WEIGHT_ONLY_INT8 = {"weight-only-s8": False, "weight-only-s8-channel": True}
 """Weights in 8 bits that are floats again before they are used: whether each output channel has a scale."""
 
 
-def quantize(model: onnx.ModelProto, scheme: Scheme) -> onnx.ModelProto:
-    """Return a copy of a float32 model as a scheme of the ONNX format stores it; an unquantized one as it is."""
+def quantize(model: onnx.ModelProto, scheme: Scheme, calibration: Images) -> onnx.ModelProto:
+    """Return a copy of a float32 model as a scheme of the ONNX format stores it; an unquantized one as it is.
+
+    Args:
+        model: of torch's exporter.
+        scheme: of the format.
+        calibration: images by which steps are fixed, float32 `[N, channels, height, width]`.
+    """
     if scheme.name in _DYNAMIC:
         weight_type, per_channel, reduce_range = _DYNAMIC[scheme.name]
         with tempfile.TemporaryDirectory() as folder, quiet("root"):
@@ -48,11 +65,49 @@ def quantize(model: onnx.ModelProto, scheme: Scheme) -> onnx.ModelProto:
             return onnx.load(path)
     result = onnx.ModelProto()
     result.CopyFrom(model)
+    if scheme.name == _STATIC:
+        return _quantized_statically(result, calibration[:CALIBRATION_IMAGES])
     if scheme.name in _WEIGHT_ONLY_INT8:
         _store_as_int8(result, per_channel=_WEIGHT_ONLY_INT8[scheme.name])
+    elif scheme.precision is Precision.INT4:
+        _store_as_int4(result)
+        _store_as_int8(result, per_channel=True)
+        _check_all_stored(result)
     elif scheme.quantized:
         _store_as_half(result)
     return result
+
+
+class _Images(CalibrationDataReader):  # type: ignore[misc] # it has no annotations
+    """Images, one at a time, as onnxruntime asks for them."""
+
+    def __init__(self, name: str, images: Images) -> None:
+        self._batches = iter([{name: images[index : index + 1]} for index in range(len(images))])
+
+    def get_next(self) -> dict[str, Images] | None:
+        """Return the next image as the input of that name, or None after the last."""
+        return next(self._batches, None)
+
+
+def _quantized_statically(model: onnx.ModelProto, calibration: Images) -> onnx.ModelProto:
+    """Return a model with signed weights, a step for each output channel, and unsigned bytes between operators.
+
+    Weights have 7 bits: onnxruntime computes the operators between the pairs in integers, where weights above
+    `MAX_SAFE_INT8` saturate on some processors.
+    """
+    with tempfile.TemporaryDirectory() as folder, quiet("root"):
+        path = Path(folder) / "int8.onnx"
+        quantize_static(
+            model,
+            path,
+            _Images(model.graph.input[0].name, calibration),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            reduce_range=True,
+        )
+        return onnx.load(path)
 
 
 def _store_as_half(model: onnx.ModelProto) -> None:
@@ -87,6 +142,60 @@ def _store_as_int8(model: onnx.ModelProto, *, per_channel: bool) -> None:
         model.graph.node.insert(0, node)
 
 
+def _store_as_int4(model: onnx.ModelProto) -> None:
+    """Store each matrix that is multiplied by as signed 4 bits, a step for each `BLOCK` weights of an output.
+
+    By `DequantizeLinear` of ONNX itself; `MatMulNBits` is onnxruntime's own, and leaves a `Gemm` as it is.
+    """
+    axes = {name: 1 - axis for node in model.graph.node for name, axis in _weight_axis(node) if node.op_type != "Conv"}
+    for tensor in [tensor for tensor in model.graph.initializer if tensor.name in axes]:
+        axis = axes[tensor.name]
+        weights = np.moveaxis(onnx.numpy_helper.to_array(tensor).astype(np.float64), axis, -1)
+        blocks = np.pad(weights, ((0, 0), (0, -weights.shape[1] % BLOCK))).reshape(len(weights), -1, BLOCK)
+        scale = _block_scales(blocks)
+        levels = np.rint(blocks / scale).clip(-8, 7).reshape(len(weights), -1)[:, : weights.shape[1]]
+        names = [f"{tensor.name}_quantized", f"{tensor.name}_scale"]
+        node = onnx.helper.make_node(
+            "DequantizeLinear", names, [tensor.name], f"{tensor.name}_dequantize", axis=axis, block_size=BLOCK
+        )
+        stored = np.ascontiguousarray(np.moveaxis(levels, -1, axis)).astype(ml_dtypes.int4)
+        steps = np.ascontiguousarray(np.moveaxis(scale[:, :, 0], -1, axis))
+        model.graph.initializer.remove(tensor)
+        for array, name in zip((stored, steps), names, strict=True):
+            model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+        model.graph.node.insert(0, node)
+
+
+def _block_scales(blocks: AnyArray) -> AnyArray:
+    """Return the step of each block, float32 `[rows, blocks, 1]`, of weights, `[rows, blocks, BLOCK]`.
+
+    Of a few that cut off less than a step, it is the one whose rounded weights are nearest in the mean square.
+    """
+    least, greatest = blocks.min(axis=2, keepdims=True), blocks.max(axis=2, keepdims=True)
+    widest = np.maximum(np.maximum(-least / 8, greatest / 7), 1e-30)
+    best: AnyArray = widest.astype(np.float32)
+    error = np.full(best.shape, np.inf)
+    for factor in np.linspace(1, 0.9, 6):
+        scale = (widest * factor).astype(np.float32)
+        found = ((np.rint(blocks / scale).clip(-8, 7) * scale - blocks) ** 2).sum(axis=2, keepdims=True)
+        best, error = np.where(found < error, scale, best), np.minimum(found, error)
+    return best
+
+
+def _check_all_stored(model: onnx.ModelProto) -> None:
+    """Refuse a network with a weight that is still float32: a file that says int4 and is as large as before.
+
+    Raises:
+        UserError: it has one; the message says which operator takes it.
+    """
+    for tensor in model.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) > 1 and not tensor.name.endswith("_scale"):
+            users = {node.op_type for node in model.graph.node if tensor.name in node.input}
+            raise UserError(
+                f"onnx has no int4 for {' and '.join(sorted(users))}, which takes {tensor.name}: export it as int8"
+            )
+
+
 def _weight_axis(node: onnx.NodeProto) -> Iterator[tuple[str, int]]:
     """Yield the name of the node's weight, where it has one, and the axis of its output channels."""
     if node.op_type in ("Gemm", "MatMul", "Conv"):
@@ -112,10 +221,16 @@ def saturating_weights(graph: onnx.GraphProto) -> list[str]:
 def precision_of(graph: onnx.GraphProto) -> Precision:
     """Return the precision in which a graph stores its weight matrices, the lowest where it has several."""
     types = {tensor.data_type for tensor in graph.initializer if len(tensor.dims) > 1}
+    if onnx.TensorProto.INT4 in types:
+        return Precision.INT4
     integers = any(node.op_type in INTEGER_PRODUCTS for node in graph.node)
     if integers or types & {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}:
         return Precision.INT8
     return Precision.FP16 if onnx.TensorProto.FLOAT16 in types else Precision.FP32
+
+
+_REFERENCE_OPSET = 19
+"""The first of which ONNX's reference implementation has `DequantizeLinear`."""
 
 
 def reference_logits(model: onnx.ModelProto, images: Images) -> Logits:
@@ -152,4 +267,7 @@ def _in_double_precision(model: onnx.ModelProto) -> onnx.ModelProto:
         if tensor.data_type == onnx.TensorProto.FLOAT:
             exact = onnx.numpy_helper.to_array(tensor).astype(np.float64)
             tensor.CopyFrom(onnx.numpy_helper.from_array(exact, tensor.name))
+    if any(node.op_type == "DequantizeLinear" for node in result.graph.node):
+        for entry in result.opset_import:  # of values between operators; what it means was the same before
+            entry.version = max(entry.version, _REFERENCE_OPSET)
     return result

@@ -37,6 +37,8 @@ _TENSOR_FIELDS = {1, 2, 4, 5, 7, 8, 9, 12}
 """dims, data_type, float_data, int32_data, int64_data, name, raw_data, doc_string: no external data."""
 
 _INT64 = 7
+_FOUR_BITS = {21, 22}
+"""Element types of which a byte holds two: UINT4 and INT4 (onnx.proto)."""
 
 
 class Constant(NamedTuple):
@@ -163,7 +165,7 @@ def _constant(data: memoryview) -> tuple[str, Constant]:
             values = struct.unpack(f"<{len(_bytes(value)) // 8}q", _bytes(value))
         elif number == 7 and not isinstance(value, int):
             values = tuple(signed(each) for each in varints(value))
-    if prod(shape) > len(data):
+    if prod(shape) > len(data) * (2 if kind in _FOUR_BITS else 1):
         raise ArtifactError(f"its constant {name[:60]!r} claims {prod(shape):,} numbers in {len(data):,} bytes")
     return name, Constant(tuple(shape), values)
 

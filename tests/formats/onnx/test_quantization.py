@@ -1,10 +1,22 @@
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
+from torch import nn
 
+import mnist_edge
+from mnist_edge.errors import UserError
 from mnist_edge.exporting.pipeline import Artifact
 from mnist_edge.formats.onnx.quantization import MAX_SAFE_INT8, saturating_weights
+from mnist_edge.formats.registry import FORMATS
+from mnist_edge.parity.reference import Reference
+from mnist_edge.training.datasets.splits import TrainingData
+from tests.parity.unjudged import unjudged
+
+ONNX = FORMATS["onnx"]
 
 
 def graph_with(weights: np.ndarray[tuple[int, int], np.dtype[np.generic]]) -> onnx.ModelProto:
@@ -46,3 +58,51 @@ def test_the_int8_file_has_unsigned_weights_and_no_foreign_operators(exported: l
     assert quantized == {f"fc{n}.weight_quantized": TensorProto.UINT8 for n in (1, 2, 3)}
     assert {node.domain for node in graph.graph.node} == {""}
     assert [node.op_type for node in graph.graph.node].count("MatMulInteger") == 3
+
+
+def test_static_quantization_has_pairs_around_every_product_and_safe_weights(reference: Reference) -> None:
+    graph = onnx.load_from_string(unjudged(ONNX, reference, "static-qdq-channel").bundle.data).graph
+    makers = {name: node for node in graph.node for name in node.output}
+    products = [node for node in graph.node if node.op_type in ("Gemm", "MatMul", "Conv")]
+    assert len(products) == 3
+    for node in products:
+        assert [makers[name].op_type for name in node.input] == ["DequantizeLinear"] * len(node.input)
+    assert makers[graph.output[0].name].op_type == "DequantizeLinear"
+    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    weights = [array for name, array in stored.items() if name.endswith("weight_quantized")]
+    assert len(weights) == 3
+    assert all(np.abs(array.astype(int)).max() <= MAX_SAFE_INT8 for array in weights)
+
+
+def test_four_bits_are_half_a_byte_each_in_blocks_with_a_step(reference: Reference) -> None:
+    data = unjudged(ONNX, reference, "weight-only-s4-block").bundle.data
+    model = onnx.load_from_string(data)
+    four = [tensor for tensor in model.graph.initializer if tensor.data_type == TensorProto.INT4]
+    assert sum(len(tensor.raw_data) for tensor in four) == (784 * 128 + 128 * 64 + 64 * 10) // 2
+    assert len(data) < 85_000
+    assert [entry.version for entry in model.opset_import] == [21]
+    scales = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer if tensor.name.endswith("_scale")}
+    assert scales == {"fc1.weight_scale": (128, 25), "fc2.weight_scale": (64, 4), "fc3.weight_scale": (10, 2)}
+
+
+def test_a_network_with_a_weight_that_would_stay_as_it_is_has_no_int4(few: TrainingData, tmp_path: Path) -> None:
+    """A file that says int4 and is as large as before would be the worst of both."""
+
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Parameter(torch.ones(28, 28))
+            self.linear = nn.Linear(784, 10)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            scaled: torch.Tensor = self.linear((images * self.table).flatten(1))
+            return scaled
+
+    images, labels = few.train.images[:200], few.train.labels[:200]
+    with pytest.raises(UserError, match=r"onnx has no int4 for Mul, which takes network\.table: export it as int8"):
+        mnist_edge.export(Scaled().eval(), images, labels, precisions=["int4"], output=tmp_path)
+
+
+def test_an_opset_without_four_bits_is_refused_before_any_work(reference: Reference, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="onnx in int4 needs opset 21 or later: leave out --opset"):
+        mnist_edge.export(reference, precisions=["int4"], options={"opset": 18}, output=tmp_path)
