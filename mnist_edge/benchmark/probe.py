@@ -14,7 +14,7 @@ import numpy as np
 
 from mnist_edge.errors import UserError
 from mnist_edge.formats.registry import open_artifact, read_artifact
-from mnist_edge.sandbox.client import peak_memory, time_each
+from mnist_edge.sandbox.client import peak_memory
 
 READY = "ready"
 """The first line."""
@@ -33,10 +33,7 @@ def main(path: str, seconds: float) -> None:
         images = runner.test_vectors.inputs
         runner.predict_in_batches(images[:1], runner.contract.batch or 1)
         _say(READY)
-        if runner.time_calls is not None:
-            calls, apart = runner.time_calls(images, seconds)
-        else:
-            calls, apart = time_each(runner.predict, images, seconds), 0
+        calls, apart = runner.time(images, seconds)
         here = _peak_memory()
         scheme = artifact.spec.scheme(runner.contract.scheme)
         batch = artifact.spec.batches(scheme)[-1] if scheme else 1

@@ -7,7 +7,8 @@ from typing import Any
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.fields import json_numbers
 from mnist_edge.errors import ArtifactError, UserError
-from mnist_edge.formats.base import FormatSpec, predict_in_batches
+from mnist_edge.formats.base import FormatSpec
+from mnist_edge.formats.runner import predict_in_batches
 from mnist_edge.formats.scheme import Scheme
 from mnist_edge.parity.comparison import compare
 from mnist_edge.parity.reference import EAGER_BATCH, Reference, eager_predictor

@@ -1,23 +1,17 @@
 """What a format is, as data, and what its modules give: exporter, runner, inspector."""
 
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self, cast
-
-import numpy as np
+from typing import TYPE_CHECKING, cast
 
 from mnist_edge.artifact.bundle import Bundle
-from mnist_edge.artifact.contract import Contract
-from mnist_edge.artifact.figures import Figures
-from mnist_edge.artifact.test_vectors import TEST_VECTORS_KEY, TestVectors
-from mnist_edge.errors import ArtifactError, UserError
+from mnist_edge.errors import UserError
+from mnist_edge.formats.runner import Runner, RunnerModule
 from mnist_edge.formats.scheme import Precision, Scheme
-from mnist_edge.types import AnyArray, Images, Logits, Predict, PredictInBatches, TensorSpec
+from mnist_edge.types import TensorSpec
 
 if TYPE_CHECKING:  # only the build machine has it, and a device should not pay for it
     from torch import nn
@@ -209,95 +203,6 @@ def install_command(extra: str | None, tools: Sequence[str] = ()) -> str:
     """Return the command that installs what a format needs, and which programs it needs beside that."""
     command = f"pip install 'mnist-edge[{extra}]'" if extra else "pip install mnist-edge"
     return f"{command}, and the programs {', '.join(tools)}" if tools else command
-
-
-class RunnerModule(Protocol):
-    """The module `runner` of a format; on a device it needs the format's runtime alone."""
-
-    def open_runner(self, bundle: Bundle) -> "Runner":
-        """Open an artifact; raises `ArtifactError` where that can't be done."""
-        ...
-
-
-@dataclass(frozen=True)
-class Runner:
-    """An artifact, open in its own runtime; a context manager.
-
-    Attributes:
-        contract: what the artifact says of itself.
-        metadata: what it carries, by key.
-        predict: images → logits; raises `ArtifactError` where the artifact does not take a batch.
-        mismatches: a line for each way in which its inputs and outputs are not as its contract says, as far as the
-            runtime shows.
-        close: lets go of files, sessions, child processes.
-        predict_batches: images, batch size → logits, where that is quicker than a call of `predict` for each batch; it
-            raises as `predict_in_batches`.
-        figures: what it says of its own answers to the test images, if it does.
-        time_calls: images, seconds → how long each of many calls with one of them takes, in seconds, and the most
-            memory that was taken there, in KiB, where artifacts run in a process of their own.
-    """
-
-    contract: Contract
-    metadata: Mapping[str, str]
-    predict: Predict
-    mismatches: tuple[str, ...] = ()
-    close: Callable[[], None] = lambda: None
-    predict_batches: PredictInBatches | None = None
-    figures: Figures | None = None
-    time_calls: Callable[[Images, float], tuple[AnyArray, int | None]] | None = None
-
-    @cached_property
-    def test_vectors(self) -> TestVectors:
-        """The images that it carries, with the logits they must give; raises `TestVectorsError` where it has none."""
-        return TestVectors.from_json(self.metadata.get(TEST_VECTORS_KEY), self.contract.task)
-
-    def predict_in_batches(self, images: Images, batch: int) -> Logits:
-        """Return the logits of images given in batches of `batch`, one for each label of the contract.
-
-        Raises:
-            ArtifactError: as `predict_in_batches`, or there are more or fewer logits than labels.
-        """
-        if self.predict_batches is not None:
-            logits = self.predict_batches(images, batch)
-        else:
-            logits = predict_in_batches(self.predict, images, batch, pad=self.contract.batch is not None)
-        if logits.shape[1] != len(self.contract.task.labels):
-            raise ArtifactError(f"it gives {logits.shape[1]} logits for {len(self.contract.task.labels)} labels")
-        return logits
-
-    def __enter__(self) -> Self:
-        """Return the runner."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close it."""
-        self.close()
-
-
-def predict_in_batches(predict: Predict, images: Images, batch: int, *, pad: bool = False) -> Logits:
-    """Return the logits, float32 `[N, classes]`, of images given to `predict` in batches of `batch`.
-
-    The last batch may be smaller, or, with `pad`, is filled up with black images, whose logits are dropped.
-
-    Raises:
-        ArtifactError: the output is not of the shape or type of logits.
-    """
-    results = []
-    for start in range(0, max(1, len(images)), batch):
-        chunk = images[start : start + batch]
-        count = len(chunk)
-        if pad and count < batch:
-            chunk = np.concatenate([chunk, np.zeros((batch - count, *chunk.shape[1:]), np.float32)])
-        logits = predict(chunk)
-        if logits.ndim != 2 or len(logits) != len(chunk) or logits.dtype != np.float32:
-            raise ArtifactError(
-                f"a batch of {len(chunk)} images gives {logits.dtype} {list(logits.shape)}, "
-                f"expected float32 [{len(chunk)}, classes]"
-            )
-        results.append(logits[:count])
-    return np.concatenate(results)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import Contract
 from mnist_edge.artifact.test_vectors import TestVectors
-from mnist_edge.formats.base import Runner
+from mnist_edge.formats.runner import Runner
 from mnist_edge.formats.scheme import Scheme
 from mnist_edge.types import AnyArray, BoolMask, Images, Labels, Logits, Predict, TensorSpec
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from mnist_edge.artifact.bundle import read_bundle
 from mnist_edge.errors import ArtifactError, UnknownFormatError, UserError
-from mnist_edge.formats.base import ArtifactFile, FormatSpec, Runner
+from mnist_edge.formats.base import ArtifactFile, FormatSpec
+from mnist_edge.formats.runner import Runner
 from mnist_edge.formats.scheme import (
     FLOAT32,
     FLOAT_BOUND,

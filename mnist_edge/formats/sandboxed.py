@@ -1,7 +1,7 @@
 """The answers of an artifact that is open in a sandbox."""
 
 from mnist_edge.errors import ArtifactError
-from mnist_edge.formats.base import predict_in_batches
+from mnist_edge.formats.runner import predict_in_batches
 from mnist_edge.sandbox.client import TIMED_CALL, Session
 from mnist_edge.types import AnyArray, Images, Logits
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 
 from mnist_edge.errors import ArtifactError
-from mnist_edge.formats.base import ArtifactFile, Runner
+from mnist_edge.formats.base import ArtifactFile
+from mnist_edge.formats.runner import Runner
 from mnist_edge.formats.scheme import Scheme, Tolerance
 from mnist_edge.parity.checks import (
     Check,

@@ -8,8 +8,9 @@ import numpy as np
 
 from mnist_edge.artifact.contract import Task
 from mnist_edge.errors import ArtifactError, UnknownFormatError, UserError
-from mnist_edge.formats.base import ArtifactFile, Runner, predict_in_batches
+from mnist_edge.formats.base import ArtifactFile
 from mnist_edge.formats.registry import open_artifact, read_artifact
+from mnist_edge.formats.runner import Runner, predict_in_batches
 from mnist_edge.parity.foreign import open_foreign
 from mnist_edge.parity.reference import EAGER_BATCH, eager_predictor
 from mnist_edge.parity.steps import OnStep, nothing

@@ -6,8 +6,9 @@ import numpy as np
 
 from mnist_edge.artifact.contract import Task
 from mnist_edge.errors import ArtifactError, UserError
-from mnist_edge.formats.base import ArtifactFile, predict_in_batches
+from mnist_edge.formats.base import ArtifactFile
 from mnist_edge.formats.build import ForeignTensor, Outline
+from mnist_edge.formats.runner import predict_in_batches
 from mnist_edge.types import Images, Logits, Predict, TensorSpec
 
 

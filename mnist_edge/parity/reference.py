@@ -16,9 +16,10 @@ from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import Contract
 from mnist_edge.artifact.test_vectors import TestVectors
 from mnist_edge.errors import UserError
-from mnist_edge.formats.base import FormatSpec, predict_in_batches
+from mnist_edge.formats.base import FormatSpec
 from mnist_edge.formats.build import ExportRequest, TrainedAnswers
 from mnist_edge.formats.logs import silent
+from mnist_edge.formats.runner import predict_in_batches
 from mnist_edge.formats.scheme import Scheme
 from mnist_edge.parity.logits import top2_margin
 from mnist_edge.parity.test_vectors import choose_test_vectors, exact_logits

@@ -13,9 +13,10 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from mnist_edge.errors import ArtifactError, UserError
-from mnist_edge.formats.base import ArtifactFile, predict_in_batches
+from mnist_edge.formats.base import ArtifactFile
 from mnist_edge.formats.build import Outline
 from mnist_edge.formats.registry import open_artifact, read_artifact
+from mnist_edge.formats.runner import predict_in_batches
 from mnist_edge.formats.scheme import FLOAT32, Tolerance
 from mnist_edge.parity.logits import absolute_differences
 from mnist_edge.parity.tolerance import round_up

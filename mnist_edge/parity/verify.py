@@ -8,9 +8,10 @@ from mnist_edge.artifact.contract import Contract
 from mnist_edge.artifact.figures import Figures
 from mnist_edge.artifact.manifest import MANIFEST, read_manifest
 from mnist_edge.errors import ArtifactError, ChecksumError, UserError
-from mnist_edge.formats.base import ArtifactFile, Runner
+from mnist_edge.formats.base import ArtifactFile
 from mnist_edge.formats.build import Inspection
 from mnist_edge.formats.registry import read_artifact
+from mnist_edge.formats.runner import Runner
 from mnist_edge.formats.scheme import FLOAT_BOUND, Scheme
 from mnist_edge.locks import locked
 from mnist_edge.parity.answers import check_other_inputs, compare_answers

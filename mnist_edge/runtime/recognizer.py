@@ -14,8 +14,9 @@ from PIL import Image
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import Task
 from mnist_edge.errors import NoDigitError, PictureError, UserError
-from mnist_edge.formats.base import ArtifactFile, Runner
+from mnist_edge.formats.base import ArtifactFile
 from mnist_edge.formats.registry import FORMATS, open_artifact, read_artifact
+from mnist_edge.formats.runner import Runner
 from mnist_edge.preprocessing.guard import TOO_MUCH_MEMORY
 from mnist_edge.preprocessing.registry import PREPROCESSINGS, load_preprocessing
 from mnist_edge.preprocessing.result import Preprocessing, PreprocessingResult, Stage

@@ -9,8 +9,8 @@ import numpy as np
 from mnist_edge.artifact.contract import Contract
 from mnist_edge.artifact.fields import json_numbers
 from mnist_edge.errors import ArtifactError, UserError
-from mnist_edge.formats.base import Runner
 from mnist_edge.formats.registry import open_artifact, read_artifact
+from mnist_edge.formats.runner import Runner
 from mnist_edge.types import Logits
 
 

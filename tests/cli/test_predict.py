@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from mnist_edge.cli import main
-from mnist_edge.formats.base import Runner
+from mnist_edge.formats.runner import Runner
 from mnist_edge.runtime.selfcheck import SelfCheck, selfcheck
 from tests.conftest import ROOT
 from tests.preprocessing import hostile_pictures as hostile

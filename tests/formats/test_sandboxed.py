@@ -3,8 +3,8 @@ import pytest
 
 from mnist_edge.errors import ArtifactError
 from mnist_edge.exporting.pipeline import Artifact
-from mnist_edge.formats.base import Runner, predict_in_batches
 from mnist_edge.formats.registry import open_artifact, read_artifact
+from mnist_edge.formats.runner import Runner, predict_in_batches
 from mnist_edge.formats.sandboxed import CALL_IMAGES, predict_batches
 from mnist_edge.sandbox.client import Arrays, Values
 from mnist_edge.types import Images

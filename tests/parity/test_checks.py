@@ -8,8 +8,8 @@ import pytest
 
 from mnist_edge.errors import ArtifactError
 from mnist_edge.exporting.pipeline import Artifact
-from mnist_edge.formats.base import predict_in_batches
 from mnist_edge.formats.registry import FORMATS
+from mnist_edge.formats.runner import predict_in_batches
 from mnist_edge.formats.scheme import FLOAT32, INT8_TOLERANCE
 from mnist_edge.parity.checks import (
     Check,

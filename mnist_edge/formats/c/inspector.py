@@ -7,11 +7,11 @@ import numpy as np
 
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import Contract
-from mnist_edge.formats.base import Runner
 from mnist_edge.formats.build import Inspection, ModelSummary, StoredTensor, float_tensor
 from mnist_edge.formats.c.header import network_json, stored
 from mnist_edge.formats.c.network import Layer, Network
 from mnist_edge.formats.c.reader import read
+from mnist_edge.formats.runner import Runner
 from mnist_edge.types import AnyArray
 
 

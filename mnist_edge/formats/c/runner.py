@@ -3,9 +3,9 @@
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import CONTRACT_KEY
 from mnist_edge.artifact.test_vectors import TEST_VECTORS_KEY
-from mnist_edge.formats.base import Runner
 from mnist_edge.formats.c.host import open_host
 from mnist_edge.formats.c.reader import read
+from mnist_edge.formats.runner import Runner
 
 
 def open_runner(bundle: Bundle) -> Runner:

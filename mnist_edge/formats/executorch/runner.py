@@ -5,7 +5,7 @@ from functools import partial
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import CONTRACT_KEY, Contract
 from mnist_edge.errors import ArtifactError
-from mnist_edge.formats.base import Runner
+from mnist_edge.formats.runner import Runner
 from mnist_edge.formats.sandboxed import predict, predict_batches, time_calls
 from mnist_edge.sandbox.client import Session, open_session
 

@@ -9,9 +9,9 @@ from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import CONTRACT_KEY, Contract
 from mnist_edge.artifact.fields import one_line
 from mnist_edge.errors import ArtifactError
-from mnist_edge.formats.base import Runner
 from mnist_edge.formats.litert.flatbuffer import metadata_of, read_model, write_model
 from mnist_edge.formats.logs import silent_descriptors
+from mnist_edge.formats.runner import Runner
 from mnist_edge.types import Images, Logits
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from mnist_edge.artifact.bundle import Bundle
-from mnist_edge.formats.base import Runner
 from mnist_edge.formats.build import Inspection
 from mnist_edge.formats.c.header import NETWORK_KEY
 from mnist_edge.formats.c.inspector import inspection_of
 from mnist_edge.formats.numpy.archive import METADATA, read_members, read_metadata, read_network
+from mnist_edge.formats.runner import Runner
 
 
 def inspect(bundle: Bundle, runner: Runner) -> Inspection:

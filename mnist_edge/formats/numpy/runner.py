@@ -6,10 +6,10 @@ import numpy as np
 
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.errors import ArtifactError
-from mnist_edge.formats.base import Runner
 from mnist_edge.formats.c.network import Network
 from mnist_edge.formats.c.reference import exact_outputs, logits_of, to_bytes
 from mnist_edge.formats.numpy.archive import read_members, read_metadata, read_network
+from mnist_edge.formats.runner import Runner
 from mnist_edge.types import Images, Logits
 
 

@@ -14,11 +14,11 @@ from mnist_edge.artifact.contract import Contract
 from mnist_edge.artifact.fields import one_line
 from mnist_edge.artifact.test_vectors import TestVectors
 from mnist_edge.errors import ArtifactError
-from mnist_edge.formats.base import Runner
 from mnist_edge.formats.build import Inspection, Intermediates, ModelSummary
 from mnist_edge.formats.onnx import intermediates
 from mnist_edge.formats.onnx.graph import opset_of, stored_weights
 from mnist_edge.formats.onnx.quantization import precision_of, reference_logits, saturating_weights
+from mnist_edge.formats.runner import Runner
 
 REFERENCE_ATOL = 1e-5
 """By how much the reference implementation's own arithmetic may differ between machines."""

@@ -7,8 +7,8 @@ from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import CONTRACT_KEY, Contract
 from mnist_edge.artifact.fields import MAX_REASON
 from mnist_edge.errors import ArtifactError
-from mnist_edge.formats.base import Runner
 from mnist_edge.formats.onnx.structure import check_structure
+from mnist_edge.formats.runner import Runner
 from mnist_edge.types import AnyArray, Images, Logits, Predict
 
 _ELEMENT_TYPES = {"float32": "tensor(float)"}

@@ -12,12 +12,12 @@ from mnist_edge.artifact.bundle import Bundle, metadata_of
 from mnist_edge.artifact.contract import Contract
 from mnist_edge.artifact.fields import one_line
 from mnist_edge.errors import UserError
-from mnist_edge.formats.base import predict_in_batches
 from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.logs import silent
 from mnist_edge.formats.openvino.library import load_openvino
 from mnist_edge.formats.openvino.representation import GRAPH, WEIGHTS
 from mnist_edge.formats.openvino.runner import compiled, predictor
+from mnist_edge.formats.runner import predict_in_batches
 from mnist_edge.formats.scheme import Precision
 
 

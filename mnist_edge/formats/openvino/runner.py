@@ -8,9 +8,9 @@ from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import BATCH, CONTRACT_KEY, Contract
 from mnist_edge.artifact.fields import one_line
 from mnist_edge.errors import ArtifactError
-from mnist_edge.formats.base import Runner
 from mnist_edge.formats.openvino.library import load_openvino
 from mnist_edge.formats.openvino.representation import GRAPH, WEIGHTS, check_representation
+from mnist_edge.formats.runner import Runner
 from mnist_edge.types import Images, Logits, Predict
 
 _SETTINGS = {

@@ -3,8 +3,8 @@
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import CONTRACT_KEY, Contract
 from mnist_edge.artifact.figures import FIGURES_KEY, Figures
-from mnist_edge.formats.base import Runner
 from mnist_edge.formats.page.document import read_metadata, read_module
+from mnist_edge.formats.runner import Runner
 from mnist_edge.formats.wasm.runner import Module
 
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.formats.archives import pack_archive
-from mnist_edge.formats.base import Runner
 from mnist_edge.formats.build import Inspection, ModelSummary, float_tensor
+from mnist_edge.formats.runner import Runner
 from mnist_edge.formats.torch_export.archive import SAMPLE_INPUTS, read_archive
 from mnist_edge.formats.torch_export.runner import SESSION
 from mnist_edge.formats.torch_export.sample import sample_inputs

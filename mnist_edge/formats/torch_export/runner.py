@@ -6,7 +6,7 @@ from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import BATCH, CONTRACT_KEY, Contract
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.archives import metadata_of, pack_archive
-from mnist_edge.formats.base import Runner
+from mnist_edge.formats.runner import Runner
 from mnist_edge.formats.sandboxed import predict, predict_batches, time_calls
 from mnist_edge.formats.torch_export.archive import SAMPLE_INPUTS, read_archive
 from mnist_edge.formats.torch_export.sample import sample_inputs

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from mnist_edge.artifact.fields import one_line
 from mnist_edge.errors import ArtifactError
-from mnist_edge.formats.base import predict_in_batches
 from mnist_edge.formats.logs import quiet
+from mnist_edge.formats.runner import predict_in_batches
 from mnist_edge.types import AnyArray, Images, Logits
 
 Values = dict[str, Any]

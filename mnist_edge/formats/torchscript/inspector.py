@@ -10,7 +10,6 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.archives import pack_archive
-from mnist_edge.formats.base import Runner
 from mnist_edge.formats.build import (
     Inspection,
     Intermediates,
@@ -20,6 +19,7 @@ from mnist_edge.formats.build import (
     float_tensor,
     int8_tensor,
 )
+from mnist_edge.formats.runner import Runner
 from mnist_edge.formats.scheme import Precision
 from mnist_edge.formats.torchscript.archive import read_archive
 from mnist_edge.formats.torchscript.runner import SESSION

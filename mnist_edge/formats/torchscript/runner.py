@@ -5,7 +5,7 @@ from functools import partial
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import CONTRACT_KEY, Contract
 from mnist_edge.formats.archives import metadata_of, pack_archive
-from mnist_edge.formats.base import Runner
+from mnist_edge.formats.runner import Runner
 from mnist_edge.formats.sandboxed import predict, predict_batches, time_calls
 from mnist_edge.formats.torchscript.archive import read_archive
 from mnist_edge.sandbox.client import open_session

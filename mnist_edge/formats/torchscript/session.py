@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mnist_edge.artifact.fields import one_line
 from mnist_edge.errors import ArtifactError
-from mnist_edge.formats.base import predict_in_batches
+from mnist_edge.formats.runner import predict_in_batches
 from mnist_edge.formats.torchscript.deprecations import without_deprecations
 from mnist_edge.formats.torchscript.layers import Probe
 from mnist_edge.formats.torchscript.tensors import named_tensors

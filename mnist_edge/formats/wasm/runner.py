@@ -11,7 +11,7 @@ from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import CONTRACT_KEY, Contract
 from mnist_edge.artifact.fields import one_line
 from mnist_edge.errors import ArtifactError
-from mnist_edge.formats.base import Runner
+from mnist_edge.formats.runner import Runner
 from mnist_edge.types import AnyArray, Images, Logits
 
 MODULE = "model.wasm"
