@@ -22,6 +22,7 @@ COMMANDS = {
     "info": "Show what a file is and where it comes from.",
     "benchmark": "Measure what exported files cost on this machine.",
     "selfcheck": "Run a model's built-in test vectors on this machine.",
+    "matrix": "Gather self-checks of several devices into one table.",
     "predict": "Read the digit in each picture.",
 }
 """The sub-commands and the line that `--help` shows of each, kept here so that help imports none of them."""

@@ -1,6 +1,8 @@
 """`mnist-edge selfcheck`: test vectors in, a verdict on this device out. Needs only the runner's packages."""
 
+import importlib.util
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,12 +28,13 @@ def command(files: tuple[Path, ...], as_json: bool) -> None:
     from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
 
     paths = expand(files) or list(BUILTIN_MODELS.values())
-    machine, verdicts, failed = _machine(), [], False
+    machine, verdicts, failed = _machine(paths), [], False
     if not as_json:
         _print_machine(machine)
     for path in paths:
         check, problem = _checked(path)
-        verdicts.append({"file": str(path), "passed": False, "problem": problem} if check is None else check.to_json())
+        verdict = {"file": str(path), "passed": False, "problem": problem} if check is None else check.to_json()
+        verdicts.append({**verdict, "format": _format(path)})
         failed |= bool(problem)
         if not as_json:
             _print_verdict(path, check)
@@ -60,21 +63,49 @@ def _checked(path: Path) -> "tuple[SelfCheck | None, str]":
     )
 
 
-def _machine() -> dict[str, object]:
+def _format(path: Path) -> str | None:
+    """Return the format of a file by its name, or None where no format has that suffix."""
+    from mnist_edge.errors import UnknownFormatError
+    from mnist_edge.formats.registry import format_of
+
+    try:
+        return format_of(path).name
+    except UnknownFormatError:
+        return None
+
+
+def _machine(paths: Sequence[Path]) -> dict[str, object]:
+    """Return what this machine is, and the versions of what runs files of these names here."""
     import platform
 
     import numpy as np
     import onnxruntime
 
     from mnist_edge import __version__
-    from mnist_edge.runtime.cpu import cpu_features
+    from mnist_edge.runtime.cpu import cpu_features, processor_name
 
     return {
         "system": platform.system(),
         "architecture": platform.machine(),
+        "processor": processor_name(),
         "features": cpu_features(),
-        "versions": {"mnist-edge": __version__, "onnxruntime": onnxruntime.__version__, "numpy": np.__version__},
+        "versions": {
+            "mnist-edge": __version__,
+            "onnxruntime": onnxruntime.__version__,
+            "numpy": np.__version__,
+            **_runtimes(paths),
+        },
     }
+
+
+def _runtimes(paths: Sequence[Path]) -> dict[str, str]:
+    from importlib.metadata import version
+
+    from mnist_edge.formats.registry import FORMATS
+
+    specs = [FORMATS[name] for name in dict.fromkeys(map(_format, paths)) if name is not None]
+    packages = dict.fromkeys(package for spec in specs for package in spec.run_packages)
+    return {name: version(name) for name in packages if importlib.util.find_spec(name) is not None}
 
 
 def _print_machine(machine: dict[str, object]) -> None:
@@ -101,3 +132,5 @@ def _print_verdict(path: Path, check: "SelfCheck | None") -> None:
         f"  trained model: largest |Δlogit| {check.trained_max_abs_diff:.2g}; "
         f"top-1 agreement {check.trained_agreement} of {check.images}"
     )
+    if check.latency is not None:
+        say_wrapped(f"  one image:     {check.latency * 1e6:,.1f} µs")

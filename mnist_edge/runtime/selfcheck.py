@@ -1,6 +1,6 @@
 """The self-check: an artifact's test vectors, run by the runtime and on the processor that it is deployed on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,9 @@ from mnist_edge.errors import ArtifactError, UserError
 from mnist_edge.formats.registry import open_artifact, read_artifact
 from mnist_edge.formats.runner import Runner
 from mnist_edge.types import Logits
+
+TIMED_SECONDS = 0.05
+"""How long calls are repeated to see how long one takes."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class SelfCheck:
         agreement: images with the answer that the artifact must give.
         trained_max_abs_diff: the largest |Δlogit| from the trained model: how far quantization has moved the logits.
         trained_agreement: images with the trained model's answer.
+        latency: seconds of a call with one image, the median of many; None where that was not asked for.
     """
 
     path: Path
@@ -37,6 +41,7 @@ class SelfCheck:
     agreement: int
     trained_max_abs_diff: float
     trained_agreement: int
+    latency: float | None = None
 
     def __bool__(self) -> bool:
         """Say whether it passed."""
@@ -53,6 +58,7 @@ class SelfCheck:
             "images": self.images,
             "agreement": self.agreement,
             "trained_agreement": self.trained_agreement,
+            "latency_seconds": self.latency,
             **json_numbers(
                 {
                     "bound": self.bound,
@@ -64,13 +70,15 @@ class SelfCheck:
 
 
 def selfcheck_path(path: Path) -> SelfCheck:
-    """Open an exported artifact and run its test vectors.
+    """Open an exported artifact, run its test vectors, and time calls with one of them.
 
     Raises:
         UserError: it can't be used, or carries no test vectors.
     """
     with open_artifact(read_artifact(path)) as runner:
-        return selfcheck(path, runner)
+        check = selfcheck(path, runner)
+        calls, _ = runner.time(runner.test_vectors.inputs, TIMED_SECONDS)
+        return replace(check, latency=float(np.median(calls)))
 
 
 def selfcheck(path: Path, runner: Runner) -> SelfCheck:

@@ -50,7 +50,7 @@ def test_selfcheck_of_a_damaged_file_is_exit_code_1(exports: Path, tmp_path: Pat
     assert result.exit_code == 1
     report = json.loads(result.stdout)
     assert [check["passed"] for check in report["checks"]] == [True, False]
-    assert set(report["machine"]) == {"system", "architecture", "features", "versions"}
+    assert set(report["machine"]) == {"system", "architecture", "processor", "features", "versions"}
     assert result.stderr.startswith(f"{bad}: ")
 
 

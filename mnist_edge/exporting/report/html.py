@@ -5,7 +5,6 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import jinja2
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -16,28 +15,13 @@ from PIL import Image
 from mnist_edge.artifact.contract import Task
 from mnist_edge.exporting.report.environment import Environment
 from mnist_edge.exporting.report.figures import readable_figures
+from mnist_edge.exporting.report.templates import TEMPLATES
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.reference import Reference
 from mnist_edge.parity.statistics import ChangedAnswer
-from mnist_edge.text import printable
 
 MAX_CHANGED = 100
 """Changed answers of an artifact that the page shows as pictures, the trained model's most confident."""
-
-
-def _inserted(value: object) -> object:
-    """Return what the page shows of a value; text that is escaped already stays `Markup`."""
-    return type(value)(printable(value)) if isinstance(value, str) else value
-
-
-_TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("mnist_edge.exporting.report", "."),
-    autoescape=True,
-    finalize=_inserted,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
 
 
 @dataclass(frozen=True)
@@ -67,7 +51,7 @@ def html_report(reports: Sequence[ParityReport], references: Sequence[Reference]
     The same reports from the same environment give the same bytes.
     """
     sections = [_section(report, reference) for report, reference in zip(reports, references, strict=True)]
-    page = _TEMPLATES.get_template("report.html.jinja").render(
+    page = TEMPLATES.get_template("report.html.jinja").render(
         sections=sections,
         failed=[section for section in sections if not section.report],
         figures=list(dict.fromkeys(name for section in sections for name in section.figures)),
