@@ -263,7 +263,9 @@ def _export_one(
     contract = requests[taken].contract
     if settings.test_data:
         with artifact.open() as runner:
-            changes.write_folder(output / FOLDER / target.name, test_data_files(contract, runner.test_vectors))
+            vectors = runner.test_vectors
+        files = {**test_data_files(contract, vectors), **spec.harness_files(written, vectors)}
+        changes.write_folder(output / FOLDER / target.name, files)
     return Artifact(target, spec.name, written.size, written.digest, contract, report, candidates)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from mnist_edge.artifact.bundle import Bundle
+from mnist_edge.artifact.test_vectors import TestVectors
 from mnist_edge.errors import UserError
 from mnist_edge.formats.runner import Runner, RunnerModule
 from mnist_edge.formats.scheme import Precision, Scheme
@@ -17,7 +18,7 @@ if TYPE_CHECKING:  # only the build machine has it, and a device should not pay 
     from torch import nn
 
     from mnist_edge.formats.browser_run import BrowserModule
-    from mnist_edge.formats.build import ChainExporter, Exporter, ForeignReader, Inspector
+    from mnist_edge.formats.build import ChainExporter, Exporter, ForeignReader, HarnessModule, Inspector
     from mnist_edge.formats.device_run import DevicesModule
 
 
@@ -49,6 +50,7 @@ class FormatSpec:
         chains_only: whether it takes only networks whose values go through one layer after the other.
         targets: names of the devices that its module `devices` emulates.
         browser: whether its artifacts are pages, which its module `browser` opens.
+        harness: whether its module `harness` writes test vectors for the test harness of its runtime.
     """
 
     name: str
@@ -73,6 +75,7 @@ class FormatSpec:
     chains_only: bool = False
     targets: tuple[str, ...] = ()
     browser: bool = False
+    harness: bool = False
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
@@ -162,6 +165,13 @@ class FormatSpec:
     def browser_module(self) -> "BrowserModule":
         """Import what opens artifacts in a browser, of a format whose artifacts are pages."""
         return cast("BrowserModule", import_module(f"{self.module}.browser"))
+
+    def harness_files(self, bundle: Bundle, vectors: TestVectors) -> dict[str, bytes]:
+        """Return test vectors as the test harness of the runtime takes them, by name; none where it has no own form."""
+        if not self.harness:
+            return {}
+        module = cast("HarnessModule", import_module(f"{self.module}.harness"))
+        return module.harness_files(bundle, vectors)
 
     def open(self, bundle: Bundle) -> "Runner":
         """Open an artifact in the format's runtime.

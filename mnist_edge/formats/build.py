@@ -220,6 +220,14 @@ class Inspector(Protocol):
         ...
 
 
+class HarnessModule(Protocol):
+    """The module `harness` of a format; it runs on the build machine."""
+
+    def harness_files(self, bundle: Bundle, vectors: TestVectors) -> dict[str, bytes]:
+        """Return an artifact's test vectors as the test harness of the format's own runtime takes them, by name."""
+        ...
+
+
 @dataclass(frozen=True)
 class ForeignTensor:
     """An input or output of a file that somebody else made.

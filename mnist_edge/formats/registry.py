@@ -201,6 +201,7 @@ FORMATS: dict[str, FormatSpec] = {
             batch=1,
             readable_weights=False,
             intermediates=False,
+            harness=True,
         ),
         FormatSpec(
             name="ncnn",

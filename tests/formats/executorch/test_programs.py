@@ -1,11 +1,13 @@
 """An ExecuTorch program runs in the sandbox; a file that is none, or is damaged, ends in one line."""
 
+import numpy as np
 import pytest
 
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.errors import ArtifactError
 from mnist_edge.exporting.pipeline import Artifact
 from mnist_edge.formats.executorch.texts import padded
+from mnist_edge.formats.logs import silent
 from mnist_edge.formats.registry import FORMATS
 
 
@@ -38,6 +40,21 @@ def test_a_damaged_program_is_an_error_or_gives_answers_never_a_crash_here(posit
     except ArtifactError as error:
         reason = str(error)
     assert "\n" not in reason
+
+
+@pytest.mark.slow
+def test_its_bundled_program_passes_in_executorchs_own_harness(good: bytes) -> None:
+    with FORMATS["executorch"].open(Bundle.of_file(good)) as runner:
+        vectors = runner.test_vectors
+    (data,) = FORMATS["executorch"].harness_files(Bundle.of_file(good), vectors).values()
+    with silent():  # it warns while it is imported
+        from executorch.extension.pybindings import portable_lib
+    bundled = portable_lib._load_bundled_program_from_buffer(data)
+    for index in range(25):
+        (logits,) = bundled.verify_result_with_bundled_expected_output("forward", index, rtol=1e-4, atol=1e-4)
+        assert np.abs(logits.numpy() - vectors.expected_logits[index]).max() < 1e-4
+    with pytest.raises(RuntimeError):  # it compares: no float is equal to the last bit
+        bundled.verify_result_with_bundled_expected_output("forward", 0, rtol=0, atol=0)
 
 
 def test_texts_of_nearly_the_same_length_take_the_same_room() -> None:
