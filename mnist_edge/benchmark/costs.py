@@ -17,8 +17,10 @@ from mnist_edge.benchmark.install_size import install_size
 from mnist_edge.benchmark.probe import READY
 from mnist_edge.errors import ArtifactError, UserError
 from mnist_edge.formats.base import ArtifactFile
+from mnist_edge.formats.device_run import FirmwareRun
 from mnist_edge.formats.registry import open_artifact, read_artifact
 from mnist_edge.runtime.cpu import cpu_features, processor_name
+from mnist_edge.types import Images
 
 ROUNDS = 5
 """How often each artifact is measured."""
@@ -203,16 +205,19 @@ def _costs(
         batch=gathered.reports[0]["batch"],
         memory=None if None in peaks else Figure.of([peak * 1024 for peak in peaks]),
         runtime_size=install_size(artifact.spec.run_packages),
-        devices=tuple(_device_costs(artifact, target, images) for target in targets if target in artifact.spec.targets),
+        devices=tuple(filter(None, (_device_costs(artifact, target, images) for target in targets))),
     )
 
 
-def _device_costs(artifact: ArtifactFile, target: str, images: Any) -> DeviceCosts:  # noqa: ANN401
+def _device_costs(artifact: ArtifactFile, target: str, images: Images) -> DeviceCosts | None:
+    """Return what an artifact takes on an emulated device that it has for itself; None where that is not one."""
+    if target not in artifact.spec.targets:
+        return None
     try:
         run = artifact.spec.devices().run_on(artifact.bundle, target, images)
     except ArtifactError as error:
         raise UserError(f"cannot run {artifact.path} on {target}: {error}") from error
-    return DeviceCosts(target, run.flash, run.ram, run.instructions[1])
+    return DeviceCosts(target, run.flash, run.ram, run.instructions[1]) if isinstance(run, FirmwareRun) else None
 
 
 def _run(path: Path) -> tuple[float, Mapping[str, Any]]:

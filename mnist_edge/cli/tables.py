@@ -6,6 +6,7 @@ from pathlib import Path
 from mnist_edge.cli.layout import TextTable
 from mnist_edge.exporting.pipeline import Artifact
 from mnist_edge.exporting.report.figures import readable_figures, readable_verdict
+from mnist_edge.formats.device_run import DeviceRun, FirmwareRun
 from mnist_edge.parity.layerwise import LayerwiseReport
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.text import printable, shorten
@@ -111,18 +112,34 @@ def layer_table(path: Path, report: LayerwiseReport) -> TextTable:
 
 
 def device_table(report: ParityReport) -> TextTable:
-    """Return a row for each emulated device: equal logits, flash, RAM, and the instructions that an image takes."""
-    compilers = {run.compiler.split(" -target ")[0] for run in report.devices}
-    line_above = f"{report.path}: on emulated devices, {' or '.join(sorted(compilers))}; bytes, instructions an image"
+    """Return a row for each emulated device: how equal the logits are, and what a program takes that is alone there."""
+    tools = " or ".join(sorted({run.tools.split(" -target ")[0] for run in report.devices}))
+    if not any(isinstance(run, FirmwareRun) for run in report.devices):
+        return _answers_on_devices(report, f"{report.path}: on an emulated processor, {tools}; against this machine")
+    line_above = f"{report.path}: on emulated devices, {tools}; bytes, instructions an image"
     headings = "logits\nequal", "flash:\ncode", "\nnumbers", "RAM:\nstatic", "\nstack", "instructions\nmedian"
     table = TextTable("\ntarget", *headings, "\nleast", "\nmost", line_above=line_above)
     for run in report.devices:
-        check = report.check(f"target_{run.target}")
-        equal = f"{check.figures['equal_logits']:,} of {check.figures['images']:,}" if check else "–"
-        least, median, most = run.instructions
-        sizes = (run.code, run.constants, run.variables, run.stack, median, least, most)
-        table.add(run.target, equal, *(f"{size:,}" for size in sizes))
+        if isinstance(run, FirmwareRun):
+            least, median, most = run.instructions
+            sizes = (run.code, run.constants, run.variables, run.stack, median, least, most)
+            table.add(run.target, _equal(report, run, "logits"), *(f"{size:,}" for size in sizes))
     return table
+
+
+def _answers_on_devices(report: ParityReport, line_above: str) -> TextTable:
+    table = TextTable("\ntarget", "answers\nequal", "largest\n|Δlogit|", line_above=line_above)
+    for run in report.devices:
+        check = report.check(f"target_{run.target}")
+        difference = f"{check.figures['max_abs_diff']:.3g}" if check else "–"
+        table.add(run.target, _equal(report, run, "answers"), difference)
+    return table
+
+
+def _equal(report: ParityReport, run: DeviceRun, what: str) -> str:
+    """Return on how many images the logits, or the answers, are the same as here."""
+    check = report.check(f"target_{run.target}")
+    return f"{check.figures[f'equal_{what}']:,} of {check.figures['images']:,}" if check else "–"
 
 
 def evaluation_table(evaluations: Mapping[Path, Evaluation]) -> TextTable:

@@ -14,8 +14,25 @@ class DeviceRun:
     Attributes:
         target: name of the device.
         title: the same for people.
-        compiler: what made the program, with its version and flags.
+        tools: what made the program, or ran it, with its version and flags.
         logits: of the images, float32 `[N, classes]`.
+    """
+
+    target: str
+    title: str
+    tools: str
+    logits: Logits
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as JSON types, without the logits."""
+        return {"target": self.target, "title": self.title, "tools": self.tools}
+
+
+@dataclass(frozen=True, eq=False)
+class FirmwareRun(DeviceRun):
+    """An artifact that is all the program there is on an emulated device, so that what it takes can be measured.
+
+    Attributes:
         code: bytes of the program's instructions.
         constants: bytes of its numbers, which stay in the flash.
         variables: bytes of memory that it writes to, with the image and the logits, without the stack.
@@ -24,10 +41,6 @@ class DeviceRun:
         instructions: of an image: least, median, most.
     """
 
-    target: str
-    title: str
-    compiler: str
-    logits: Logits
     code: int
     constants: int
     variables: int
@@ -50,9 +63,7 @@ class DeviceRun:
         sizes = ("code", "constants", "flash", "variables", "stack", "ram", "counted")
         least, median, most = self.instructions
         return {
-            "target": self.target,
-            "title": self.title,
-            "compiler": self.compiler,
+            **super().to_json(),
             **{name: getattr(self, name) for name in sizes},
             "instructions": {"least": least, "median": median, "most": most},
         }
@@ -66,6 +77,10 @@ class DevicesModule(Protocol):
 
         Raises:
             ArtifactError: it can't be run there.
-            UserError: a package that this needs is not installed.
+            UserError: what this needs is not installed.
         """
+        ...
+
+    def unavailable(self) -> str:
+        """Return why nothing can be run on these devices here, and how to mend that; empty where it can."""
         ...

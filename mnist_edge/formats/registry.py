@@ -93,6 +93,7 @@ FORMATS: dict[str, FormatSpec] = {
             export_packages=("onnx", "onnxscript"),
             foreign=True,
             options={"opset": 18},
+            targets=("aarch64",),
         ),
         FormatSpec(
             name="torchscript",
@@ -140,6 +141,7 @@ FORMATS: dict[str, FormatSpec] = {
             run_packages=("numpy",),
             intermediates=False,
             chains_only=True,
+            targets=("aarch64",),
         ),
         FormatSpec(
             name="wasm",
@@ -187,6 +189,7 @@ FORMATS: dict[str, FormatSpec] = {
             batch=1,
             readable_weights=False,
             intermediates=False,
+            targets=("aarch64",),
         ),
         FormatSpec(
             name="executorch",

@@ -6,19 +6,32 @@ from mnist_edge.errors import UserError
 from mnist_edge.formats.base import FormatSpec
 
 ALL = "all"
-"""Stands for every target of a format."""
+"""Stands for every target that can be emulated here."""
 
 
 def chosen_targets(names: Iterable[str], specs: Iterable[FormatSpec]) -> tuple[str, ...]:
     """Return the targets that are meant, each once, in the order of the formats.
 
+    `all` stands for those of the formats whose emulators are installed, if some are.
+
     Raises:
-        UserError: no format has one of that name.
+        UserError: no format has one of that name, or nothing can be emulated here.
     """
-    known = list(dict.fromkeys(target for spec in specs for target in spec.targets))
+    having = list({spec.name: spec for spec in specs if spec.targets}.values())
+    known = _targets_of(having)
     wanted = set(names)
     if wanted and not known:
         raise UserError("none of these formats runs on emulated devices: leave out --target, or name a file of c")
     if unknown := sorted(wanted - {*known, ALL}):
         raise UserError(f"unknown target {unknown[0]!r}: expected one of {', '.join([*known, ALL])}")
-    return tuple(known) if ALL in wanted else tuple(name for name in known if name in wanted)
+    if ALL not in wanted:
+        return tuple(name for name in known if name in wanted)
+    reasons = {spec.name: spec.devices().unavailable() for spec in having}
+    there = [spec for spec in having if not reasons[spec.name]]
+    if not there:
+        raise UserError(f"nothing can be emulated here: {'; '.join(dict.fromkeys(reasons.values()))}")
+    return tuple(name for name in known if name in wanted or name in _targets_of(there))
+
+
+def _targets_of(specs: Iterable[FormatSpec]) -> list[str]:
+    return list(dict.fromkeys(target for spec in specs for target in spec.targets))

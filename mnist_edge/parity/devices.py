@@ -1,4 +1,7 @@
-"""An artifact on emulated devices: its logits there must be those that it gives here, to the last bit."""
+"""An artifact on emulated devices: its logits there must be those that it gives here, within its bound.
+
+For a scheme whose bound between processors is 0, that is to the last bit.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,6 +13,7 @@ from mnist_edge.formats.base import ArtifactFile
 from mnist_edge.formats.device_run import DeviceRun
 from mnist_edge.formats.registry import read_artifact
 from mnist_edge.parity.checks import Check, timed
+from mnist_edge.parity.logits import absolute_differences
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.reference import Reference
 from mnist_edge.parity.steps import OnStep, nothing
@@ -45,12 +49,14 @@ def on_devices(
     checks: list[Check] = []
     runs: list[DeviceRun] = []
     with artifact.open() as runner:
-        here = runner.predict_in_batches(inputs, len(inputs))
+        scheme = artifact.spec.scheme(runner.contract.scheme)
+        bound = scheme.device_bound if scheme else 0.0
+        here = runner.predict_in_batches(inputs, artifact.spec.batches(scheme)[0] if scheme else 1)
     for name in names:
         on_step(f"runs on {name}")
 
         def judge(name: str = name) -> Check:
-            return _judge(artifact, name, inputs, here, runs)
+            return _judge(artifact, name, bound, inputs, here, runs)
 
         checks.append(timed(judge))
     seconds = report.seconds + sum(check.seconds for check in checks)
@@ -71,7 +77,9 @@ def read_on_devices(
     return on_devices(report, read_artifact(report.path), reference, targets, images=images, on_step=on_step)
 
 
-def _judge(artifact: ArtifactFile, name: str, inputs: Images, here: Logits, runs: list[DeviceRun]) -> Check:
+def _judge(
+    artifact: ArtifactFile, name: str, bound: float, inputs: Images, here: Logits, runs: list[DeviceRun]
+) -> Check:
     """Return the check of one target, and add what it gave to `runs`."""
     code, title = f"target_{name}", f"on {name}"
     try:
@@ -79,12 +87,19 @@ def _judge(artifact: ArtifactFile, name: str, inputs: Images, here: Logits, runs
     except ArtifactError as error:
         return Check(code, title, "cannot be run", (f"{name}: {error}",))
     runs.append(run)
+    if run.logits.shape != here.shape or run.logits.dtype != here.dtype:
+        return Check(code, title, "gives no logits", (f"{name} gives {run.logits.dtype} {list(run.logits.shape)}",))
     equal = equal_logits(run.logits, here)
     answers = int((run.logits.argmax(axis=1) == here.argmax(axis=1)).sum())
-    found = f"logits of {equal:,} of {len(here):,} images equal"
-    problem = f"{name} gives other logits than this machine for {len(here) - equal:,} of {len(here):,} images"
-    figures = {"images": len(here), "equal_logits": equal, "equal_answers": answers}
-    return Check(code, title, found, () if equal == len(here) else (problem,), figures=figures)
+    difference = float(absolute_differences(run.logits, here).max())
+    figures = {"images": len(here), "equal_logits": equal, "equal_answers": answers, "max_abs_diff": difference}
+    if bound == 0:
+        found = f"logits of {equal:,} of {len(here):,} images equal"
+        problem = f"{name} gives other logits than this machine for {len(here) - equal:,} of {len(here):,} images"
+        return Check(code, title, found, () if equal == len(here) else (problem,), figures=figures)
+    found = f"largest |Δlogit| {difference:.3g} from here, {answers:,} of {len(here):,} answers equal"
+    problem = f"{name} gives logits up to {difference:.3g} off those of this machine, expected at most {bound:g}"
+    return Check(code, title, found, () if difference <= bound else (problem,), figures=figures)
 
 
 def equal_logits(logits: Logits, others: Logits) -> int:

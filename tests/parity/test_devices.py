@@ -40,12 +40,12 @@ def report(artifact: ArtifactFile, few: Reference) -> ParityReport:
 
 def test_targets_are_chosen_by_name() -> None:
     assert chosen_targets([], [ONNX]) == ()
-    assert chosen_targets(["all"], [ONNX, C]) == C.targets
+    assert set(chosen_targets(["all"], [ONNX, C])) >= set(C.targets)
     assert chosen_targets(["wasm32", "cortex-m4", "wasm32"], [C]) == ("cortex-m4", "wasm32")
     with pytest.raises(UserError, match=r"unknown target 'z80': expected one of cortex-m0plus, .*, wasm32, all"):
         chosen_targets(["z80"], [C])
     with pytest.raises(UserError, match="none of these formats runs on emulated devices"):
-        chosen_targets(["all"], [ONNX])
+        chosen_targets(["all"], [FORMATS["ncnn"]])
 
 
 def test_a_device_is_a_check_and_figures(report: ParityReport, artifact: ArtifactFile, few: Reference) -> None:
@@ -59,7 +59,7 @@ def test_a_device_is_a_check_and_figures(report: ParityReport, artifact: Artifac
     assert device["flash"] == device["code"] + device["constants"] > 110_000
     assert device["ram"] == device["variables"] + device["stack"]
     assert device["instructions"]["least"] <= device["instructions"]["median"] <= device["instructions"]["most"]
-    assert device["compiler"].startswith("zig cc ")
+    assert device["tools"].startswith("zig cc ")
 
 
 def test_what_does_not_run_on_devices_stays_as_it_is(

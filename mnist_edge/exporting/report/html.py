@@ -16,6 +16,7 @@ from mnist_edge.artifact.contract import Task
 from mnist_edge.exporting.report.environment import Environment
 from mnist_edge.exporting.report.figures import readable_figures
 from mnist_edge.exporting.report.templates import TEMPLATES
+from mnist_edge.formats.device_run import FirmwareRun
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.reference import Reference
 from mnist_edge.parity.statistics import ChangedAnswer
@@ -58,6 +59,7 @@ def html_report(reports: Sequence[ParityReport], references: Sequence[Reference]
         checkpoints=list({reference.checkpoint.digest: reference.checkpoint for reference in references}.values()),
         images=" or ".join(f"{count:,}" for count in sorted({len(reference.images) for reference in references})),
         max_changed=MAX_CHANGED,
+        firmware=lambda report: [run for run in report.devices if isinstance(run, FirmwareRun)],
         environment=environment,
     )
     return (page + "\n").encode()

@@ -19,7 +19,7 @@ from mnist_edge.formats.c.reader import read
 from mnist_edge.formats.c.reference import to_bytes
 from mnist_edge.formats.c.targets import TARGETS, Target
 from mnist_edge.formats.c.writer import write
-from mnist_edge.formats.device_run import DeviceRun
+from mnist_edge.formats.device_run import FirmwareRun
 from mnist_edge.types import AnyArray, Images
 
 COUNTED_IMAGES = 30
@@ -52,7 +52,13 @@ class Device(Protocol):
         ...
 
 
-def run_on(bundle: Bundle, name: str, images: Images, flags: tuple[str, ...] = FLAGS) -> DeviceRun:
+def unavailable() -> str:
+    """Return why nothing can be run on these devices here, and how to mend that; empty where it can."""
+    missing = [package for package in ("ziglang", "unicorn", "wasmtime") if find_spec(package) is None]
+    return f"{', '.join(missing)} not installed; pip install 'mnist-edge[mcu]'" if missing else ""
+
+
+def run_on(bundle: Bundle, name: str, images: Images, flags: tuple[str, ...] = FLAGS) -> FirmwareRun:
     """Run a header on a target.
 
     Args:
@@ -65,8 +71,8 @@ def run_on(bundle: Bundle, name: str, images: Images, flags: tuple[str, ...] = F
         ArtifactError: it is not a header of mnist-edge, can't be compiled, or stops.
         UserError: a package that this needs is not installed.
     """
-    if missing := [package for package in ("ziglang", "unicorn", "wasmtime") if find_spec(package) is None]:
-        raise UserError(f"cannot emulate {name}: {', '.join(missing)} not installed; pip install 'mnist-edge[mcu]'")
+    if reason := unavailable():
+        raise UserError(f"cannot emulate {name}: {reason}")
     header, target = read(bundle), TARGETS[name]
     program = firmware(write(header), header.prefix, target, flags)
     device, sizes = _load(program, target)
@@ -75,10 +81,10 @@ def run_on(bundle: Bundle, name: str, images: Images, flags: tuple[str, ...] = F
     stack = device.stack_bytes()
     few = STEPPED_IMAGES if target.instructions == "any" else COUNTED_IMAGES
     counts = _counted(device, pixels[np.unique(np.linspace(0, len(pixels) - 1, few).astype(int))], header)
-    return DeviceRun(
+    return FirmwareRun(
         target=name,
         title=target.title,
-        compiler=" ".join([f"zig cc {_zig_version()}", *flags, *target.flags]),
+        tools=" ".join([f"zig cc {_zig_version()}", *flags, *target.flags]),
         logits=logits,
         code=sizes[0],
         constants=sizes[1],

@@ -43,7 +43,7 @@ def test_the_mlp_keeps_its_budget_on_a_cortex_m4(mlp: Bundle, reference: Referen
     assert run.ram <= 2_000
     assert read(mlp).workspace_bytes + 784 + 40 == run.variables
     assert 0 < run.stack < 500
-    assert "-O2 -target thumb-freestanding-eabihf -mcpu=cortex_m4" in run.compiler
+    assert "-O2 -target thumb-freestanding-eabihf -mcpu=cortex_m4" in run.tools
     again = run_on(mlp, "cortex-m4", reference.images[:IMAGES])
     assert again.to_json() == run.to_json()
 
