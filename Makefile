@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 DEMO_READY := $(VENV)/.ready-demo
 BUILD := build
 
-.PHONY: help demo check test every-test lint bench release-model model-cards pictures format-table site clean
+.PHONY: help demo check test every-test lint bench release-model model-cards pictures format-table costs site clean
 
 help:
 	@echo "make demo           train, export, verify and predict, from nothing"
@@ -20,6 +20,7 @@ help:
 	@echo "make model-cards    measure the built-in models, and write their cards and the README's tables of figures"
 	@echo "make pictures       draw the pictures of examples/ and docs/ again"
 	@echo "make format-table   write the README's table of formats again"
+	@echo "make costs          measure what each format costs, and write the tables and the figure of docs/choosing.md"
 	@echo "make site           build docs/ as a site, into build/site"
 	@echo "make clean          remove the environment and what was built"
 
@@ -91,6 +92,14 @@ model-cards: $(READY)
 
 format-table: $(READY)
 	$(BIN)/python docs/format_table.py --write
+
+costs: $(READY)
+	rm -rf $(BUILD)/costs
+	$(BIN)/mnist-edge export release/mnist-mlp.safetensors --format all --precision all --output $(BUILD)/costs
+	$(BIN)/mnist-edge export release/mnist-cnn.safetensors --format all --precision all --output $(BUILD)/costs
+	$(BIN)/mnist-edge benchmark $(BUILD)/costs --force --figure docs/figures/pareto.png --json > $(BUILD)/benchmark.json
+	mv $(BUILD)/benchmark.json release/benchmark.json
+	$(BIN)/python docs/cost_table.py --write
 
 site: $(READY)
 	$(BIN)/mkdocs build --site-dir $(BUILD)/site

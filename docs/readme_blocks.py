@@ -1,4 +1,4 @@
-"""Parts of the README that are generated: each stands between `<!-- name -->` and `<!-- /name -->`."""
+"""Parts of pages that are generated: each stands between `<!-- name -->` and `<!-- /name -->`."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -26,9 +26,9 @@ def with_block(page: str, name: str, content: str) -> str:
     return f"{before}{begin}\n\n{content}\n\n{end}{after}"
 
 
-def write_blocks(blocks: Iterable[tuple[str, str]]) -> None:
-    """Write contents into the README, each between the markers of its name."""
-    page = README.read_text(encoding="utf-8")
+def write_blocks(blocks: Iterable[tuple[str, str]], path: Path = README) -> None:
+    """Write contents into a page, each between the markers of its name."""
+    page = path.read_text(encoding="utf-8")
     for name, content in blocks:
         page = with_block(page, name, content)
-    README.write_text(page, encoding="utf-8")
+    path.write_text(page, encoding="utf-8")

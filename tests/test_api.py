@@ -54,7 +54,7 @@ def test_headers_run_on_devices(reference: Reference, exports: Path, tmp_path: P
     with pytest.raises(UserError, match="unknown target 'z80': expected one of cortex-m0plus, "):
         mnist_edge.export(tmp_path / "missing", formats=["c"], targets=["z80"])
     with pytest.raises(UserError, match="none of these formats runs on emulated devices"):
-        mnist_edge.verify(exports / "mnist-mlp.onnx", few, targets=["all"])
+        mnist_edge.verify(exports / "mnist-mlp.pt", few, targets=["all"])
 
 
 def test_what_is_not_an_artifact_is_replaced_by_force_alone(reference: Reference, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from mnist_edge.formats.registry import open_artifact, read_artifact
 from mnist_edge.runtime.cpu import cpu_features, processor_name
 from mnist_edge.types import Images
 
-ROUNDS = 5
+ROUNDS = 3
 """How often each artifact is measured."""
 
 SECONDS = 0.3

@@ -23,7 +23,7 @@ DEFAULT_TARGET = "cortex-m4"
 
 @click.command()
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
-@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="How often each is measured.")
+@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="How often each is measured.")
 @click.option(
     "--figure",
     type=outputs.OutputPath(outputs.FIGURE),

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from sqlalchemy.exc import SQLAlchemyError
 
 from mnist_edge.artifact.contract import Task
@@ -22,6 +24,8 @@ from mnist_edge.training.train_state import init_train_state
 
 STARTUP_TRIALS = 4
 """Trials that run to their end before any is compared with their median."""
+
+_JOURNAL = "journal:///"
 
 SEARCHED = ("learning_rate", "momentum", "batch_size", "weight_decay")
 """The settings that are searched; with augmentation also its overall strength."""
@@ -52,17 +56,19 @@ def open_study(storage: str, name: str, search: Search) -> optuna.Study:
     """Return the study of that name, which is created if it does not exist.
 
     Several processes, or machines, may work on one study: `storage` is anything that Optuna takes, as
-    `sqlite:///tune.db` or a server's `postgresql://…`.
+    `sqlite:///tune.db` or a server's `postgresql://…`, or `journal:///tune.log`, a file of Optuna's journal, which
+    several machines may share over NFS.
 
     Raises:
         UserError: the storage can't be opened, or the study belongs to another search.
     """
     optuna.logging.set_verbosity(logging.ERROR)  # its warnings of a trial that fails hold a traceback
     try:
-        if storage.startswith("sqlite:///"):
-            Path(storage.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        for kind in ("sqlite:///", _JOURNAL):
+            if storage.startswith(kind):
+                Path(storage.removeprefix(kind)).parent.mkdir(parents=True, exist_ok=True)
         study = optuna.create_study(
-            storage=storage,
+            storage=_journal(storage.removeprefix(_JOURNAL)) if storage.startswith(_JOURNAL) else storage,
             study_name=name,
             load_if_exists=True,
             direction="maximize",
@@ -71,10 +77,15 @@ def open_study(storage: str, name: str, search: Search) -> optuna.Study:
     except (optuna.exceptions.StorageInternalError, SQLAlchemyError, ImportError, ValueError, OSError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"cannot open the storage {storage} ({reason}): expected an URL like sqlite:///tune.db"
+            f"cannot open the storage {storage} ({reason}): expected an URL like sqlite:///tune.db or journal:///tune.log"
         ) from error
     _claim(study, search)
     return study
+
+
+def _journal(path: str) -> JournalStorage:
+    """Return the storage in a file of Optuna's journal; a file beside it locks it while it is written."""
+    return JournalStorage(JournalFileBackend(path, lock_obj=JournalFileOpenLock(path)))
 
 
 def _claim(study: optuna.Study, search: Search) -> None:

@@ -1,5 +1,7 @@
 """The search from the command line: what it refuses, how it stops, what it counts."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from mnist_edge.training.datasets import registry
 from mnist_edge.training.datasets.splits import TrainingData
 from mnist_edge.training.loop import train_epoch
 from mnist_edge.training.train_state import Epoch, TrainState
+from tests.conftest import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -68,3 +71,33 @@ def test_a_trial_whose_loss_is_not_finite_is_one_line(monkeypatch: pytest.Monkey
     assert first.startswith("trial 0: fail ")
     assert second.startswith("trial 1: complete ")
     assert result.stdout.startswith("best of 1 trials: ")
+
+
+SHARED = """
+import dataclasses
+from mnist_edge.training.datasets import registry
+from mnist_edge.training.datasets.splits import Split
+load = registry.load_training_data
+def few(*arguments):
+    data = load(*arguments)
+    train = Split(data.train.images[:500], data.train.labels[:500])
+    validation = Split(data.validation.images[:200], data.validation.labels[:200])
+    return dataclasses.replace(data, train=train, validation=validation)
+registry.load_training_data = few
+from mnist_edge.cli import main
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("storage", ["journal:///shared/study.log", "sqlite:///shared/study.db"])
+def test_two_processes_share_a_study(storage: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SHARED, "tune", "--recipe", "plain", "--epochs", "1", "--quiet"]
+    options = ["--storage", storage, "--data-dir", str(ROOT / "data")]
+    both = [subprocess.Popen([*command, "--trials", "3", *options], cwd=tmp_path, text=True) for _ in range(2)]
+    assert [each.wait(timeout=300) for each in both] == [0, 0]
+    last = subprocess.run(
+        [*command, "--trials", "1", *options], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert last.stdout.startswith("best of 7 trials: ")
+    assert (tmp_path / storage.partition("///")[2]).is_file()

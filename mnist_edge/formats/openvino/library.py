@@ -1,6 +1,7 @@
 """OpenVINO without its telemetry, which would write into the user's home and report who runs what."""
 
 import sys
+from functools import lru_cache
 from typing import Any
 
 
@@ -19,3 +20,13 @@ def load_openvino() -> Any:  # noqa: ANN401
     finally:
         del sys.modules["openvino_telemetry"]
     return openvino
+
+
+@lru_cache(maxsize=1)
+def core() -> Any:  # noqa: ANN401
+    """Return the `Core` of this process, which lives as long as that does.
+
+    Its CPU plugin gives the thread an alternate signal stack, and puts back at its end what was there before: of two of
+    them, memory that the first has let go of. A later signal, such as a trap in WebAssembly, then ends the process.
+    """
+    return load_openvino().Core()

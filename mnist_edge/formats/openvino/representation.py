@@ -1,6 +1,8 @@
 """The text of an intermediate representation, checked before OpenVINO is given it. Needs the standard library alone."""
 
 import re
+import struct
+from math import prod
 from xml.etree import ElementTree  # expat 2.4.1 and later refuse entities that grow without bound
 
 from mnist_edge.errors import ArtifactError
@@ -24,10 +26,16 @@ OPERATORS = frozenset(
         *("AvgPool", "AdaptiveAvgPool", "ReduceMean", "ReduceMax", "ReduceSum", "BatchNormInference", "MVN"),
         *("GroupNormalization", "Add", "Subtract", "Multiply", "Divide", "Negative", "ReLU", "PReLU", "Clamp"),
         *("Sigmoid", "Tanh", "Elu", "Selu", "Gelu", "Swish", "HSwish", "HSigmoid", "Mish", "SoftPlus", "SoftMax"),
-        *("LogSoftmax", "Power", "Sqrt"),
+        *("LogSoftmax", "Power", "Sqrt", "Broadcast", "Range"),
     )
 )
 """What a graph may hold: the layers of small classifiers. No control flow, no state, no library of somebody else's."""
+
+MAX_ELEMENTS = 1 << 24
+"""Most numbers that a shape among the constants may ask for."""
+
+_INTEGERS = {"i64": "q", "i32": "i", "u64": "Q", "u32": "I"}
+"""Whole numbers by their name in the text, and in `struct`."""
 
 _NUMBER = re.compile(r"[+-]?[\d.]+(?:[eE][+-]?\d+)?")
 
@@ -49,12 +57,12 @@ def check_representation(graph: bytes, weights: bytes) -> None:
         raise ArtifactError(f"its {GRAPH} is not one graph of at most {MAX_LAYERS:,} operators")
     try:
         for layer in layers:
-            _check_layer(layer, len(weights))
+            _check_layer(layer, weights)
     except ValueError as error:  # a number like 1.2.3, or of more digits than Python reads
         raise ArtifactError(f"its {GRAPH} is damaged") from error
 
 
-def _check_layer(layer: ElementTree.Element, size: int) -> None:
+def _check_layer(layer: ElementTree.Element, weights: bytes) -> None:
     kind = layer.get("type", "")
     if kind not in OPERATORS:
         raise ArtifactError(f"its graph holds {kind[:80]!r}, which is not on the list of operators")
@@ -62,8 +70,21 @@ def _check_layer(layer: ElementTree.Element, size: int) -> None:
         fields = dict(data.items())
         if kind == "Const":
             start, length = fields.pop("offset", ""), fields.pop("size", "")
-            if not (start.isdecimal() and length.isdecimal()) or int(start) + int(length) > size:
+            if not (start.isdecimal() and length.isdecimal()) or int(start) + int(length) > len(weights):
                 raise ArtifactError(f"a constant of it lies outside its {WEIGHTS}")
+            _check_integers(weights[int(start) : int(start) + int(length)], fields.get("element_type", ""))
         words = (word.strip() for value in fields.values() for word in value.split(","))
         if any(_NUMBER.fullmatch(word) and not abs(float(word)) <= MAX_NUMBER for word in words):
             raise ArtifactError(f"its operator {kind} has sizes that no small classifier needs")
+
+
+def _check_integers(data: bytes, kind: str) -> None:
+    """Refuse constants that are shapes, bounds or paddings of something huge: whole numbers are nothing else."""
+    code = _INTEGERS.get(kind)
+    if code is None:
+        return
+    size = struct.calcsize(code)
+    values = [abs(value) for (value,) in struct.iter_unpack(f"<{code}", data[: len(data) // size * size])]
+    greatest = (1 << (8 * size - 1)) - 1  # as the end of a slice, which is all there is
+    if prod(value for value in values if 0 < value < greatest) > MAX_ELEMENTS:
+        raise ArtifactError("a constant of it asks for more numbers than a small classifier needs")

@@ -8,7 +8,7 @@ from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import BATCH, CONTRACT_KEY, Contract
 from mnist_edge.artifact.fields import one_line
 from mnist_edge.errors import ArtifactError
-from mnist_edge.formats.openvino.library import load_openvino
+from mnist_edge.formats.openvino.library import core
 from mnist_edge.formats.openvino.representation import GRAPH, WEIGHTS, check_representation
 from mnist_edge.formats.runner import Runner
 from mnist_edge.types import Images, Logits, Predict
@@ -46,9 +46,8 @@ def open_runner(bundle: Bundle) -> Runner:
 
 def compiled(graph: bytes, weights: bytes) -> Any:  # noqa: ANN401
     """Return a model compiled for the CPU; raises `ArtifactError` where OpenVINO can't."""
-    core = load_openvino().Core()
     try:
-        return core.compile_model(core.read_model(graph, weights), "CPU", _SETTINGS)
+        return core().compile_model(core().read_model(graph, weights), "CPU", _SETTINGS)
     except RuntimeError as error:
         raise ArtifactError(f"OpenVINO cannot load it ({one_line(error)})") from error
 

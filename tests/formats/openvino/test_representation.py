@@ -54,6 +54,7 @@ HOSTILE: dict[str, Change] = {
     "no text": lambda files: {**files, GRAPH: b""},
     "no graph": lambda files: {name: data for name, data in files.items() if name != GRAPH},
     "no weights": lambda files: {name: data for name, data in files.items() if name != WEIGHTS},
+    "a shape of very many numbers": lambda files: {**files, WEIGHTS: b"\xff\xff\xff\x7f" * 4 + files[WEIGHTS][16:]},
     "short weights": lambda files: {**files, WEIGHTS: files[WEIGHTS][:-4]},
     "an edge to nowhere": in_graph(r'to-layer="\d+"', 'to-layer="999"'),
 }
@@ -101,3 +102,30 @@ def test_it_writes_nothing_into_the_home_and_says_nothing(exports: Path, tmp_pat
     )
     assert done.stderr == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_webassembly_can_trap_after_several_models_were_open(exports: Path) -> None:
+    """In a process of its own: that ended it, where each model brought an alternate signal stack and took it away."""
+    program = """
+import sys
+import wasmtime
+from pathlib import Path
+from mnist_edge.formats.registry import open_artifact, read_artifact
+
+def trap():
+    store = wasmtime.Store(wasmtime.Engine())
+    module = wasmtime.Module(store.engine, '(module (func (export "stop") unreachable))')
+    try:
+        wasmtime.Instance(store, module, []).exports(store)["stop"](store)
+    except wasmtime.Trap:
+        print("trapped")
+
+trap()
+models = [open_artifact(read_artifact(Path(sys.argv[1]))) for _ in range(3)]
+del models[0]
+del models[:]
+trap()
+"""
+    command = [sys.executable, "-c", program, str(exports / "mnist-mlp.openvino")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "trapped\ntrapped\n"), done.stderr
