@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from mnist_edge.formats.registry import FORMATS
 from mnist_edge.parity.evaluate import evaluate, open_model
 from mnist_edge.training.datasets.splits import Split
 from tests import warm
@@ -107,6 +108,17 @@ def test_the_readme_shows_the_formats_of_the_registry(monkeypatch: pytest.Monkey
     monkeypatch.syspath_prepend(str(ROOT / "docs"))
     table, blocks = importlib.import_module("format_table"), importlib.import_module("readme_blocks")
     assert blocks.with_block(README, "formats", table.table()) == README, "run `make format-table`"
+
+
+def test_the_tables_of_costs_are_those_that_were_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    costs, blocks = importlib.import_module("cost_table"), importlib.import_module("readme_blocks")
+    measured = {(row["format"], row["precision"]) for row in costs.rows()}
+    assert measured == {(spec.name, str(precision)) for spec in FORMATS.values() for precision in spec.precisions}
+    for path, contents in costs.blocks().items():
+        page = path.read_text(encoding="utf-8")
+        for name, content in contents:
+            assert blocks.with_block(page, name, content) == page, f"{path.name}: run `make costs`"
 
 
 @pytest.mark.slow
