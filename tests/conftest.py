@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 
 from mnist_edge.atomic import atomic_write
 from mnist_edge.exporting.pipeline import Artifact, ExportSettings, export_artifacts
+from mnist_edge.formats.base import FormatSpec
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.formats.scheme import Precision
 from mnist_edge.locks import locked
@@ -68,6 +69,10 @@ the others idle.
 """
 
 
+INSTALLED = [spec for spec in FORMATS.values() if not spec.missing_to_export()]
+"""The formats whose packages are here; the tests of the others are skipped, never in CI."""
+
+
 servers = contextlib.ExitStack()
 
 
@@ -93,6 +98,9 @@ def pytest_unconfigure() -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Sort the files, each of which one process runs: the slowest first, then those that need no exported files."""
+    for item in items:
+        if spec := _missing_format(item):
+            item.add_marker(pytest.mark.skip(reason=f"needs mnist-edge[{spec.export_extra}]"))
     need_exports = {item.path for item in items if "exported" in getattr(item, "fixturenames", ())}
     slowest = () if config.option.markexpr == "not slow" else SLOWEST_FIRST
 
@@ -103,6 +111,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return slowest.index(name) if name in slowest else len(slowest) + (item.path in need_exports)
 
     items.sort(key=rank)
+
+
+def _missing_format(item: pytest.Item) -> FormatSpec | None:
+    """Return the format that a test is about, where that is not installed; raises in CI, which has all of them."""
+    given = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    named = {value for value in given.values() if isinstance(value, str)} | set(item.path.parts)
+    for spec in FORMATS.values():
+        about = any(value is spec for value in given.values()) or {spec.name, spec.name.replace("-", "_")} & named
+        if about and spec not in INSTALLED:
+            assert "CI" not in os.environ, f"{', '.join(spec.missing_to_export())} not installed"
+            return spec
+    return None
 
 
 @pytest.fixture(scope="session")
@@ -164,8 +184,8 @@ def made_once(shared_folder: Path, name: str, make: Callable[[Path], T]) -> T:
 @pytest.fixture(scope="session")
 def exported(reference: Reference, shared_folder: Path) -> list[Artifact]:
     """The released checkpoint in every format and precision. Tests only read these files."""
-    precisions = [name for name in Precision if any(name in spec.precisions for spec in FORMATS.values())]
-    settings = ExportSettings(list(FORMATS.values()), precisions)
+    precisions = [name for name in Precision if any(name in spec.precisions for spec in INSTALLED)]
+    settings = ExportSettings(INSTALLED, precisions)
     return made_once(shared_folder, "exported", lambda folder: export_artifacts(reference, settings, folder))
 
 

@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pyarrow.dataset
 import pytest
 from PIL import Image
 
 from mnist_edge.training.datasets.splits import Split
 from tests.conftest import ROOT
+
+dataset = pytest.importorskip("pyarrow.dataset", reason="needs ray[data]")
 
 COUNT = 2_000
 
@@ -38,7 +39,7 @@ def run(*arguments: Path, expected: int = 0) -> subprocess.CompletedProcess[str]
 
 
 def rows(output: Path) -> dict[str, dict[str, object]]:
-    table = pyarrow.dataset.dataset(output, format="parquet").to_table()
+    table = dataset.dataset(output, format="parquet").to_table()
     assert table.num_rows == COUNT + 1
     return {row["path"]: row for row in table.to_pylist()}
 

@@ -5,15 +5,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.errors import ArtifactError
 from mnist_edge.exporting.pipeline import Artifact
-from mnist_edge.formats.litert.flatbuffer import read_model, without_metadata, write_model
 from mnist_edge.formats.registry import FORMATS
+
+schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason="needs mnist-edge[litert]")
+
+from mnist_edge.formats.litert.flatbuffer import read_model, without_metadata, write_model  # noqa: E402
 
 
 @pytest.fixture(scope="module")
