@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     "--storage",
     default="sqlite:///checkpoints/tune.db",
     show_default=True,
-    help="Where trials are kept: any URL that Optuna takes, such as postgresql://…, or journal:///FILE. Several "
-    "processes or machines may share one.",
+    help="Where trials are kept: any URL that Optuna takes, such as postgresql://HOST/NAME, or journal:///FILE. "
+    "Several processes or machines may share one.",
 )
 @click.option(
     "--figure",

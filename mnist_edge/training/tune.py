@@ -3,7 +3,8 @@
 import dataclasses
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from mnist_edge.artifact.contract import Task
 from mnist_edge.errors import UserError
+from mnist_edge.locks import locked
 from mnist_edge.training.architectures.own import OwnArchitecture
 from mnist_edge.training.architectures.registry import build_model
 from mnist_edge.training.augment import Augmentation
@@ -25,7 +27,7 @@ from mnist_edge.training.train_state import init_train_state
 STARTUP_TRIALS = 4
 """Trials that run to their end before any is compared with their median."""
 
-_JOURNAL = "journal:///"
+_SQLITE, _JOURNAL = "sqlite:///", "journal:///"
 
 SEARCHED = ("learning_rate", "momentum", "batch_size", "weight_decay")
 """The settings that are searched; with augmentation also its overall strength."""
@@ -64,16 +66,14 @@ def open_study(storage: str, name: str, search: Search) -> optuna.Study:
     """
     optuna.logging.set_verbosity(logging.ERROR)  # its warnings of a trial that fails hold a traceback
     try:
-        for kind in ("sqlite:///", _JOURNAL):
-            if storage.startswith(kind):
-                Path(storage.removeprefix(kind)).parent.mkdir(parents=True, exist_ok=True)
-        study = optuna.create_study(
-            storage=_journal(storage.removeprefix(_JOURNAL)) if storage.startswith(_JOURNAL) else storage,
-            study_name=name,
-            load_if_exists=True,
-            direction="maximize",
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=1),
-        )
+        with _made_by_one(storage):
+            study = optuna.create_study(
+                storage=_journal(storage.removeprefix(_JOURNAL)) if storage.startswith(_JOURNAL) else storage,
+                study_name=name,
+                load_if_exists=True,
+                direction="maximize",
+                pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=1),
+            )
     except (optuna.exceptions.StorageInternalError, SQLAlchemyError, ImportError, ValueError, OSError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
@@ -81,6 +81,22 @@ def open_study(storage: str, name: str, search: Search) -> optuna.Study:
         ) from error
     _claim(study, search)
     return study
+
+
+@contextmanager
+def _made_by_one(storage: str) -> Iterator[None]:
+    """Make the folder of a storage that is a file, and let one process at a time make tables and study in it.
+
+    Two that begin together on a new SQLite file would both make its tables, and one of them end in an error.
+    """
+    path = next((storage.removeprefix(kind) for kind in (_SQLITE, _JOURNAL) if storage.startswith(kind)), None)
+    if path is None:
+        yield
+        return
+    folder = Path(path).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder):
+        yield
 
 
 def _journal(path: str) -> JournalStorage:
