@@ -11,17 +11,20 @@ from mnist_edge.errors import UserError
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.reading import read_bytes
 
+README = "README.md"
+"""What says, in a checkout's `exports/`, what the folder is for."""
+
 
 def expand(paths: Iterable[Path]) -> list[Path]:
     """Return the artifacts that are meant, each once.
 
     A folder whose name has the suffix of a format of folders is an artifact. Any other folder stands for what its
-    manifest lists.
+    manifest lists. What lies beside artifacts in a checkout's `exports/`, and `exports/*` names too, is passed over.
 
     Raises:
         UserError: a folder has no manifest, or one that can't be understood.
     """
-    named = [path for path in paths if path.name != MANIFEST]  # which `exports/*` names too
+    named = [path for path in paths if path.name not in (MANIFEST, README)]
     found = [each for path in named for each in (listed_artifacts(path) if _holds_artifacts(path) else [path])]
     return list(dict.fromkeys(found))
 
