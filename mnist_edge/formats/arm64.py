@@ -27,7 +27,7 @@ ROOT_VARIABLE = "MNIST_EDGE_ARM64_ROOT"
 """The environment variable that names the folder."""
 
 CPU = "cortex-a76"
-"""The processor, that of a Raspberry Pi 5; QEMU's `max` is one that nobody has, for which libraries take other kernels."""
+"""The processor, that of a Raspberry Pi 5. QEMU's `max` is one that nobody has; libraries take other kernels for it."""
 
 SECONDS = 600.0
 """Most time of a run: 10,000 images take half a minute."""
