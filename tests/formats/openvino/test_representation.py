@@ -129,3 +129,9 @@ trap()
     command = [sys.executable, "-c", program, str(exports / "mnist-mlp.openvino")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "trapped\ntrapped\n"), done.stderr
+
+
+def test_a_shape_among_the_constants_is_read_before_memory_is_asked_for(good: Bundle) -> None:
+    hostile = HOSTILE["a shape of very many numbers"](dict(good.files))
+    with pytest.raises(ArtifactError, match="asks for more numbers than a small classifier needs"):
+        check_representation(hostile[GRAPH], hostile[WEIGHTS])
