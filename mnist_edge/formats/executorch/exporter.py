@@ -7,7 +7,9 @@ import torch
 from torch import nn
 
 from mnist_edge.artifact.bundle import Bundle, metadata_of
+from mnist_edge.artifact.contract import Contract
 from mnist_edge.artifact.fields import one_line
+from mnist_edge.artifact.test_vectors import TestVectors
 from mnist_edge.errors import UserError
 from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.executorch.runner import open_program
@@ -31,16 +33,33 @@ def export(model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
 
 def _export_one(model: nn.Module, request: ExportRequest) -> Bundle:
     sample = torch.zeros(1, *request.contract.task.input.shape)
-    vectors = request.test_vectors
-    if request.scheme.quantized:
-        model = _quantized(model, sample, request.calibration, dynamic=_DYNAMIC[request.scheme.name])
-        session = open_program(_program(model, sample, {}))
-        try:
-            vectors = vectors.with_expected(predict(session, vectors.inputs))
-        finally:
-            session.close()
-    texts = {TEXTS[key]: padded(text) for key, text in metadata_of(request.contract, vectors).items()}
-    return Bundle.of_file(_program(model, sample, texts))
+    texts = _texts(request.contract, request.test_vectors)
+    if not request.scheme.quantized:
+        return Bundle.of_file(_program(model, sample, texts))
+    model = _quantized(model, sample, request.calibration, dynamic=_DYNAMIC[request.scheme.name])
+    program = _program(model, sample, texts)
+    session = open_program(program)
+    try:
+        vectors = request.test_vectors.with_expected(predict(session, request.test_vectors.inputs))
+    finally:
+        session.close()
+    answered = _texts(request.contract, vectors)
+    return Bundle.of_file(_with_texts(program, texts, answered) or _program(model, sample, answered))
+
+
+def _texts(contract: Contract, vectors: TestVectors) -> dict[str, str]:
+    """Return what a program carries, by the methods that give it."""
+    return {TEXTS[key]: padded(text) for key, text in metadata_of(contract, vectors).items()}
+
+
+def _with_texts(program: bytes, old: Mapping[str, str], new: Mapping[str, str]) -> bytes | None:
+    """Return a program with other texts, without lowering it again; None where they have another size."""
+    for name, text in old.items():
+        before, after = text.encode(), new[name].encode()
+        if len(before) != len(after) or program.count(before) != 1:
+            return None
+        program = program.replace(before, after)
+    return program
 
 
 def _program(model: nn.Module, sample: torch.Tensor, texts: Mapping[str, str]) -> bytes:
