@@ -19,7 +19,6 @@ from pathlib import Path
 
 import mnist_edge
 from mnist_edge.formats.registry import FORMATS
-from mnist_edge.formats.scheme import Precision
 from mnist_edge.parity.evaluate import evaluate, open_model
 from mnist_edge.parity.reference import load_reference
 from mnist_edge.parity.verify import verify_path
@@ -49,7 +48,8 @@ def measure(architecture: str, repeats: int, formats: Sequence[str] = tuple(FORM
         return evaluate(open_model(path), test)
 
     with tempfile.TemporaryDirectory() as folder:
-        artifacts = mnist_edge.export(reference, formats=formats, precisions=list(Precision), output=folder)
+        precisions = {precision: None for name in formats for precision in FORMATS[name].precisions}
+        artifacts = mnist_edge.export(reference, formats=formats, precisions=list(precisions), output=folder)
         for artifact in artifacts:
             path = artifact.path
             runs = [seconds(partial(report, path)) / seconds(partial(once, path)) for _ in range(repeats)]

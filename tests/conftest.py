@@ -1,4 +1,5 @@
 import contextlib
+import gc
 import os
 import pickle
 import signal
@@ -6,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from mnist_edge import parity
 from mnist_edge.atomic import atomic_write
 from mnist_edge.exporting.pipeline import Artifact, ExportSettings, export_artifacts
 from mnist_edge.formats.base import FormatSpec
@@ -36,6 +38,12 @@ RELEASED = RELEASES["mlp"]
 
 T = TypeVar("T")
 
+Programs = dict[tuple[object, ...], Mapping[str, bytes]]
+"""What exporters gave, as a reference remembers it."""
+
+
+# With torch there are a million objects, which Python would look through again and again: an eighth of the time.
+gc.set_threshold(*warm.GC_THRESHOLD)
 
 # No test depends on how busy the machine is.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -183,10 +191,19 @@ def made_once(shared_folder: Path, name: str, make: Callable[[Path], T]) -> T:
 
 @pytest.fixture(scope="session")
 def exported(reference: Reference, shared_folder: Path) -> list[Artifact]:
-    """The released checkpoint in every format and precision. Tests only read these files."""
+    """The released checkpoint in every format and precision. Tests only read these files.
+
+    The reference knows from then on what the exporters gave, as it does in the process that called them.
+    """
     precisions = [name for name in Precision if any(name in spec.precisions for spec in INSTALLED)]
     settings = ExportSettings(INSTALLED, precisions)
-    return made_once(shared_folder, "exported", lambda folder: export_artifacts(reference, settings, folder))
+
+    def export(folder: Path) -> tuple[list[Artifact], Programs]:
+        return export_artifacts(reference, settings, folder), reference.programs
+
+    artifacts, programs = made_once(shared_folder, "exported", export)
+    reference.programs.update(programs)
+    return artifacts
 
 
 @pytest.fixture(scope="session")
@@ -200,6 +217,21 @@ def reports(exported: list[Artifact], reference: Reference, shared_folder: Path)
     """A report on each exported file."""
     paths = [artifact.path for artifact in exported]
     return made_once(shared_folder, "reports", lambda _: {path.name: verify_path(path, reference) for path in paths})
+
+
+@pytest.fixture
+def reference_at_hand(
+    reference: Reference,
+    exported: list[Artifact],  # noqa: ARG001 - with which the reference knows what exporters give
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Give commands the reference of the released checkpoint as it is here, which saves them exporting it again."""
+    load = parity.reference.load_reference
+    monkeypatch.setattr(
+        parity.reference,
+        "load_reference",
+        lambda checkpoint, *others: reference if checkpoint == RELEASED else load(checkpoint, *others),
+    )
 
 
 @pytest.fixture(scope="session")

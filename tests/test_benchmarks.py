@@ -17,8 +17,8 @@ def test_both_loops_train_with_the_same_losses() -> None:
 
 @pytest.mark.slow
 def test_the_report_on_every_file_is_measured() -> None:
-    ratios = verify_speed.measure("mlp", repeats=1, formats=["onnx"])
-    assert ratios.keys() == {"mnist-mlp.onnx", "mnist-mlp-fp16.onnx", "mnist-mlp-int8.onnx", "mnist-mlp-int4.onnx"}
+    ratios = verify_speed.measure("mlp", repeats=1, formats=["numpy"])
+    assert ratios.keys() == {"mnist-mlp.npz", "mnist-mlp-int8.npz"}
     assert min(ratios.values()) > 0
 
 

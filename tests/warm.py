@@ -36,6 +36,9 @@ SOCKET = "MNIST_EDGE_TESTS_WARM"
 PYTHON = (sys.executable, "-IS", str(Path(__file__).resolve()))
 """Takes `-m MODULE ARGUMENTS` or `-c PROGRAM ARGUMENTS`, as `sys.executable` does."""
 
+GC_THRESHOLD = (200_000, 30, 30)
+"""New objects, and rounds, after which Python looks for garbage in cycles; as mypy sets it."""
+
 LIMITS = (resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE, resource.RLIMIT_CPU, resource.RLIMIT_CORE)
 FORWARDED = (signal.SIGINT, signal.SIGTERM)
 NUMBER = struct.Struct("<q")
@@ -165,6 +168,7 @@ def import_everything() -> None:
     assert threading.active_count() == 1, "another thread may hold a lock when this one forks"
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*GC_THRESHOLD)
 
 
 def run(request: Request) -> None:

@@ -14,7 +14,7 @@ from mnist_edge.cli.plot import KINDS, OF_MODELS
 from mnist_edge.exporting.pipeline import Artifact
 from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from mnist_edge.training.datasets import registry
-from mnist_edge.training.datasets.splits import Split
+from mnist_edge.training.datasets.splits import Split, TrainingData
 from tests.conftest import DATA, RELEASED
 
 
@@ -113,7 +113,10 @@ def test_a_figure_without_corruptions_is_a_usage_error() -> None:
 
 
 @pytest.mark.slow
-def test_tuning_resumes_and_its_best_can_be_trained_with_the_printed_command(tmp_path: Path) -> None:
+def test_tuning_resumes_and_its_best_can_be_trained_with_the_printed_command(
+    few: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "load_training_data", lambda *_: few)
     storage = f"sqlite:///{tmp_path / 'new' / 'study.db'}"
     options = ["--storage", storage, "--recipe", "plain", "--epochs", "1", "--json"]
     first = run("tune", "--trials", "3", *options)

@@ -1,7 +1,6 @@
 """The search from the command line: what it refuses, how it stops, what it counts."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from mnist_edge.training.datasets import registry
 from mnist_edge.training.datasets.splits import TrainingData
 from mnist_edge.training.loop import train_epoch
 from mnist_edge.training.train_state import Epoch, TrainState
+from tests import warm
 from tests.conftest import ROOT
 
 
@@ -92,7 +92,7 @@ main()
 @pytest.mark.slow
 @pytest.mark.parametrize("storage", ["journal:///shared/study.log", "sqlite:///shared/study.db"])
 def test_two_processes_share_a_study(storage: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", SHARED, "tune", "--recipe", "plain", "--epochs", "1", "--quiet"]
+    command = [*warm.PYTHON, "-c", SHARED, "tune", "--recipe", "plain", "--epochs", "1", "--quiet"]
     options = ["--storage", storage, "--data-dir", str(ROOT / "data")]
     both = [subprocess.Popen([*command, "--trials", "3", *options], cwd=tmp_path, text=True) for _ in range(2)]
     assert [each.wait(timeout=300) for each in both] == [0, 0]

@@ -11,10 +11,13 @@ from click.testing import CliRunner, Result
 from mnist_edge.artifact.manifest import read_manifest
 from mnist_edge.cli import main
 from mnist_edge.parity.parity_report import ParityReport
+from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
 from mnist_edge.training.checkpoint import Checkpoint, save_checkpoint
-from tests.conftest import DATA, RELEASED, RELEASES
+from tests.conftest import DATA, RELEASED
 from tests.damage import edits
 from tests.formats.page.chromium import needs_chromium
+
+pytestmark = pytest.mark.usefixtures("reference_at_hand")
 
 
 def verify(*arguments: str | Path) -> Result:
@@ -132,11 +135,8 @@ def test_a_folder_stands_for_what_its_manifest_lists(exports: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_another_checkpoint_is_one_diagnosis(exports: Path) -> None:
-    result = CliRunner().invoke(
-        main,
-        ["verify", str(exports / "mnist-mlp.onnx"), "-c", str(RELEASES["cnn"]), "--data-dir", str(DATA), "--layers"],
-    )
+def test_another_checkpoint_is_one_diagnosis() -> None:
+    result = verify(BUILTIN_MODELS["cnn"], "--layers")
     assert result.exit_code == 1
     (line,) = result.stderr.splitlines()
     assert "made from another checkpoint: the file says sha256:" in line

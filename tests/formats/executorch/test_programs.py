@@ -1,14 +1,18 @@
 """An ExecuTorch program runs in the sandbox; a file that is none, or is damaged, ends in one line."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.errors import ArtifactError
 from mnist_edge.exporting.pipeline import Artifact
+from mnist_edge.formats.executorch import exporter
 from mnist_edge.formats.executorch.texts import padded
 from mnist_edge.formats.logs import silent
 from mnist_edge.formats.registry import FORMATS
+from mnist_edge.parity.reference import Reference
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +59,22 @@ def test_its_bundled_program_passes_in_executorchs_own_harness(good: bytes) -> N
         assert np.abs(logits.numpy() - vectors.expected_logits[index]).max() < 1e-4
     with pytest.raises(RuntimeError):  # it compares: no float is equal to the last bit
         bundled.verify_result_with_bundled_expected_output("forward", 0, rtol=0, atol=0)
+
+
+@pytest.mark.slow
+def test_texts_put_in_afterwards_give_the_program_that_is_lowered_with_them(
+    exported: list[Artifact], reference: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = FORMATS["executorch"]
+    (artifact,) = [a for a in exported if a.format == spec.name and a.contract.precision == "int8"]
+    tried = []
+    monkeypatch.setattr(exporter, "_with_texts", lambda *texts: tried.append(texts))
+    scheme = spec.scheme(artifact.contract.scheme)
+    assert scheme is not None
+    request = replace(reference.request(spec, scheme, spec.options), contract=artifact.contract)
+    (bundle,) = exporter.export(reference.checkpoint.build(), [request])
+    assert len(tried) == 1
+    assert bundle.with_checksum().digest == artifact.sha256
 
 
 def test_texts_of_nearly_the_same_length_take_the_same_room() -> None:
