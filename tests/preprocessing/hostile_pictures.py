@@ -38,6 +38,7 @@ def png(width: int, height: int, rows: bytes, *chunks: bytes, bits: int = 8, col
 
 
 @cache
+@cache
 def squeezed(length: int) -> bytes:
     """Return `length` zeros as zlib packs them: a thousandth of it."""
     packer = zlib.compressobj(9)
