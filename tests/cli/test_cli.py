@@ -118,7 +118,7 @@ def test_train_writes_a_checkpoint_that_evaluate_reads(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_evaluate_puts_everything_in_one_table(exported: list[Artifact]) -> None:
-    models = [RELEASED, *(artifact.path for artifact in exported)]
+    models = [RELEASED, *(artifact.path for artifact in exported[::4])]
     result = run("evaluate", *models, "--data-dir", DATA)
     assert result.exit_code == 0, result.output
     rows = [line.split() for line in result.stdout.splitlines() if " of 10,000" in line]
