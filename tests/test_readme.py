@@ -119,6 +119,7 @@ def test_the_tables_of_costs_are_those_that_were_measured(monkeypatch: pytest.Mo
         page = path.read_text(encoding="utf-8")
         for name, content in contents:
             assert blocks.with_block(page, name, content) == page, f"{path.name}: run `make costs`"
+            assert "| 0.00 " not in content, "every time has digits that say something"
 
 
 @pytest.mark.slow
