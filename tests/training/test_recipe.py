@@ -34,8 +34,11 @@ def test_it_decays_with_the_square_of_the_time() -> None:
     assert dataclasses.replace(recipe, augmentation_decay=0.0).augmentation_at(9) is recipe.augmentation
 
 
-def test_the_diverse_recipe_uses_every_augmentation() -> None:
-    assert all(getattr(recipe_for("diverse", "cnn").augmentation, name) > 0 for name in CHANGES)
+@pytest.mark.parametrize("architecture", ["mlp", "cnn"])
+def test_the_diverse_recipe_uses_every_augmentation_and_outliers(architecture: str) -> None:
+    recipe = recipe_for("diverse", architecture)
+    assert all(getattr(recipe.augmentation, change) > 0 for change in CHANGES)
+    assert min(recipe.outlier_share, recipe.outlier_weight) > 0
 
 
 def test_a_recipe_that_does_not_exist_is_one_line() -> None:
