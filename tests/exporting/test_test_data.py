@@ -79,6 +79,7 @@ def test_it_is_replaced_and_gives_the_same_bytes(output: Path, reference: Refere
     ]
 
 
+@pytest.mark.slow
 def test_who_asks_for_none_can_export_without_the_onnx_package() -> None:
     program = "import sys; sys.modules['onnx'] = None; import mnist_edge.exporting.pipeline"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -168,6 +168,7 @@ def test_each_scheme_gives_what_its_operators_define_and_says_whether_batches_ma
     assert saturates or np.abs(given - vectors.expected_logits).max() <= scheme.device_bound
 
 
+@pytest.mark.slow
 @for_each_scheme
 def test_weights_are_read_back_to_half_a_step(
     spec: FormatSpec, scheme: Scheme, bundles: dict[tuple[str, str], Bundle], reference: Reference
@@ -186,6 +187,7 @@ def test_weights_are_read_back_to_half_a_step(
     assert inspection.summary.parameters == 109_386
 
 
+@pytest.mark.slow
 @for_each_artifact
 def test_the_same_checkpoint_gives_the_same_bytes(
     spec: FormatSpec, precision: Precision, exported: list[Artifact], bundles: dict[tuple[str, str], Bundle]
@@ -197,6 +199,7 @@ def test_the_same_checkpoint_gives_the_same_bytes(
     assert again.files == read_artifact(artifact.path).bundle.files
 
 
+@pytest.mark.slow
 @for_each_format
 def test_no_path_of_the_building_machine_is_in_an_artifact(
     spec: FormatSpec, bundles: dict[tuple[str, str], Bundle]
@@ -216,6 +219,7 @@ def members(name: str, data: bytes) -> dict[str, bytes]:
         return {member: archive.read(member) for member in archive.namelist()}
 
 
+@pytest.mark.slow
 @for_each_format
 def test_a_changed_byte_is_found_by_the_checksum(spec: FormatSpec, bundles: dict[tuple[str, str], Bundle]) -> None:
     bundle = bundles[spec.name, spec.schemes[0].name]

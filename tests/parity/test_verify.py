@@ -77,6 +77,7 @@ def test_a_file_with_a_flipped_bit_fails_by_its_checksum(
         assert problems_of(report, "checksum") == "it was altered since it was exported"
 
 
+@pytest.mark.slow
 def test_a_truncated_file_is_found(
     exported: list[Artifact], alone: Callable[[str], Path], reference: Reference
 ) -> None:
@@ -147,6 +148,7 @@ def test_a_file_that_the_manifest_does_not_list_is_not_held_to_it(
     assert report.check("manifest") is None
 
 
+@pytest.mark.slow
 def test_the_wrong_reference_is_found(exported: list[Artifact], reference: Reference) -> None:
     weights = {name: tensor * 1.01 for name, tensor in reference.checkpoint.weights.items()}
     checkpoint = dataclasses.replace(reference.checkpoint, weights=weights, file_digest=None)

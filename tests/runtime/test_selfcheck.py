@@ -28,6 +28,7 @@ def test_the_built_in_models_pass_here(name: str) -> None:
     assert check.to_json()["passed"]
 
 
+@pytest.mark.slow
 def test_every_format_whose_runtime_is_installed_can_be_checked(exported: list[Artifact]) -> None:
     for artifact in exported:
         assert selfcheck_path(artifact.path), artifact.path

@@ -70,6 +70,7 @@ def test_a_hostile_archive_is_refused(name: str, good: bytes) -> None:
     assert len(str(caught.value)) < 300
 
 
+@pytest.mark.slow
 def test_a_pickle_in_its_sample_inputs_is_never_loaded(good: bytes) -> None:
     replaced = packed({**members(good), f"archive/{SAMPLE_INPUTS}": b"cos\nsystem\n(S'true'\ntR."})
     with FORMATS["torch-export"].open(Bundle.of_file(replaced)) as runner:
