@@ -33,18 +33,20 @@ def export(model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
 
 def _export_one(model: nn.Module, request: ExportRequest) -> Bundle:
     sample = torch.zeros(1, *request.contract.task.input.shape)
-    texts = _texts(request.contract, request.test_vectors)
+    vectors = request.test_vectors
     if not request.scheme.quantized:
-        return Bundle.of_file(_program(model, sample, texts))
+        return Bundle.of_file(_program(model, sample, _texts(request.contract, vectors)))
     model = _quantized(model, sample, request.calibration, dynamic=_DYNAMIC[request.scheme.name])
-    program = _program(model, sample, texts)
+    # With what PyTorch answers, which takes as much room as what the runtime will.
+    expected = torch.cat([model(image) for image in torch.from_numpy(vectors.inputs).split(1)])
+    drafted = _texts(request.contract, vectors.with_expected(expected.detach().numpy()))
+    program = _program(model, sample, drafted)
     session = open_program(program)
     try:
-        vectors = request.test_vectors.with_expected(predict(session, request.test_vectors.inputs))
+        texts = _texts(request.contract, vectors.with_expected(predict(session, vectors.inputs)))
     finally:
         session.close()
-    answered = _texts(request.contract, vectors)
-    return Bundle.of_file(_with_texts(program, texts, answered) or _program(model, sample, answered))
+    return Bundle.of_file(_with_texts(program, drafted, texts) or _program(model, sample, texts))
 
 
 def _texts(contract: Contract, vectors: TestVectors) -> dict[str, str]:

@@ -1,9 +1,10 @@
 """An ExecuTorch program runs in the sandbox; a file that is none, or is damaged, ends in one line."""
 
-from dataclasses import replace
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from torch import Tensor, nn
 
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.errors import ArtifactError
@@ -63,18 +64,23 @@ def test_its_bundled_program_passes_in_executorchs_own_harness(good: bytes) -> N
 
 @pytest.mark.slow
 def test_texts_put_in_afterwards_give_the_program_that_is_lowered_with_them(
-    exported: list[Artifact], reference: Reference, monkeypatch: pytest.MonkeyPatch
+    reference: Reference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = FORMATS["executorch"]
-    (artifact,) = [a for a in exported if a.format == spec.name and a.contract.precision == "int8"]
-    tried = []
-    monkeypatch.setattr(exporter, "_with_texts", lambda *texts: tried.append(texts))
-    scheme = spec.scheme(artifact.contract.scheme)
-    assert scheme is not None
-    request = replace(reference.request(spec, scheme, spec.options), contract=artifact.contract)
-    (bundle,) = exporter.export(reference.checkpoint.build(), [request])
-    assert len(tried) == 1
-    assert bundle.with_checksum().digest == artifact.sha256
+    (scheme,) = [scheme for scheme in spec.schemes if scheme.name == "dynamic-s8-channel"]
+    request = reference.request(spec, scheme, spec.options)
+    lower, lowered = exporter._program, []
+
+    def counted(model: nn.Module, sample: Tensor, texts: Mapping[str, str]) -> bytes:
+        lowered.append(texts)
+        return lower(model, sample, texts)
+
+    monkeypatch.setattr(exporter, "_program", counted)
+    once = exporter.export(reference.checkpoint.build(), [request])
+    assert len(lowered) == 1
+    monkeypatch.setattr(exporter, "_with_texts", lambda *_: None)
+    assert exporter.export(reference.checkpoint.build(), [request]) == once
+    assert len(lowered) == 3
 
 
 def test_texts_of_nearly_the_same_length_take_the_same_room() -> None:
