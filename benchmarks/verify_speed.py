@@ -48,8 +48,8 @@ def measure(architecture: str, repeats: int, formats: Sequence[str] = tuple(FORM
         return evaluate(open_model(path), test)
 
     with tempfile.TemporaryDirectory() as folder:
-        precisions = {precision: None for name in formats for precision in FORMATS[name].precisions}
-        artifacts = mnist_edge.export(reference, formats=formats, precisions=list(precisions), output=folder)
+        precisions = list(dict.fromkeys(precision for name in formats for precision in FORMATS[name].precisions))
+        artifacts = mnist_edge.export(reference, formats=formats, precisions=precisions, output=folder)
         for artifact in artifacts:
             path = artifact.path
             runs = [seconds(partial(report, path)) / seconds(partial(once, path)) for _ in range(repeats)]

@@ -42,7 +42,7 @@ Programs = dict[tuple[object, ...], Mapping[str, bytes]]
 """What exporters gave, as a reference remembers it."""
 
 
-# With torch there are a million objects, which Python would look through again and again: an eighth of the time.
+# The garbage collector would look through torch's million objects again and again: an eighth of the time.
 gc.set_threshold(*warm.GC_THRESHOLD)
 
 # No test depends on how busy the machine is.

@@ -55,22 +55,22 @@ for line in sys.stdin:
 def example() -> Iterator[Callable[..., list[str]]]:
     """Run the example; it returns what that prints, in lines, and how it ended at the end if not well."""
     command = [sys.executable, "-c", STEPS, str(ROOT / "examples" / "ray_batch.py")]
-    # Ray's processes are otherwise so nice that beside other tests they hardly run.
+    # Ray gives its workers a low priority, at which they hardly run beside other tests.
     environment = {**os.environ, "RAY_worker_niceness": "0"}
     with subprocess.Popen(
         command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
-        asked, told = process.stdin, process.stdout
-        assert asked is not None
-        assert told is not None
+        stdin, stdout = process.stdin, process.stdout
+        assert stdin is not None
+        assert stdout is not None
 
         def run(*arguments: Path) -> list[str]:
-            print(*arguments, file=asked, flush=True)
-            printed: str = ast.literal_eval(told.readline())
+            print(*arguments, file=stdin, flush=True)
+            printed: str = ast.literal_eval(stdout.readline())
             return printed.splitlines()
 
         yield run
-        asked.close()
+        stdin.close()
         assert process.wait(timeout=60) == 0
 
 

@@ -145,16 +145,20 @@ ROBUST_MLP = Recipe(
 ROBUST_CNN = dataclasses.replace(ROBUST_MLP, epochs=80, weight_decay=1e-4, warmup_epochs=2.0, augmentation_decay=0.6)
 
 
-def _diverse(robust: Recipe, **changes: Any) -> Recipe:  # noqa: ANN401 - fields of a recipe
-    """Return a robust recipe with every form of the digits, and outliers."""
-    return dataclasses.replace(
-        robust, name="diverse", augmentation=STROKES, outlier_share=0.25, outlier_weight=0.5, **changes
-    )
+DIVERSE_MLP = dataclasses.replace(
+    ROBUST_MLP,
+    name="diverse",
+    epochs=300,
+    batch_size=256,
+    muon_learning_rate=0.01,
+    augmentation=STROKES,
+    outlier_share=0.25,
+    outlier_weight=0.5,
+)
 
-
-DIVERSE_MLP = _diverse(ROBUST_MLP, epochs=300, batch_size=256, muon_learning_rate=0.01)
 DIVERSE_CNN = dataclasses.replace(
-    _diverse(ROBUST_CNN),
+    ROBUST_CNN,
+    name="diverse",
     augmentation=dataclasses.replace(MNIST_STROKES, drawn_digits=0.06),
     outlier_share=0.1,
     outlier_weight=0.03,
