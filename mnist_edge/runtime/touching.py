@@ -9,20 +9,29 @@ from math import exp, log
 from mnist_edge.preprocessing.result import Piece
 from mnist_edge.runtime.prediction import Scored
 
-USUAL_ASPECT, ASPECT_DEVIATION = 0.65, 0.35
+USUAL_ASPECT, ASPECT_DEVIATION = 0.62, 0.35
 """Width of a digit as a share of its height, and how much digits differ in it."""
 
-MIN_HEIGHT_SHARE, LOW_PIECE_COST = 0.9, 2.0
+MIN_HEIGHT_SHARE, LOW_PIECE_COST = 0.9, 3.0
 """A digit has at least this share of its group's height; below that, a piece costs as much times what is missing."""
 
-CUT_COST = 0.2
+CUT_COST = 0.1
 """Cost of cutting through one width of a stroke."""
 
 DIGIT_COST = 0.3
 """Cost of each digit, so that one is not cut into two without need."""
 
-ENERGY_WEIGHT, ENERGY_SCALE = 1.3, 2.0
+ENERGY_WEIGHT, ENERGY_SCALE = 3.4, 2.5
 """How much it counts whether a piece is a digit at all, and the energy by which the odds of that change by e."""
+
+MIN_SHARE_OF_WIDTH, MAX_SHARE_OF_WIDTH = 0.6, 1.2
+"""What the model says of a piece counts by its width in usual digits, between these limits.
+
+So more digits do not cost more by themselves.
+"""
+
+WHOLE_BONUS, MAX_WHOLE_ASPECT = 1.0, 1.3
+"""What speaks for leaving a group whole, if it is not wider than the widest digits as a share of its height."""
 
 
 def split_group(pieces: Sequence[Piece], read: Callable[[Piece], Scored]) -> list[tuple[Piece, Scored]]:
@@ -41,7 +50,9 @@ def split_group(pieces: Sequence[Piece], read: Callable[[Piece], Scored]) -> lis
             continue
         scored = read(piece)
         before, path = best[piece.start]
-        total = before + _score(piece, scored)
+        whole = (piece.start, piece.stop) == (0, pieces[-1].stop)
+        one = whole and piece.aspect < MAX_WHOLE_ASPECT
+        total = before + _score(piece, scored) + (WHOLE_BONUS if one else 0.0)
         if piece.stop not in best or total > best[piece.stop][0]:
             best[piece.stop] = total, [*path, (piece, scored)]
     return best[pieces[-1].stop][1]
@@ -51,9 +62,7 @@ def _score(piece: Piece, scored: Scored) -> float:
     """Return how well a piece does as a digit: a logarithm of probabilities, less what its shape and its cut cost."""
     best, probabilities, energy, _ = scored
     is_digit = -log(1 + exp(min(50.0, -energy / ENERGY_SCALE)))
-    share_of_width = min(
-        1.5, max(0.3, piece.aspect / USUAL_ASPECT)
-    )  # so that more digits do not cost more by themselves
+    share_of_width = min(MAX_SHARE_OF_WIDTH, max(MIN_SHARE_OF_WIDTH, piece.aspect / USUAL_ASPECT))
     answer = share_of_width * (log(max(probabilities[best], 1e-9)) + ENERGY_WEIGHT * is_digit)
     shape = ((piece.aspect - USUAL_ASPECT) / ASPECT_DEVIATION) ** 2 / 2
     low = LOW_PIECE_COST * max(0.0, MIN_HEIGHT_SHARE - piece.height)

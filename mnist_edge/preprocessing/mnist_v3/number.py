@@ -11,10 +11,10 @@ from mnist_edge.preprocessing.mnist_v3.background import (
     flatten_illumination,
     is_light_on_dark,
 )
+from mnist_edge.preprocessing.mnist_v3.cuts import Cut, between, find_cuts
 from mnist_edge.preprocessing.mnist_v3.grayscale import luminance
 from mnist_edge.preprocessing.mnist_v3.grouping import Group, group_digits
 from mnist_edge.preprocessing.mnist_v3.layout import is_mnist_layout
-from mnist_edge.preprocessing.mnist_v3.seams import Seam, between, find_seams
 from mnist_edge.preprocessing.mnist_v3.segmentation import MIN_STROKE_INK, remove_ruled_lines
 from mnist_edge.preprocessing.mnist_v3.size_normalization import center_in_input, normalize_size, stroke_width
 from mnist_edge.preprocessing.orientation import apply_exif_orientation
@@ -78,25 +78,23 @@ def _ink_box(ink: GrayImage) -> Box:
 def _pieces(group: Group, placed: Callable[[Box], Box]) -> list[Piece]:
     """Return what lies between any two places where a group may be cut, unless it is too wide, or next to nothing."""
     height, width = group.ink.shape
-    seams = [None, *find_seams(group.ink), None]
-    columns = [0, *(int(seam.columns[height // 2]) for seam in seams if seam), width]
+    cuts = [None, *find_cuts(group.ink), None]
+    columns = [0, *(cut.middle + 1 for cut in cuts if cut), width]
     least = MIN_PIECE_AREA_SHARE * stroke_width(group.ink) * height
     pieces = []
-    for stop in range(1, len(seams)):
+    for stop in range(1, len(cuts)):
         for start in range(stop):
-            whole = stop - start == len(seams) - 1
+            whole = stop - start == len(cuts) - 1
             if columns[stop] - columns[start] > MAX_PIECE_ASPECT * height and not whole:
                 continue
-            ink = between(group.ink, seams[start], seams[stop])
+            ink = between(group.ink, cuts[start], cuts[stop])
             if float(ink.sum()) >= least or whole:
-                pieces.append(_piece(ink, start, stop, seams[stop], group, placed))
+                pieces.append(_piece(ink, start, stop, cuts[stop], group, placed))
     return pieces
 
 
-def _piece(
-    ink: GrayImage, start: int, stop: int, cut: Seam | None, group: Group, placed: Callable[[Box], Box]
-) -> Piece:
-    """Return the ink between two seams as a piece; `cut` is the seam on its right."""
+def _piece(ink: GrayImage, start: int, stop: int, cut: Cut | None, group: Group, placed: Callable[[Box], Box]) -> Piece:
+    """Return the ink between two cuts as a piece; `cut` is the one on its right."""
     left, top, right, bottom = _ink_box(ink)
     height = ink.shape[0]
     return Piece(
