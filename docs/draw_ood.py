@@ -17,7 +17,7 @@ from mnist_edge.training.datasets.registry import load_test_data
 from mnist_edge.training.figures import save_figure
 from mnist_edge.training.negatives import negatives
 from mnist_edge.training.ood import PICTURE_STRENGTH, energy_scores, margin_scores
-from mnist_edge.training.recipe import STROKES
+from mnist_edge.training.recipe import recipe_for
 from mnist_edge.types import Images, Logits
 
 ROOT = Path(__file__).parent.parent
@@ -27,11 +27,12 @@ DIGITS = 2_000
 """Test images, distorted as pictures are, that the negatives are compared with."""
 
 
-def distorted_digits() -> Images:
-    """Return test images as the thresholds see validation images."""
+def distorted_digits(name: str) -> Images:
+    """Return test images as the thresholds of a built-in model see validation images."""
     test = load_test_data("mnist", ROOT / "data")
     images, labels = test.images[:DIGITS], test.labels[:DIGITS]
-    return augment(images, labels, STROKES.times(PICTURE_STRENGTH), Generator().manual_seed(1)).numpy()
+    by = recipe_for("robust", name).augmentation.times(PICTURE_STRENGTH)
+    return augment(images, labels, by, Generator().manual_seed(1)).numpy()
 
 
 def answered(recognizer: Recognizer, pictures: Iterable[Image.Image | NDArray[np.float32]]) -> float:
@@ -39,19 +40,30 @@ def answered(recognizer: Recognizer, pictures: Iterable[Image.Image | NDArray[np
     return float(np.mean([recognizer.predict(picture).status is Status.OK for picture in pictures]))
 
 
-def table(drawn: dict[str, list[Image.Image]], digits: Images) -> str:
-    """Return what share of each kind the built-in models answer as if there were no doubt, as a table in Markdown."""
+def table(drawn: dict[str, list[Image.Image]], digits: dict[str, Images]) -> str:
+    """Return what share of each kind the built-in models answer as if there were no doubt, as a table in Markdown.
+
+    Args:
+        drawn: pictures without a digit, by kind.
+        digits: distorted test images, by the name of the model.
+    """
     recognizers = {name: Recognizer(name) for name in BUILTIN_MODELS}
     rows = [
         ("pictures", "number", *(f"{name.upper()} answers" for name in recognizers)),
         ("---",) * (2 + len(recognizers)),
     ]
     everything = [picture for kind in drawn.values() for picture in kind]
-    kinds = {**drawn, "all of these": everything, "test digits, distorted": list(digits[:, 0])}
-    for kind, pictures in kinds.items():
-        shares = (f"{answered(recognizer, pictures):.1%}".replace("%", " %") for recognizer in recognizers.values())
-        rows.append((kind, f"{len(pictures):,}", *shares))
+    for kind, pictures in {**drawn, "all of these": everything}.items():
+        shares = (answered(recognizer, pictures) for recognizer in recognizers.values())
+        rows.append((kind, f"{len(pictures):,}", *map(percent, shares)))
+    shares = (answered(recognizer, digits[name][:, 0]) for name, recognizer in recognizers.items())
+    rows.append(("test digits, distorted", f"{DIGITS:,}", *map(percent, shares)))
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage with one digit."""
+    return f"{share:.1%}".replace("%", " %")
 
 
 def with_table(page: str, text: str) -> str:
@@ -76,13 +88,13 @@ def scores_of(logits: Logits, digits: Logits, temperature: float) -> dict[str, N
     return {name: scores for name, (scores, _) in both.items()} | {"lower of both ranks": lower}
 
 
-def draw(negative: Images, digits: Images) -> None:
+def draw(negative: Images, digits: dict[str, Images]) -> None:
     """Draw a ROC curve for each score and built-in model: digits kept against negatives kept."""
     figure = Figure(figsize=(8, 4), layout="constrained")
     for axes, (name, path) in zip(figure.subplots(1, 2, sharey=True), BUILTIN_MODELS.items(), strict=True):
         with open_artifact(read_artifact(path)) as runner:
             temperature = runner.contract.temperature
-            other, known = (runner.predict_in_batches(images, 1) for images in (negative, digits))
+            other, known = (runner.predict_in_batches(images, 1) for images in (negative, digits[name]))
         of_other, of_known = scores_of(other, known, temperature), scores_of(known, known, temperature)
         for score, values in of_known.items():
             cuts = np.quantile(values, np.linspace(0, 1, 501))
@@ -101,7 +113,7 @@ def main() -> None:
     drawn: dict[str, list[Image.Image]] = {}
     for kind, picture in negatives():
         drawn.setdefault(kind, []).append(picture)
-    digits = distorted_digits()
+    digits = {name: distorted_digits(name) for name in BUILTIN_MODELS}
     PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), table(drawn, digits)), encoding="utf-8")
     recognizer = Recognizer()
     seen = [recognizer.inspect(picture).preprocessing for kind in drawn.values() for picture in kind]

@@ -43,7 +43,7 @@ def draw() -> None:
     statistics = found["int8"].statistics
     changed = statistics.changed[:6] if statistics else ()
     below.suptitle("answers that int8 changes: label, trained model (margin) → int8 (margin)", fontsize=9)
-    for axes, answer in zip(below.subplots(1, len(changed)).flat, changed, strict=True):
+    for axes, answer in zip(below.subplots(1, len(changed), squeeze=False).flat, changed, strict=True):
         axes.imshow(reference.images[answer.image, 0], cmap="gray", vmin=0, vmax=1)
         axes.set_title(
             f"a {answer.label}\n{answer.trained} ({answer.margin:.3f}) → "

@@ -11,7 +11,7 @@ from mnist_edge.runtime.prediction import Scored, Status
 from mnist_edge.runtime.touching import split_group
 from mnist_edge.types import Box, Images
 
-MIN_CUT_ASPECT, MAX_DIGIT_ASPECT = 0.45, 1.1
+MIN_CUT_ASPECT, MAX_DIGIT_ASPECT = 0.6, 1.1
 """Ink narrower than the one, as a share of its height, is one digit; wider than the other, it is cut if it can be.
 
 What is between is cut where the model does not know it as a digit.

@@ -9,7 +9,7 @@ from math import exp, log
 from mnist_edge.preprocessing.result import Piece
 from mnist_edge.runtime.prediction import Scored
 
-USUAL_ASPECT, ASPECT_DEVIATION = 0.62, 0.35
+USUAL_ASPECT, ASPECT_DEVIATION = 0.58, 0.35
 """Width of a digit as a share of its height, and how much digits differ in it."""
 
 MIN_HEIGHT_SHARE, LOW_PIECE_COST = 0.9, 3.0
@@ -18,10 +18,10 @@ MIN_HEIGHT_SHARE, LOW_PIECE_COST = 0.9, 3.0
 CUT_COST = 0.1
 """Cost of cutting through one width of a stroke."""
 
-DIGIT_COST = 0.3
+DIGIT_COST = 0.2
 """Cost of each digit, so that one is not cut into two without need."""
 
-ENERGY_WEIGHT, ENERGY_SCALE = 3.4, 2.5
+ENERGY_WEIGHT, ENERGY_SCALE = 5.0, 2.5
 """How much it counts whether a piece is a digit at all, and the energy by which the odds of that change by e."""
 
 MIN_SHARE_OF_WIDTH, MAX_SHARE_OF_WIDTH = 0.6, 1.2
@@ -30,7 +30,7 @@ MIN_SHARE_OF_WIDTH, MAX_SHARE_OF_WIDTH = 0.6, 1.2
 So more digits do not cost more by themselves.
 """
 
-WHOLE_BONUS, MAX_WHOLE_ASPECT = 1.0, 1.3
+WHOLE_BONUS, MAX_WHOLE_ASPECT = 2.0, 1.3
 """What speaks for leaving a group whole, if it is not wider than the widest digits as a share of its height."""
 
 

@@ -34,9 +34,10 @@ def test_it_decays_with_the_square_of_the_time() -> None:
     assert dataclasses.replace(recipe, augmentation_decay=0.0).augmentation_at(9) is recipe.augmentation
 
 
+@pytest.mark.parametrize("name", ["robust", "diverse"])
 @pytest.mark.parametrize("architecture", ["mlp", "cnn"])
-def test_the_diverse_recipe_uses_every_augmentation_and_outliers(architecture: str) -> None:
-    recipe = recipe_for("diverse", architecture)
+def test_those_for_digits_use_every_augmentation_and_outliers(name: str, architecture: str) -> None:
+    recipe = recipe_for(name, architecture)
     assert all(getattr(recipe.augmentation, change) > 0 for change in CHANGES)
     assert min(recipe.outlier_share, recipe.outlier_weight) > 0
 
@@ -102,9 +103,8 @@ def test_a_recipe_for_digits_is_refused_for_other_images(name: str, task: Task, 
 
 def test_strokes_of_letters_may_be_changed_without_what_knows_digits() -> None:
     recipe = recipe_for("robust", "mlp")
-    check_suits(
-        dataclasses.replace(recipe, augmentation=dataclasses.replace(recipe.augmentation, glyph_variants=0.0)), LETTERS
-    )
+    strokes = dataclasses.replace(recipe.augmentation, glyph_variants=0.0, drawn_digits=0.0)
+    check_suits(dataclasses.replace(recipe, augmentation=strokes, outlier_share=0.0), LETTERS)
 
 
 def test_letters_are_not_mirrored() -> None:

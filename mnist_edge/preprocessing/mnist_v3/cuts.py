@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from mnist_edge.preprocessing.mnist_v3.size_normalization import stroke_width
 from mnist_edge.types import GrayImage
 
-CUTS_PER_HEIGHT = 12
+CUTS_PER_HEIGHT = 16
 """Cuts that are tried in ink as wide as it is high: one in each of so many equal columns."""
 
 SLANTS = (-0.4, -0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.4)
