@@ -47,6 +47,7 @@ def _convert(model: nn.Module, contract: Contract) -> Any:  # noqa: ANN401
     sample = torch.zeros(2, *contract.task.input.shape)
     batch = torch.export.Dim(str(contract.input_shape[0]))
     with silent():  # it logs a traceback for each operator that this torch no longer takes apart
+        from openvino._offline_transformations import apply_moc_transformations
         from openvino.frontend import FrontEndManager
         from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
 
@@ -55,6 +56,8 @@ def _convert(model: nn.Module, contract: Contract) -> Any:  # noqa: ANN401
         decoder = TorchFXPythonDecoder.from_exported_program(program)  # the front end only borrows it
         try:
             converted = frontend.convert(frontend.load(decoder))
+            # As `openvino.convert_model` does: a batch normalization that stayed would be rounded to fp16 by itself.
+            apply_moc_transformations(converted, cf=True, smart_reshape=False)
             converted.reshape(openvino.PartialShape([-1, *contract.task.input.shape]))
         except (RuntimeError, openvino.OpConversionFailure) as error:
             raise UserError(f"OpenVINO cannot hold this network ({one_line(error)})") from error

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.errors import ArtifactError
-from mnist_edge.exporting.pipeline import Artifact
+from mnist_edge.exporting.pipeline import Artifact, ExportSettings, export_artifacts
 from mnist_edge.formats.openvino.representation import GRAPH, WEIGHTS, check_representation
 from mnist_edge.formats.registry import FORMATS, read_artifact
+from mnist_edge.formats.scheme import Precision
+from mnist_edge.parity.reference import Reference
 
 Change = Callable[[dict[str, bytes]], dict[str, bytes]]
 
@@ -82,6 +84,15 @@ def test_a_damaged_graph_is_an_error_or_passes(data: st.DataObject, good: Bundle
     except ArtifactError as error:
         reason = str(error)
     assert "\n" not in reason
+
+
+@pytest.mark.slow
+def test_batch_normalization_is_rounded_as_part_of_the_convolutions(cnn_reference: Reference, tmp_path: Path) -> None:
+    settings = ExportSettings([FORMATS["openvino"]], [Precision.FP16])
+    (artifact,) = export_artifacts(cnn_reference, settings, tmp_path)
+    graph = read_artifact(artifact.path).bundle.files[GRAPH].decode()
+    assert 'type="Convolution"' in graph
+    assert "BatchNorm" not in graph
 
 
 def test_numbers_that_are_not_finite_are_refused(good: Bundle) -> None:
