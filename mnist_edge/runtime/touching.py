@@ -1,6 +1,6 @@
 """Digits that touch: the best way to cut a group of ink, by what the model says of every piece.
 
-The constants were chosen on lines of MNIST's validation images; each may be half or twice as large with little effect.
+The constants were chosen on lines of MNIST's validation images; a third more or less of each has little effect.
 """
 
 from collections.abc import Callable, Sequence
