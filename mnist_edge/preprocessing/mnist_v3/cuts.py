@@ -12,11 +12,11 @@ from mnist_edge.types import GrayImage
 CUTS_PER_HEIGHT = 16
 """Cuts that are tried in ink as wide as it is high: one in each of so many equal columns."""
 
+MAX_CUTS = 160
+"""Cuts in one piece of ink, at most, enough for 15 digits that touch: a long wave would be cut for many seconds."""
+
 SLANTS = (-0.4, -0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.4)
 """Columns by which a cut goes to the right for each row upwards; the one that cuts the least ink is taken."""
-
-MAX_STROKES_CUT = 8.0
-"""A cut goes through less ink than this many stroke widths: more is a stroke along its length."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,16 +42,16 @@ def find_cuts(ink: GrayImage) -> list[Cut]:
     part of the width, in each the cheapest one, and what the model says of the pieces decides.
     """
     height, width = ink.shape
-    lines = np.stack([_line_columns(height, width, slant) for slant in SLANTS])
-    costs = np.stack([_crossed_ink(ink, columns) for columns in lines])
-    slants, costs = costs.argmin(axis=0), costs.min(axis=0)
-    limits = np.linspace(0, width - 1, max(1, round(CUTS_PER_HEIGHT * width / height)) + 1).astype(int)
+    middles = np.arange(width)
+    by_slant = np.stack([_crossed_ink(ink, _line_columns(ink, middles, slant)) for slant in SLANTS])
+    slants, costs = by_slant.argmin(axis=0), by_slant.min(axis=0)
+    parts = min(MAX_CUTS, max(1, round(CUTS_PER_HEIGHT * width / height)))
+    limits = np.linspace(0, width - 1, parts + 1).astype(int)
     stroke = max(1.0, stroke_width(ink))
     cheapest = [start + int(costs[start:stop].argmin()) for start, stop in pairwise(limits) if start < stop]
     return [
-        Cut(lines[slants[column], :, column], column, float(costs[column]) / stroke)
-        for column in cheapest
-        if costs[column] < MAX_STROKES_CUT * stroke
+        Cut(_line_columns(ink, np.array([middle]), SLANTS[slants[middle]])[:, 0], middle, float(costs[middle]) / stroke)
+        for middle in cheapest
     ]
 
 
@@ -66,11 +66,12 @@ def between(ink: GrayImage, left: Cut | None, right: Cut | None) -> GrayImage:
     return np.where(inside, ink, np.float32(0))
 
 
-def _line_columns(height: int, width: int, slant: float) -> NDArray[np.int64]:
-    """Return for each row the columns of the lines of a slant through each column of the middle, `[height, width]`."""
+def _line_columns(ink: GrayImage, middles: NDArray[np.int64], slant: float) -> NDArray[np.int64]:
+    """Return for each row of the ink the columns of lines of a slant, `[height, N]`, by theirs in the middle, `[N]`."""
+    height, width = ink.shape
     up = (height - 1) / 2 - np.arange(height)
-    columns = np.rint(np.arange(width) + slant * up[:, np.newaxis])
-    return np.clip(columns, -1, width - 1).astype(np.int64)
+    columns: NDArray[np.int64] = np.rint(middles + slant * up[:, np.newaxis]).clip(-1, width - 1).astype(np.int64)
+    return columns
 
 
 def _crossed_ink(ink: GrayImage, columns: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from mnist_edge.preprocessing.mnist_v3.cuts import CUTS_PER_HEIGHT, SLANTS, between, find_cuts
+from mnist_edge.preprocessing.mnist_v3.cuts import CUTS_PER_HEIGHT, MAX_CUTS, SLANTS, between, find_cuts
 from mnist_edge.preprocessing.mnist_v3.size_normalization import stroke_width
 from mnist_edge.types import GrayImage
 
@@ -36,6 +36,15 @@ def test_what_lies_between_the_cuts_is_all_of_the_ink(ink: GrayImage) -> None:
     cuts = find_cuts(ink)
     parts = [between(ink, left, right) for left, right in zip([None, *cuts], [*cuts, None], strict=True)]
     assert (np.max(parts, axis=0) == ink).all()
+    for cut in cuts:
+        assert (between(ink, None, cut) + between(ink, cut, None) == ink).all(), "no pixel is on both sides of a cut"
+
+
+@pytest.mark.parametrize("column", range(20, 30))
+def test_a_gap_of_one_column_is_found_wherever_it_is(column: int) -> None:
+    ink = np.ones((40, 60), np.float32)
+    ink[:, column] = 0
+    assert min(cut.strokes for cut in find_cuts(ink)) == 0
 
 
 @pytest.mark.parametrize("slant", [-0.3, 0.0, 0.3])
@@ -60,3 +69,7 @@ def test_there_is_a_cut_in_every_part_of_the_width() -> None:
     middles = [cut.middle for cut in find_cuts(ink)]
     assert len(middles) == 4 * CUTS_PER_HEIGHT
     assert max(np.diff(middles)) <= 2 * 24 / CUTS_PER_HEIGHT
+
+
+def test_ink_that_is_longer_than_any_number_has_no_more_cuts() -> None:
+    assert len(find_cuts(np.ones((8, 1600), np.float32))) == MAX_CUTS
