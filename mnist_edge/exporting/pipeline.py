@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,9 @@ def export_artifacts(
     _check_output(reference, planned, output, test_data=settings.test_data, force=settings.force)
     with ExitStack() as until_renamed, transaction() as changes:
         artifacts = [
-            _export_one(reference, settings, spec, precision, output, changes, on_step) for spec, precision in planned
+            artifact
+            for spec in settings.formats
+            for artifact in _export_format(reference, settings, spec, output, changes, on_step)
         ]
         until_renamed.enter_context(locked(output))
         earlier = [entry for entry in read_manifest(output) if (output / entry["file"]).exists()]
@@ -231,21 +234,39 @@ def _target(reference: Reference, spec: FormatSpec, precision: Precision, output
     return output / artifact_name(reference.checkpoint.task, reference.checkpoint.architecture, spec, precision)
 
 
-def _export_one(
+def _export_format(
     reference: Reference,
     settings: ExportSettings,
     spec: FormatSpec,
-    precision: Precision,
     output: Path,
     changes: Transaction,
     on_step: OnStep,
-) -> Artifact:
-    target = _target(reference, spec, precision, output)
-    on_step = of_file(target.name, on_step)
-    on_step("exports")
-    schemes = settings.schemes_of(spec, precision)
-    requests = [_request(reference, spec, scheme, settings.options) for scheme in schemes]
+) -> Iterator[Artifact]:
+    """Export one format in every precision; its exporter converts the network once for all that can be made of it."""
+    planned = [(precision, settings.schemes_of(spec, precision)) for precision in settings.precisions_of(spec)]
+    if not planned:
+        return
+    targets = [_target(reference, spec, precision, output) for precision, _ in planned]
+    requests = [[_request(reference, spec, scheme, settings.options) for scheme in schemes] for _, schemes in planned]
+    on_step(f"{', '.join(target.name for target in targets)}: exports")
     bundles = _export_bundles(spec, reference.checkpoint, requests)
+    for target, its_requests, its_bundles in zip(targets, requests, bundles, strict=True):
+        steps = of_file(target.name, on_step)
+        yield _prove(reference, settings, spec, target, its_requests, its_bundles, changes, steps)
+
+
+def _prove(
+    reference: Reference,
+    settings: ExportSettings,
+    spec: FormatSpec,
+    target: Path,
+    requests: Sequence[ExportRequest],
+    bundles: Sequence[Bundle],
+    changes: Transaction,
+    on_step: OnStep,
+) -> Artifact:
+    """Take one of the schemes of a precision, and judge it; raises `ParityError` where it does not match."""
+    schemes = [request.scheme for request in requests]
     candidates = (
         select_scheme(spec, schemes, bundles, reference, settings.goals.max_bytes, on_step)
         if _searched(schemes, settings.goals)
@@ -265,14 +286,18 @@ def _export_one(
         with artifact.open() as runner:
             vectors = runner.test_vectors
         files = {**test_data_files(contract, vectors), **spec.harness_files(written, vectors)}
-        changes.write_folder(output / FOLDER / target.name, files)
+        changes.write_folder(target.parent / FOLDER / target.name, files)
     return Artifact(target, spec.name, written.size, written.digest, contract, report, candidates)
 
 
-def _export_bundles(spec: FormatSpec, checkpoint: Checkpoint, requests: Sequence[ExportRequest]) -> list[Bundle]:
-    if checkpoint.own is None:
-        return spec.exporter().export(checkpoint.build(), requests)
-    return export_own(spec, checkpoint.build(), requests)
+def _export_bundles(
+    spec: FormatSpec, checkpoint: Checkpoint, requests: Sequence[Sequence[ExportRequest]]
+) -> list[list[Bundle]]:
+    """Return a bundle for each request; of a network of the user's own, a precision that fails says why by itself."""
+    if checkpoint.own is not None:
+        return [export_own(spec, checkpoint.build(), of_precision) for of_precision in requests]
+    bundles = iter(spec.exporter().export(checkpoint.build(), [request for part in requests for request in part]))
+    return [list(islice(bundles, len(of_precision))) for of_precision in requests]
 
 
 def _searched(schemes: Sequence[Scheme], goals: Goals) -> bool:

@@ -147,7 +147,7 @@ def test_what_is_in_the_way_is_found_before_the_work(
         (output / MANIFEST).mkdir()
     elif obstacle == "damaged manifest":
         (output / MANIFEST).write_text("{}")
-    monkeypatch.setattr("mnist_edge.exporting.pipeline._export_one", lambda *_: pytest.fail("it began to work"))
+    monkeypatch.setattr("mnist_edge.exporting.pipeline._export_format", lambda *_: pytest.fail("it began to work"))
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(UserError, match=r"cannot (write|understand)"):
         export_artifacts(reference, ExportSettings([FORMATS["onnx"]]), output)
