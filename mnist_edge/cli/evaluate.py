@@ -48,7 +48,6 @@ def command(
     torch_setup.wait_passively()
     from mnist_edge.cli.progress import steps
     from mnist_edge.parity.evaluate import evaluate, evaluate_corrupted, load_test_images, open_model
-    from mnist_edge.parity.steps import of_file
     from mnist_edge.training.architectures.own import load_architecture
 
     own = load_architecture(architecture) if architecture else None
@@ -59,10 +58,9 @@ def command(
     test = load_test_images(opened, data_dir, dataset)
     if corruptions:
         with steps() as on_step:
-            measured = {
-                str(model.path): evaluate_corrupted(model, test, of_file(model.path.name, on_step)) for model in opened
-            }
-        _print_corrupted(measured, figure, as_json)
+            measured = evaluate_corrupted(opened, test, on_step)
+        named = {str(model.path): robustness for model, robustness in zip(opened, measured, strict=True)}
+        _print_corrupted(named, figure, as_json)
         return
     with steps() as on_step:
         evaluations = {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -172,26 +173,27 @@ def evaluate(model: OpenModel, test: Split) -> Evaluation:
     return evaluate_logits(logits, test.labels.numpy(), model.temperature)
 
 
-def evaluate_corrupted(model: OpenModel, test: Split, on_step: OnStep = nothing) -> Robustness:
-    """Measure a model's accuracy on corrupted images, the same ones for every model.
+def evaluate_corrupted(models: Sequence[OpenModel], test: Split, on_step: OnStep = nothing) -> list[Robustness]:
+    """Measure the accuracy of each model on corrupted images, the same ones for all.
 
     Args:
-        model: to measure.
+        models: to measure.
         test: the images before they are corrupted.
         on_step: is called with what is done next.
 
     Raises:
-        UserError: it can't be run.
+        UserError: one can't be run, or its images can't be corrupted.
     """
     # torchvision takes over a second
     from mnist_edge.training.corruptions import CORRUPTIONS, SEVERITIES, check_corruptible, corrupt
 
-    check_corruptible(model.task)
+    for model in models:
+        check_corruptible(model.task)
     labels = test.labels.numpy()
-
-    def accuracy(kind: str, severity: int) -> float:
-        on_step(f"answers with {kind} of severity {severity}")
+    measured: list[Robustness] = [{kind: [] for kind in CORRUPTIONS} for _ in models]
+    for kind, severity in product(CORRUPTIONS, SEVERITIES):
         images = corrupt(test.images, kind, severity).numpy()
-        return float((model.predict_logits(images).argmax(axis=1) == labels).mean())
-
-    return {kind: [accuracy(kind, severity) for severity in SEVERITIES] for kind in CORRUPTIONS}
+        for model, accuracies in zip(models, measured, strict=True):
+            on_step(f"{model.path.name}: answers with {kind} of severity {severity}")
+            accuracies[kind].append(float((model.predict_logits(images).argmax(axis=1) == labels).mean()))
+    return measured

@@ -7,6 +7,7 @@ from mnist_edge.errors import UserError
 from mnist_edge.exporting.pipeline import Artifact
 from mnist_edge.parity.evaluate import check_finite, evaluate, evaluate_corrupted, open_checkpoint, open_model
 from mnist_edge.parity.reference import Reference
+from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
 from mnist_edge.training.corruptions import CORRUPTIONS, SEVERITIES
 from mnist_edge.training.datasets.splits import Split
 from tests.conftest import RELEASED
@@ -44,12 +45,17 @@ def test_corrupted_images_are_harder(reference: Reference, test_data: Split) -> 
     part = Split(test_data.images[:200], test_data.labels[:200])
     model = open_checkpoint(RELEASED, reference.checkpoint)
     clean = evaluate(model, part).accuracy
-    measured = evaluate_corrupted(model, part)
-    assert list(measured) == list(CORRUPTIONS)
+    other = open_model(BUILTIN_MODELS["cnn"])
+    steps: list[str] = []
+    measured, others = evaluate_corrupted([model, other], part, steps.append)
+    assert steps[:2] == [f"{each.path.name}: answers with gaussian_blur of severity 1" for each in (model, other)]
+    assert list(measured) == list(others) == list(CORRUPTIONS)
     for accuracies in measured.values():
         assert len(accuracies) == len(SEVERITIES)
         assert all(0 <= accuracy <= 1 for accuracy in accuracies)
     assert np.mean(list(measured.values())) < clean
+    assert others != measured
+    assert evaluate_corrupted([model], part) == [measured]
 
 
 def test_what_is_neither_is_one_line(tmp_path: Path) -> None:
