@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 DEMO_READY := $(VENV)/.ready-demo
 BUILD := build
 
-.PHONY: help demo check test every-test lint bench release-model model-cards pictures format-table costs site clean
+.PHONY: help demo check test fast-tests every-test lint bench release-model model-cards pictures format-table costs site clean
 
 help:
 	@echo "make demo           train, export, verify and predict, from nothing"
@@ -65,12 +65,15 @@ lint: $(READY)
 # cores, since tests wait for children and signals too.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-check: lint
-	$(PYTEST) $(PYTEST_ARGS)
+# Side by side: mypy keeps one core busy for half a minute where it has no cache yet.
+check: $(READY)
+	$(MAKE) --no-print-directory --jobs=2 lint fast-tests
 
-# Side by side: mypy keeps one core busy for a minute where it has no cache yet.
 test: $(READY)
 	$(MAKE) --no-print-directory --jobs=2 lint every-test
+
+fast-tests: $(READY)
+	$(PYTEST) $(PYTEST_ARGS)
 
 every-test: $(READY)
 	$(PYTEST) -m "slow or not slow" $(PYTEST_ARGS)
