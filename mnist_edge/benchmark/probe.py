@@ -14,7 +14,7 @@ import numpy as np
 
 from mnist_edge.errors import UserError
 from mnist_edge.formats.registry import open_artifact, read_artifact
-from mnist_edge.sandbox.client import peak_memory
+from mnist_edge.usage import peak_memory
 
 READY = "ready"
 """The first line."""

@@ -13,8 +13,8 @@ from mnist_edge.artifact.contract import Contract
 from mnist_edge.artifact.figures import Figures
 from mnist_edge.artifact.test_vectors import TEST_VECTORS_KEY, TestVectors
 from mnist_edge.errors import ArtifactError
-from mnist_edge.sandbox.client import time_each
 from mnist_edge.types import AnyArray, Images, Logits, Predict, PredictInBatches
+from mnist_edge.usage import time_each
 
 
 class RunnerModule(Protocol):

@@ -18,16 +18,14 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
-
-import numpy as np
 
 from mnist_edge.errors import ArtifactError
 from mnist_edge.sandbox.messages import MessageError, receive, send
 from mnist_edge.types import AnyArray
+from mnist_edge.usage import peak_memory, time_each
 
 OPEN_SECONDS = 120.0
 """Most time for importing the runtime and loading an artifact."""
@@ -213,34 +211,3 @@ def time_calls(session: object, values: Values, arrays: Arrays) -> tuple[Values,
         lambda image: run_call(session, "predict", {"batch": 1}, {"images": image}), images, values["seconds"]
     )
     return {"peak": peak_memory()}, {"seconds": found}
-
-
-def time_each(predict: Callable[[AnyArray], object], images: AnyArray, seconds: float) -> AnyArray:
-    """Return how long each of many calls takes, in seconds, float64 `[calls]`, of which the first few are left out.
-
-    Args:
-        predict: is given one image at a time.
-        images: float32 `[N, channels, height, width]`, taken in turns.
-        seconds: how long to go on.
-    """
-    for image in images:
-        predict(image[np.newaxis])
-    found: list[float] = []
-    end = time.perf_counter() + seconds
-    while not found or time.perf_counter() < end:
-        for image in images:
-            batch = image[np.newaxis]
-            start = time.perf_counter()
-            predict(batch)
-            found.append(time.perf_counter() - start)
-    return np.array(found)
-
-
-def peak_memory() -> int | None:
-    """Return the most memory that this process has taken, in KiB, or None where the system does not say."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // 1024 if sys.platform == "darwin" else peak  # there in bytes (getrusage(2) of macOS)
