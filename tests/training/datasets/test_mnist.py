@@ -19,6 +19,7 @@ from mnist_edge.errors import UserError
 from mnist_edge.training.datasets.mnist import load_test_data, load_training_data
 from mnist_edge.training.datasets.registry import DATASETS
 from mnist_edge.training.datasets.splits import Split, TrainingData
+from tests import warm
 from tests.conftest import DATA
 
 
@@ -118,7 +119,7 @@ def test_first_runs_at_once_all_read_the_files(raw: Path) -> None:
         "sys.stdin.read(1)\n"
         "print(len(load_test_data(pathlib.Path(sys.argv[1]))))"
     )
-    command = [sys.executable, "-W", "error", "-c", program, str(raw.parent.parent)]
+    command = [*warm.PYTHON, "-c", program, str(raw.parent.parent)]
     runs = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(4)
