@@ -430,8 +430,8 @@ def test_predicting_imports_nothing_heavy() -> None:
         f"mnist_edge.cli.main(['predict', {str(ROOT / 'examples' / 'two.png')!r}], standalone_mode=False)\n"
         "found = {name.partition('.')[0] for name in sys.modules} - set(sys.stdlib_module_names)\n"
         "print(sorted(name for name in found if not name.startswith('_')))\n"
-        "needless = {'numpy.ma', 'hashlib', 'glob', 'csv', 'socket', 'subprocess', 'PIL.ImageOps', 'PIL.JpegImagePlugin'}\n"
-        "print(needless & {*sys.modules})"
+        "needless = {'numpy.ma', 'hashlib', 'glob', 'csv', 'socket', 'subprocess', 'PIL.ImageOps'}\n"
+        "print((needless | {'PIL.JpegImagePlugin'}) & {*sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-2] == "['PIL', 'click', 'mnist_edge', 'numpy', 'onnxruntime']"
