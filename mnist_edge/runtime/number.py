@@ -1,6 +1,6 @@
 """The answer to a picture of numbers: digits in reading order, their text, and a confidence for the whole."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
@@ -12,9 +12,9 @@ from mnist_edge.runtime.touching import split_group
 from mnist_edge.types import Box, Images
 
 MIN_CUT_ASPECT, MAX_DIGIT_ASPECT = 0.6, 1.1
-"""Ink narrower than the one, as a share of its height, is one digit; wider than the other, it is cut if it can be.
+"""Ink narrower than the one is one digit; wider than the other, it is cut if it can be.
 
-What is between is cut where the model does not know it as a digit.
+Both are shares of the height of its line. What is between is cut where the model does not know it as a digit.
 """
 
 MIN_GAP_HEIGHT_SHARE = 0.6
@@ -106,23 +106,33 @@ def read_lines(
     digits = tuple(
         digit
         for line, groups in enumerate(lines)
-        for group in groups
-        for digit in _read_group(group, line, scored, labels)
+        for group, height_share in _with_height_shares(list(groups))
+        for digit in _read_group(group, height_share, line, scored, labels)
     )
     status = Status.OK if all(digit.status is Status.OK for digit in digits) else Status.UNCERTAIN
     confidence = prod(digit.confidence for digit in digits)
     return Number(path, status, text_of(digits), confidence, digits, model)
 
 
+def _with_height_shares(groups: Sequence[DigitGroup]) -> list[tuple[DigitGroup, float]]:
+    """Return the groups of a line, each with its height as a share of the usual one there, at most 1.
+
+    A low group is as wide as others, and much wider for its height: it is more often a low digit than two that touch.
+    """
+    heights = [group.box[3] - group.box[1] for group in groups]
+    usual = sorted(heights)[len(heights) // 2]
+    return [(group, min(1.0, height / usual)) for group, height in zip(groups, heights, strict=True)]
+
+
 def _read_group(
-    group: DigitGroup, line: int, scored: Callable[[Images], Scored], labels: tuple[str, ...]
+    group: DigitGroup, height_share: float, line: int, scored: Callable[[Images], Scored], labels: tuple[str, ...]
 ) -> list[Digit]:
     """Return the digit that a group is; too wide for one, or not known, it is cut where that helps, and uncertain."""
     left, top, right, bottom = group.box
-    aspect = (right - left) / (bottom - top)
+    aspect = (right - left) / (bottom - top) * height_share
     best, probabilities, _, known = scored(group.tensor)
     if aspect >= MAX_DIGIT_ASPECT or (aspect >= MIN_CUT_ASPECT and not known):
-        parts = split_group(group.pieces(), lambda piece: scored(piece.tensor))
+        parts = split_group(group.pieces(), lambda piece: scored(piece.tensor), height_share)
         return [
             Digit(labels[best], probabilities[best], piece.box, line, Status.UNCERTAIN)
             for piece, (best, probabilities, _, _) in parts

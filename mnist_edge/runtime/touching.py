@@ -34,7 +34,9 @@ WHOLE_BONUS, MAX_WHOLE_ASPECT = 2.0, 1.3
 """What speaks for leaving a group whole, if it is not wider than the widest digits as a share of its height."""
 
 
-def split_group(pieces: Sequence[Piece], read: Callable[[Piece], Scored]) -> list[tuple[Piece, Scored]]:
+def split_group(
+    pieces: Sequence[Piece], read: Callable[[Piece], Scored], height_share: float = 1.0
+) -> list[tuple[Piece, Scored]]:
     """Return the digits of a group of ink, from left to right; a single one where it need not be cut.
 
     The pieces are the edges of a graph whose nodes are the cuts. The best path through it is found by dynamic
@@ -43,6 +45,7 @@ def split_group(pieces: Sequence[Piece], read: Callable[[Piece], Scored]) -> lis
     Args:
         pieces: of the group, by where they stop; one of them is the whole of it.
         read: asks the model for a piece.
+        height_share: height of the group as a share of that of the digits beside it, in (0, 1].
     """
     best: dict[int, tuple[float, list[tuple[Piece, Scored]]]] = {0: (0.0, [])}
     for piece in pieces:
@@ -51,19 +54,23 @@ def split_group(pieces: Sequence[Piece], read: Callable[[Piece], Scored]) -> lis
         scored = read(piece)
         before, path = best[piece.start]
         whole = (piece.start, piece.stop) == (0, pieces[-1].stop)
-        one = whole and piece.aspect < MAX_WHOLE_ASPECT
-        total = before + _score(piece, scored) + (WHOLE_BONUS if one else 0.0)
+        aspect = piece.aspect * height_share
+        one = whole and aspect < MAX_WHOLE_ASPECT
+        total = before + _score(piece, aspect, scored) + (WHOLE_BONUS if one else 0.0)
         if piece.stop not in best or total > best[piece.stop][0]:
             best[piece.stop] = total, [*path, (piece, scored)]
     return best[pieces[-1].stop][1]
 
 
-def _score(piece: Piece, scored: Scored) -> float:
-    """Return how well a piece does as a digit: a logarithm of probabilities, less what its shape and its cut cost."""
+def _score(piece: Piece, aspect: float, scored: Scored) -> float:
+    """Return how well a piece does as a digit: a logarithm of probabilities, less what its shape and its cut cost.
+
+    `aspect` is its width as a share of the height of the digits of its line.
+    """
     best, probabilities, energy, _ = scored
     is_digit = -log(1 + exp(min(50.0, -energy / ENERGY_SCALE)))
-    share_of_width = min(MAX_SHARE_OF_WIDTH, max(MIN_SHARE_OF_WIDTH, piece.aspect / USUAL_ASPECT))
+    share_of_width = min(MAX_SHARE_OF_WIDTH, max(MIN_SHARE_OF_WIDTH, aspect / USUAL_ASPECT))
     answer = share_of_width * (log(max(probabilities[best], 1e-9)) + ENERGY_WEIGHT * is_digit)
-    shape = ((piece.aspect - USUAL_ASPECT) / ASPECT_DEVIATION) ** 2 / 2
+    shape = ((aspect - USUAL_ASPECT) / ASPECT_DEVIATION) ** 2 / 2
     low = LOW_PIECE_COST * max(0.0, MIN_HEIGHT_SHARE - piece.height)
     return answer - shape - low - CUT_COST * piece.strokes_cut - DIGIT_COST

@@ -160,6 +160,24 @@ def test_a_group_too_wide_for_a_digit_is_uncertain_though_the_model_knows_it_bes
     assert (number.text, number.status) == ("1", Status.UNCERTAIN)
 
 
+@pytest.mark.parametrize(("beside", "text"), [(20, "01"), (40, "1"), (12, "01")])
+def test_a_group_is_as_wide_as_the_height_of_its_line_says(beside: int, text: str) -> None:
+    """As wide as it is high, and better in two pieces; beside digits twice as high it is a low digit."""
+
+    def scored(image: Images) -> Scored:
+        return int(image[0, 0, 0, 0]), (1.0, 1.0), 9.0 if image[0, 0, 0, 1] else 3.0, bool(image[0, 0, 0, 1])
+
+    def image(label: int, *, known: bool) -> Images:
+        return np.array([[[[label, known]]]], np.float32)
+
+    halves = [Piece(at, at + 1, (0, 0, 1, 1), image(at, known=True), 0.6, 1.0, 0.0) for at in (0, 1)]
+    whole = Piece(0, 2, (0, 0, 24, 20), image(1, known=False), 1.2, 1.0, 0.0)
+    group = DigitGroup(whole.box, whole.tensor, lambda: [*halves, whole])
+    others = [DigitGroup((at, 0, at + 5, beside), image(0, known=True), list) for at in (40, 50)]
+    number = read_lines([[group, *others]], scored, ("0", "1"), None, "model")
+    assert "".join(digit.label for digit in number.digits) == f"{text}00"
+
+
 def test_a_group_that_is_known_is_not_cut() -> None:
     def pieces() -> list[Piece]:
         raise AssertionError
