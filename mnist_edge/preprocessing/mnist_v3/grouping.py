@@ -29,6 +29,9 @@ MIN_DIGIT_HEIGHT_SHARE = 0.4
 MIN_BODY_AREA_SHARE = 0.1
 """It also has at least this share of the digits' median area; what is smaller is a fragment or a mark."""
 
+LOW_DIGIT_HEIGHT_SHARE, LOW_DIGIT_AREA_SHARE = 0.3, 0.25
+"""So is one that is lower, and has more of the digits' ink than a comma: a five whose bar is level with its body."""
+
 MAX_FRAGMENT_GAP_SHARE = 0.35
 """A fragment is joined to the nearest digit within this share of the digits' height."""
 
@@ -80,12 +83,14 @@ def group_digits(ink: GrayImage, mask: BoolMask) -> list[list[Group]]:
     if not eligible.any():
         eligible[:] = True
     height, area = _digit_size(components, eligible)
-    large = (components.height >= MIN_DIGIT_HEIGHT_SHARE * height) & (components.area >= MIN_BODY_AREA_SHARE * area)
-    found = np.flatnonzero(eligible & large)
+    high = (components.height >= MIN_DIGIT_HEIGHT_SHARE * height) & (components.area >= MIN_BODY_AREA_SHARE * area)
+    low = (components.height >= LOW_DIGIT_HEIGHT_SHARE * height) & (components.area >= LOW_DIGIT_AREA_SHARE * area)
+    body = high | low
+    found = np.flatnonzero(eligible & body)
     if len(found) > MAX_GROUPS:
         raise NoDigitError(f"{len(found):,} pieces of ink, expected at most {MAX_GROUPS} digits")
     members = _joined([[int(label)] for label in found], components, height)
-    fragments = np.flatnonzero(eligible & ~large & (components.area >= MIN_FRAGMENT_AREA_SHARE * area))
+    fragments = np.flatnonzero(eligible & ~body & (components.area >= MIN_FRAGMENT_AREA_SHARE * area))
     _join_fragments(fragments.tolist(), members, components, MAX_FRAGMENT_GAP_SHARE * height)
     lines = _lines([(_box(labels, components), labels) for labels in members])
     return [[_as_group(box, labels, components, ink) for box, labels in line] for line in lines]

@@ -46,6 +46,12 @@ def test_a_mark_that_is_near_to_no_digit_is_left_out() -> None:
     ]
 
 
+def test_a_low_digit_is_kept_and_a_dash_and_a_comma_are_left_out() -> None:
+    digits = [(20, 20, 35, 60), (60, 20, 75, 60)]
+    low, dash, comma = (100, 36, 128, 49), (150, 38, 180, 43), (50, 80, 55, 93)
+    assert boxes_of(picture(*digits, low, dash, comma)) == [[*digits, low]]
+
+
 def test_a_fragment_is_joined_to_the_nearest_digit_and_a_speck_is_left_out() -> None:
     assert boxes_of(picture((20, 20, 35, 60), (60, 20, 75, 60), (52, 30, 57, 38), (120, 50, 122, 52))) == [
         [(20, 20, 35, 60), (52, 20, 75, 60)]
