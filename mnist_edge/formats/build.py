@@ -61,7 +61,7 @@ class Exporter(Protocol):
 
         Args:
             model: the trained model, in `eval()`.
-            requests: of one checkpoint; they may differ in their scheme.
+            requests: of one checkpoint, in every precision that is asked for; they differ in their scheme.
 
         Raises:
             UserError: the format can't give what was asked.
