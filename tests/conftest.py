@@ -81,12 +81,6 @@ the others idle.
 INSTALLED = [spec for spec in FORMATS.values() if not spec.missing_to_export()]
 """The formats whose packages are here; the tests of the others are skipped, never in CI."""
 
-QUICK = "not slow"
-"""What is asked for where no slow test is run."""
-
-LONGEST = ("executorch", "litert")
-"""Formats whose packages take longest to be imported: the tests about them are slow ones."""
-
 
 servers = contextlib.ExitStack()
 
@@ -114,15 +108,10 @@ def pytest_unconfigure() -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Sort the files, each of which one process runs: the slowest first, then those that need no exported files."""
     for item in items:
-        about = _formats_of(item)
-        for spec in about:
-            if spec not in INSTALLED:
-                assert "CI" not in os.environ, f"{', '.join(spec.missing_to_export())} not installed"
-                item.add_marker(pytest.mark.skip(reason=f"needs mnist-edge[{spec.export_extra}]"))
-        if any(spec.name in LONGEST for spec in about):
-            item.add_marker(pytest.mark.slow)
+        if spec := _missing_format(item):
+            item.add_marker(pytest.mark.skip(reason=f"needs mnist-edge[{spec.export_extra}]"))
     need_exports = {item.path for item in items if "exported" in getattr(item, "fixturenames", ())}
-    slowest = () if config.option.markexpr == QUICK else SLOWEST_FIRST
+    slowest = () if config.option.markexpr == "not slow" else SLOWEST_FIRST
 
     def rank(item: pytest.Item) -> int:
         name = item.path.name
@@ -133,15 +122,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=rank)
 
 
-def _formats_of(item: pytest.Item) -> list[FormatSpec]:
-    """Return the formats that a test is about, by its parameters and its folder."""
+def _missing_format(item: pytest.Item) -> FormatSpec | None:
+    """Return the format that a test is about, where that is not installed; raises in CI, which has all of them."""
     given = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
     named = {value for value in given.values() if isinstance(value, str)} | set(item.path.parts)
-    return [
-        spec
-        for spec in FORMATS.values()
-        if any(value is spec for value in given.values()) or {spec.name, spec.name.replace("-", "_")} & named
-    ]
+    for spec in FORMATS.values():
+        about = any(value is spec for value in given.values()) or {spec.name, spec.name.replace("-", "_")} & named
+        if about and spec not in INSTALLED:
+            assert "CI" not in os.environ, f"{', '.join(spec.missing_to_export())} not installed"
+            return spec
+    return None
 
 
 @pytest.fixture(scope="session")
@@ -201,15 +191,13 @@ def made_once(shared_folder: Path, name: str, make: Callable[[Path], T]) -> T:
 
 
 @pytest.fixture(scope="session")
-def exported(reference: Reference, shared_folder: Path, pytestconfig: pytest.Config) -> list[Artifact]:
-    """The released checkpoint in every format and precision, as far as the tests need it. They only read these files.
+def exported(reference: Reference, shared_folder: Path) -> list[Artifact]:
+    """The released checkpoint in every format and precision. Tests only read these files.
 
     The reference knows from then on what the exporters gave, as it does in the process that called them.
     """
-    left_out = LONGEST if pytestconfig.option.markexpr == QUICK else ()
-    formats = [spec for spec in INSTALLED if spec.name not in left_out]
-    precisions = [name for name in Precision if any(name in spec.precisions for spec in formats)]
-    settings = ExportSettings(formats, precisions)
+    precisions = [name for name in Precision if any(name in spec.precisions for spec in INSTALLED)]
+    settings = ExportSettings(INSTALLED, precisions)
 
     def export(folder: Path) -> tuple[list[Artifact], Programs]:
         return export_artifacts(reference, settings, folder), reference.programs

@@ -33,7 +33,6 @@ def names_of(reference: Reference) -> list[str]:
     ]
 
 
-@pytest.mark.slow
 def test_one_file_each_and_a_manifest(exported: list[Artifact], exports: Path, reference: Reference) -> None:
     names = names_of(reference)
     assert {"mnist-mlp.onnx", "mnist-mlp-int8.onnx", "mnist-mlp.pt", "mnist-mlp-int8.pt"} <= set(names)

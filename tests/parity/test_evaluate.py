@@ -42,7 +42,7 @@ def test_a_checkpoint_in_memory_answers_as_the_reference(reference: Reference) -
 
 
 def test_corrupted_images_are_harder(reference: Reference, test_data: Split) -> None:
-    part = Split(test_data.images[:100], test_data.labels[:100])
+    part = Split(test_data.images[:200], test_data.labels[:200])
     model = open_checkpoint(RELEASED, reference.checkpoint)
     clean = evaluate(model, part).accuracy
     other = open_model(BUILTIN_MODELS["cnn"])
