@@ -10,7 +10,7 @@ from mnist_edge.preprocessing.result import Piece
 from mnist_edge.runtime.prediction import Scored
 
 USUAL_ASPECT, ASPECT_DEVIATION = 0.58, 0.35
-"""Width of a digit as a share of its height, and how much digits differ in it."""
+"""Width of a digit as a share of the height of its line, and how much digits differ in it."""
 
 MIN_HEIGHT_SHARE, LOW_PIECE_COST = 0.9, 3.0
 """A digit has at least this share of its group's height; below that, a piece costs as much times what is missing."""
@@ -31,7 +31,7 @@ So more digits do not cost more by themselves.
 """
 
 WHOLE_BONUS, MAX_WHOLE_ASPECT = 2.0, 1.3
-"""What speaks for leaving a group whole, if it is not wider than the widest digits as a share of its height."""
+"""What speaks for leaving a group whole, if it is not wider than the widest digits, as a share of its line's height."""
 
 
 def split_group(
