@@ -189,3 +189,5 @@ def test_a_group_that_is_known_is_not_cut() -> None:
     group = DigitGroup(box, np.zeros((1, 1, 28, 28), np.float32), pieces)
     number = read_lines([[group]], scored, ("0", "1"), None, "model")
     assert (number.text, number.status, number.confidence) == ("1", Status.OK, 0.9)
+    lower = [DigitGroup((at, 8, at + 6, 20), group.tensor, pieces) for at in (30, 40)]
+    assert read_lines([[group, *lower]], scored, ("0", "1"), None, "model").status is Status.OK
