@@ -77,9 +77,9 @@ def _format(path: Path) -> str | None:
 def _machine(paths: Sequence[Path]) -> dict[str, object]:
     """Return what this machine is, and the versions of what runs files of these names here."""
     import platform
+    from importlib.metadata import version
 
     import numpy as np
-    import onnxruntime
 
     from mnist_edge import __version__
     from mnist_edge.runtime.cpu import cpu_features, processor_name
@@ -91,7 +91,7 @@ def _machine(paths: Sequence[Path]) -> dict[str, object]:
         "features": cpu_features(),
         "versions": {
             "mnist-edge": __version__,
-            "onnxruntime": onnxruntime.__version__,
+            "onnxruntime": version("onnxruntime"),
             "numpy": np.__version__,
             **_runtimes(paths),
         },
