@@ -5,16 +5,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from executorch.extension.pybindings import portable_lib
-from executorch.runtime import Program, Runtime
 
 from mnist_edge.artifact.fields import one_line
 from mnist_edge.errors import ArtifactError
+from mnist_edge.formats.executorch.library import load_runtime
 from mnist_edge.formats.executorch.texts import METHOD, TEXTS
 from mnist_edge.types import AnyArray
 
 Values = dict[str, Any]
 Arrays = Mapping[str, AnyArray]
+
+runtime, portable_lib = load_runtime()
 
 _ERRORS = (RuntimeError, ValueError, KeyError, TypeError)
 
@@ -22,7 +23,7 @@ _ERRORS = (RuntimeError, ValueError, KeyError, TypeError)
 def warm_up() -> None:
     """Read what the processor can do, and go without threads: a child of a fork would wait for them forever."""
     portable_lib._unsafe_reset_threadpool(1)
-    Runtime.get()
+    runtime.Runtime.get()
 
 
 class Session:
@@ -32,7 +33,7 @@ class Session:
         """Load a program; raises `ArtifactError` where ExecuTorch can't."""
         self._data = data  # which the program points to
         try:
-            self._program: Program = Runtime.get().load_program(data)
+            self._program = runtime.Runtime.get().load_program(data)
             self._method = self._program.load_method(METHOD)
         except _ERRORS as error:
             raise ArtifactError(f"ExecuTorch cannot load it ({one_line(error)})") from error

@@ -1,5 +1,8 @@
 """An ExecuTorch program runs in the sandbox; a file that is none, or is damaged, ends in one line."""
 
+import json
+import subprocess
+import sys
 from collections.abc import Mapping
 
 import numpy as np
@@ -45,6 +48,14 @@ def test_a_damaged_program_is_an_error_or_gives_answers_never_a_crash_here(posit
     except ArtifactError as error:
         reason = str(error)
     assert "\n" not in reason
+
+
+def test_running_one_leaves_the_compilers_unimported() -> None:
+    program = "import json, sys, mnist_edge.formats.executorch.session; print(json.dumps([*sys.modules]))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    imported = set(json.loads(done.stdout.splitlines()[-1]))
+    assert "executorch.runtime" in imported
+    assert imported.isdisjoint({"executorch.exir", "executorch.exir._warnings", "torch._dynamo", "torch._inductor"})
 
 
 @pytest.mark.slow
