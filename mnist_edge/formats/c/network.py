@@ -5,8 +5,9 @@ layer is a window that covers its whole input, which then is one pixel with as m
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -67,6 +68,26 @@ class Window:
     def values_out(self) -> int:
         """Values of the output."""
         return self.outputs[0] * self.outputs[1] * self.outputs[2]
+
+    @cached_property
+    def around(self) -> tuple[tuple[int, int], ...] | None:
+        """Padding before and after each dimension of `[N, height, width, channels]`, or None for none at all."""
+        sides = []
+        for side in range(2):
+            reach = self.dilation[side] * (self.kernel[side] - 1)
+            needed = (self.outputs[side] - 1) * self.stride[side] + reach + 1
+            sides.append((self.padding[side], max(0, needed - self.padding[side] - self.size[side])))
+        return ((0, 0), *sides, (0, 0)) if any(map(any, sides)) else None
+
+    def places(self) -> Iterator[tuple[int, int, tuple[slice, ...]]]:
+        """Yield row and column of each place of the kernel, with what all windows have there of the padded input."""
+        (height, width, _), (down, right) = self.outputs, self.stride
+        for row in range(self.kernel[0]):
+            top = row * self.dilation[0]
+            rows = slice(top, top + (height - 1) * down + 1, down)
+            for column in range(self.kernel[1]):
+                left = column * self.dilation[1]
+                yield row, column, (slice(None), rows, slice(left, left + (width - 1) * right + 1, right))
 
     def check(self) -> None:
         """Raise `ValueError` where a number is out of range, or a window lies outside its input."""

@@ -149,24 +149,9 @@ def pool(layer: Layer, values: AnyArray) -> AnyArray:
 
 def _seen(window: Window, values: AnyArray, outside: float) -> Iterator[tuple[tuple[int, int], AnyArray]]:
     """Yield for each place of the kernel, in order, the values that all windows have there."""
-    needed = [
-        (count - 1) * stride + step * (side - 1) + 1
-        for count, stride, step, side in zip(
-            window.outputs[:2], window.stride, window.dilation, window.kernel, strict=True
-        )
-    ]
-    after = [max(0, need - pad - size) for need, pad, size in zip(needed, window.padding, window.size[:2], strict=True)]
-    around = [(0, 0), *zip(window.padding, after, strict=True), (0, 0)]
-    padded = np.pad(values, around, constant_values=outside) if np.any(around) else values
-    down, right = window.stride
-    height, width, _ = window.outputs
-    for row in range(window.kernel[0]):
-        for column in range(window.kernel[1]):
-            top, left = row * window.dilation[0], column * window.dilation[1]
-            yield (
-                (row, column),
-                padded[:, top : top + height * down : down, left : left + width * right : right][:, :height, :width],
-            )
+    padded = values if window.around is None else np.pad(values, window.around, constant_values=outside)
+    for row, column, part in window.places():
+        yield (row, column), padded[part]
 
 
 ANSWER = np.dtype([("label", "<i4"), ("confidence", "<f4"), ("energy", "<f4"), ("margin", "<f4"), ("certain", "<i4")])
