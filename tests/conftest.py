@@ -1,54 +1,23 @@
 import contextlib
-import gc
 import os
-import pickle
-import signal
+import shlex
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
-import torch
-from hypothesis import HealthCheck, settings
+from xdist.workermanage import WorkerController
 
-from mnist_edge import parity
-from mnist_edge.atomic import atomic_write
-from mnist_edge.exporting.pipeline import Artifact, ExportSettings, export_artifacts
 from mnist_edge.formats.base import FormatSpec
 from mnist_edge.formats.registry import FORMATS
-from mnist_edge.formats.scheme import Precision
-from mnist_edge.locks import locked
-from mnist_edge.parity.parity_report import ParityReport
-from mnist_edge.parity.reference import Reference, make_reference
-from mnist_edge.parity.verify import verify_path
-from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint
-from mnist_edge.training.datasets.registry import load_test_data, load_training_data
-from mnist_edge.training.datasets.splits import Split, TrainingData
 from tests import warm
-from tests.damage.reports import broken_reports
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "data"
 RELEASES = {name: ROOT / "release" / f"mnist-{name}.safetensors" for name in ("mlp", "cnn")}
 RELEASED = RELEASES["mlp"]
-
-T = TypeVar("T")
-
-Programs = dict[tuple[object, ...], Mapping[str, bytes]]
-"""What exporters gave, as a reference remembers it."""
-
-
-# The garbage collector would look through torch's million objects again and again: an eighth of the time.
-gc.set_threshold(*warm.GC_THRESHOLD)
-warm.parse_operators_once()
-
-# No test depends on how busy the machine is.
-settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("unhurried")
 
 FIRST = Path("exporting", "report", "test_figures.py")
 """What it needs, many need, and would wait for: one process exports, verifies and damages while others run the rest."""
@@ -86,9 +55,19 @@ servers = contextlib.ExitStack()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the server of `tests.warm`, once for all processes that run the tests."""
-    if hasattr(config, "workerinput") or warm.SOCKET in os.environ:
-        return
+    """Start the server of `tests.warm`, once for all processes; import what tests need in those that run some."""
+    if hasattr(config, "workerinput"):
+        os.environ[warm.SOCKET] = config.workerinput["warm"]
+    elif warm.SOCKET not in os.environ:
+        _start_server()
+    if config.getoption("dist", "no") == "no":  # as it is in those that xdist starts, too
+        config.pluginmanager.import_plugin("tests.fixtures")
+    else:
+        forked = f"popen//python={shlex.join(warm.PYTHON)}"
+        config.option.tx = [forked if spec == "popen" else spec for spec in config.option.tx]
+
+
+def _start_server() -> None:
     path = Path(servers.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))) / "socket"
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_CBWR": "AVX2,STRICT", "OMP_WAIT_POLICY": "PASSIVE"}
     command = [sys.executable, warm.__file__, "--serve", str(path)]
@@ -98,6 +77,11 @@ def pytest_configure(config: pytest.Config) -> None:
     servers.callback(os.environ.pop, warm.SOCKET)
     while not path.exists() and server.poll() is None:
         time.sleep(0.01)
+
+
+def pytest_configure_node(node: WorkerController) -> None:
+    """Tell a process that runs tests of that server, from which it may have been forked itself."""
+    node.workerinput["warm"] = os.environ[warm.SOCKET]
 
 
 def pytest_unconfigure() -> None:
@@ -132,125 +116,3 @@ def _missing_format(item: pytest.Item) -> FormatSpec | None:
             assert "CI" not in os.environ, f"{', '.join(spec.missing_to_export())} not installed"
             return spec
     return None
-
-
-@pytest.fixture(scope="session")
-def training_data() -> TrainingData:
-    return load_training_data("mnist", DATA)
-
-
-@pytest.fixture(scope="session")
-def few(training_data: TrainingData) -> TrainingData:
-    """2,000 images to train on and 1,000 to validate on, for tests of the loop rather than of the model."""
-    return TrainingData(
-        train=Split(training_data.train.images[:2000], training_data.train.labels[:2000]),
-        validation=Split(training_data.validation.images[:1000], training_data.validation.labels[:1000]),
-        digest="0" * 64,
-    )
-
-
-@pytest.fixture(scope="session")
-def test_data() -> Split:
-    return load_test_data("mnist", DATA)
-
-
-@pytest.fixture(scope="session")
-def released() -> Checkpoint:
-    return load_checkpoint(RELEASED)
-
-
-@pytest.fixture(scope="session")
-def reference(released: Checkpoint, test_data: Split, training_data: TrainingData) -> Reference:
-    return make_reference(released, test_data, training_data)
-
-
-@pytest.fixture(scope="session")
-def cnn_reference(test_data: Split, training_data: TrainingData) -> Reference:
-    """The released CNN on 200 test images: enough to see that something works for convolutions too."""
-    part = Split(test_data.images[:200], test_data.labels[:200])
-    return make_reference(load_checkpoint(RELEASES["cnn"]), part, training_data)
-
-
-@pytest.fixture(scope="session")
-def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A folder that all processes of this run share."""
-    temporary = tmp_path_factory.getbasetemp()
-    return temporary if worker_id == "master" else temporary.parent
-
-
-def made_once(shared_folder: Path, name: str, make: Callable[[Path], T]) -> T:
-    """Return what one of the processes that run the tests made, in a folder of this name, and the others read."""
-    record, lock, folder = (shared_folder / f"{name}{suffix}" for suffix in (".pickle", ".lock", ""))
-    for path in (lock, folder):
-        path.mkdir(exist_ok=True)
-    with locked(lock):
-        if not record.exists():
-            atomic_write(record, pickle.dumps(make(folder)))
-    made: T = pickle.loads(record.read_bytes())
-    return made
-
-
-@pytest.fixture(scope="session")
-def exported(reference: Reference, shared_folder: Path) -> list[Artifact]:
-    """The released checkpoint in every format and precision. Tests only read these files.
-
-    The reference knows from then on what the exporters gave, as it does in the process that called them.
-    """
-    precisions = [name for name in Precision if any(name in spec.precisions for spec in INSTALLED)]
-    settings = ExportSettings(INSTALLED, precisions)
-
-    def export(folder: Path) -> tuple[list[Artifact], Programs]:
-        return export_artifacts(reference, settings, folder), reference.programs
-
-    artifacts, programs = made_once(shared_folder, "exported", export)
-    reference.programs.update(programs)
-    return artifacts
-
-
-@pytest.fixture(scope="session")
-def exports(exported: list[Artifact]) -> Path:
-    """The folder that holds them."""
-    return exported[0].path.parent
-
-
-@pytest.fixture(scope="session")
-def reports(exported: list[Artifact], reference: Reference, shared_folder: Path) -> dict[str, ParityReport]:
-    """A report on each exported file."""
-    paths = [artifact.path for artifact in exported]
-    return made_once(shared_folder, "reports", lambda _: {path.name: verify_path(path, reference) for path in paths})
-
-
-@pytest.fixture
-def reference_at_hand(
-    reference: Reference,
-    exported: list[Artifact],  # noqa: ARG001 - with which the reference knows what exporters give
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Give commands the reference of the released checkpoint as it is here, which saves them exporting it again."""
-    load = parity.reference.load_reference
-    monkeypatch.setattr(
-        parity.reference,
-        "load_reference",
-        lambda checkpoint, *others: reference if checkpoint == RELEASED else load(checkpoint, *others),
-    )
-
-
-@pytest.fixture(scope="session")
-def broken(exports: Path, reference: Reference, shared_folder: Path) -> dict[str, ParityReport]:
-    """Reports on damaged files."""
-    model = (exports / "mnist-mlp.onnx").read_bytes()
-    return made_once(shared_folder, "broken", lambda folder: broken_reports(model, reference, folder))
-
-
-@pytest.fixture(autouse=True, scope="session")
-def ctrl_c_is_heard() -> None:
-    """A shell has what it starts with `&` ignore Ctrl-C, and so would the programs that the tests start."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@pytest.fixture(autouse=True)
-def threads_are_left_alone() -> Iterator[None]:
-    """Fail a test after which torch's global number of threads is another."""
-    before = torch.get_num_threads()
-    yield
-    assert torch.get_num_threads() == before

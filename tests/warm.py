@@ -8,10 +8,13 @@ a command does not wait four seconds for them each time. The fork has the caller
 limits, hears its signals, and ends as an interpreter ends. What depends on a fresh interpreter (what is imported when,
 variables that libraries read while they load, SIGKILL) is tested with `sys.executable`.
 
-`conftest.py` starts the server, which imports nothing before it is first asked; without one, a fresh interpreter runs.
+The processes in which pytest-xdist runs tests are such forks, too. `conftest.py` starts the server, which imports
+nothing before it is first asked; without one, a fresh interpreter runs.
 """
 
+import atexit
 import contextlib
+import ctypes
 import functools
 import gc
 import importlib
@@ -173,6 +176,19 @@ def import_everything() -> None:
     gc.set_threshold(*GC_THRESHOLD)
 
 
+def end_quickly() -> None:
+    """Leave modules, and what C++ libraries keep, to the system: a fresh interpreter has few of the thousands.
+
+    The interpreter ends as ever otherwise: with its exit code, what it says of exceptions, and everything written.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "on_exit"):  # of glibc: it calls with the exit code, before destructors of what was loaded earlier
+        libc.on_exit(libc._exit, None)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(dict(sys.modules)))
+    for name in sys.modules.keys() - {"__main__", "builtins", "sys"}:
+        del sys.modules[name]
+
+
 def parse_operators_once() -> None:
     """Have torch's exporter read the source of ONNX's 500 operators once in a process: half of what an export takes."""
     from torch.onnx._internal.exporter._registration import ONNXRegistry
@@ -195,7 +211,8 @@ def run(request: Request) -> None:
     sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), encoding)
     sys.stdout = _writer(1, encoding, errors or "strict")
     sys.stderr = _writer(2, encoding, "backslashreplace")
-    how, what, *arguments = request["arguments"]
+    given = request["arguments"]
+    how, what, *arguments = given[given[0] == "-u" :]  # with which execnet begins
     if how == "-m":
         sys.path[0], sys.argv = request["folder"], [what, *arguments]
         runpy.run_module(what, run_name="__main__", alter_sys=True)
@@ -213,6 +230,7 @@ def _writer(descriptor: int, encoding: str, errors: str) -> io.TextIOWrapper:
 
 if __name__ == "__main__":
     if sys.argv[1] == "--serve":
+        atexit.register(end_quickly)  # what is registered first is called last
         run(Server(sys.argv[2]).serve())
     else:
         client()
