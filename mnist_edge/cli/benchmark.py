@@ -29,7 +29,7 @@ DEFAULT_TARGET = "cortex-m4"
     type=outputs.OutputPath(outputs.FIGURE),
     help="Also draw accuracy against size and latency, to a .png or .svg file.",
 )
-@options.targets
+@options.targets("Also measure the files")
 @outputs.force
 @options.data_dir
 @options.as_json
@@ -45,8 +45,9 @@ def command(
     """Measure what each exported FILE costs here: time to the first answer, latency, throughput, memory, bytes.
 
     Without a FILE, all that exports/ lists and the built-in models are measured; a folder stands for what its
-    manifest.json lists. Each is measured in processes of its own, on one thread, in turns with the others. How right
-    the answers are comes from the manifest, or is measured where the packages for training are installed.
+    manifest.json lists. Each is measured in processes of its own, on one thread, in turns with the others, and C
+    headers on an emulated cortex-m4 too, where its emulator is installed. How right the answers are comes from the
+    manifest, or is measured where the packages for training are installed.
     """
     outputs.check_outputs((figure, outputs.FIGURE), force=force)
     if figure and importlib.util.find_spec("matplotlib") is None:

@@ -14,7 +14,8 @@ from mnist_edge.formats.registry import FORMATS
 from mnist_edge.formats.scheme import Precision
 
 if TYPE_CHECKING:
-    from mnist_edge.exporting.pipeline import Artifact, ExportSettings
+    from mnist_edge.exporting.pipeline import Artifact
+    from mnist_edge.exporting.settings import ExportSettings
     from mnist_edge.parity.reference import Reference
 
 ALL = "all"
@@ -112,7 +113,7 @@ def _known_precisions() -> list[str]:
     is_flag=True,
     help="Also write the test vectors to test-data/, for harnesses of other runtimes: ONNX's .pb, .npz and JSON.",
 )
-@options.targets
+@options.targets("Also run what is exported")
 @options.target_images
 @outputs.force
 @options.own_architecture
@@ -156,7 +157,8 @@ def command(
     check_writable(output / MANIFEST)
     torch_setup.wait_passively()
     from mnist_edge.cli.progress import steps
-    from mnist_edge.exporting.pipeline import ExportSettings, export_artifacts
+    from mnist_edge.exporting.pipeline import export_artifacts
+    from mnist_edge.exporting.settings import ExportSettings
     from mnist_edge.formats.targets import chosen_targets
     from mnist_edge.parity.tolerance import Goals
 

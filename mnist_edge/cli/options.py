@@ -2,13 +2,16 @@
 
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from mnist_edge.artifact.contract import NO_LICENSE
 from mnist_edge.training.architectures.names import BUILTIN_ARCHITECTURES, is_own
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 CHECKPOINTS = Path("checkpoints")
 """The folder where `train` writes and `export` reads, unless told otherwise."""
@@ -103,13 +106,17 @@ license_of_weights = click.option(
     help="License of the weights, which every export carries.",
 )
 
-targets = click.option(
-    "--target",
-    "targets",
-    multiple=True,
-    metavar="TARGET",
-    help="Also run C headers on an emulated device, such as cortex-m4, or on all; may be given more than once.",
-)
+
+def targets(what: str) -> Callable[[Command], Command]:
+    """Return the option for emulated devices; `what` begins its help: what is done on them, of which files."""
+    return click.option(
+        "--target",
+        "targets",
+        multiple=True,
+        metavar="TARGET",
+        help=f"{what} on an emulated device, such as cortex-m4 or aarch64, or on all; may be given more than once.",
+    )
+
 
 target_images = click.option(
     "--target-images", type=click.IntRange(min=1), metavar="N", help="On how many of the test images.  [default: all]"

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     show_default="chromium, google-chrome, ... on the PATH",
     help="The browser; implies --browser.",
 )
-@options.targets
+@options.targets("Also run the files")
 @options.target_images
 @outputs.force
 @options.own_architecture
