@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from mnist_edge.errors import UserError
-from mnist_edge.exporting.pipeline import Artifact, ExportSettings, export_artifacts
+from mnist_edge.exporting.pipeline import Artifact, export_artifacts
+from mnist_edge.exporting.settings import ExportSettings
 from mnist_edge.formats.registry import FORMATS, format_of
 from mnist_edge.formats.scheme import Precision
 from mnist_edge.formats.targets import chosen_targets

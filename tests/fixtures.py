@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, settings
 
 from mnist_edge import parity
 from mnist_edge.atomic import atomic_write
-from mnist_edge.exporting.pipeline import Artifact, ExportSettings, export_artifacts
+from mnist_edge.exporting.pipeline import Artifact, export_artifacts
+from mnist_edge.exporting.settings import ExportSettings
 from mnist_edge.formats.scheme import Precision
 from mnist_edge.locks import locked
 from mnist_edge.parity.parity_report import ParityReport

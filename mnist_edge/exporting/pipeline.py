@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,7 @@ from mnist_edge.atomic import Transaction, atomic_write, check_writable, transac
 from mnist_edge.errors import UserError
 from mnist_edge.exporting.own_network import export_own
 from mnist_edge.exporting.scheme_search import Candidate, select_scheme
+from mnist_edge.exporting.settings import ExportSettings
 from mnist_edge.exporting.test_data import FOLDER, JSON_FILE, test_data_files
 from mnist_edge.formats.base import ArtifactFile, FormatSpec
 from mnist_edge.formats.build import ExportRequest
@@ -25,7 +26,7 @@ from mnist_edge.parity.devices import on_devices
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.reference import Reference
 from mnist_edge.parity.steps import OnStep, nothing, of_file
-from mnist_edge.parity.tolerance import NO_GOALS, Goals
+from mnist_edge.parity.tolerance import Goals
 from mnist_edge.parity.verify import verify
 from mnist_edge.reading import read_bytes
 from mnist_edge.training.architectures.names import file_stem
@@ -34,70 +35,6 @@ from mnist_edge.training.checkpoint import Checkpoint
 
 class ParityError(UserError):
     """An export does not match the trained model, and was not written."""
-
-
-@dataclass(frozen=True)
-class ExportSettings:
-    """What is asked of an export.
-
-    Attributes:
-        formats: to export to.
-        precisions: to export in; a format that does not have one is passed over for it. None is the first one that each
-            format has: fp32, where it has that.
-        options: of the formats, such as the ONNX opset; those that are not given have the format's default.
-        goals: what each artifact must keep beyond the tolerance of its scheme.
-        scheme: how quantized artifacts are stored and computed; None compares all that the format has.
-        targets: emulated devices that artifacts of a format that has them must give the same logits on.
-        target_images: on how many of the images, or None for all.
-        test_data: whether the test vectors are also written for the test harnesses of other runtimes.
-        force: whether files that no export has written are replaced.
-    """
-
-    formats: Sequence[FormatSpec]
-    precisions: Sequence[Precision] | None = None
-    options: Mapping[str, int] = field(default_factory=dict)
-    goals: Goals = NO_GOALS
-    scheme: str | None = None
-    targets: tuple[str, ...] = ()
-    target_images: int | None = None
-    test_data: bool = False
-    force: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse what a format does not have, before any work is done; raises `UserError`."""
-        for spec in self.formats:
-            for name in self.options:
-                if name not in spec.options:
-                    raise UserError(f"{spec.name} has no {name}: leave out --{name}, or export {spec.name} by itself")
-            for precision in self.precisions_of(spec):
-                for scheme in self.schemes_of(spec, precision):
-                    self._check_options(spec, scheme)
-        for precision in self.precisions or ():
-            if not any(spec.schemes_of(precision) for spec in self.formats):
-                has = "; ".join(f"{spec.name} has {', '.join(spec.precisions)}" for spec in self.formats)
-                raise UserError(f"none of the formats can be exported in {precision}: {has}")
-
-    def _check_options(self, spec: FormatSpec, scheme: Scheme) -> None:
-        """Refuse an option that is less than a scheme needs; raises `UserError`."""
-        for name, least in scheme.least_options:
-            if self.options.get(name, least) < least:
-                raise UserError(f"{spec.name} in {scheme.precision} needs {name} {least} or later: leave out --{name}")
-
-    def precisions_of(self, spec: FormatSpec) -> tuple[Precision, ...]:
-        """Return the precisions to export a format in, in this order."""
-        wanted = spec.precisions[:1] if self.precisions is None else self.precisions
-        return tuple(precision for precision in wanted if precision in spec.precisions)
-
-    def schemes_of(self, spec: FormatSpec, precision: Precision) -> tuple[Scheme, ...]:
-        """Return the schemes to export in; raises `UserError` where the format does not have the one asked for."""
-        schemes = spec.schemes_of(precision)
-        if self.scheme is None or not schemes or not schemes[0].quantized:
-            return schemes
-        chosen = tuple(scheme for scheme in schemes if scheme.name == self.scheme)
-        if not chosen:
-            known = ", ".join(scheme.name for scheme in schemes)
-            raise UserError(f"{spec.name} has no {precision} scheme {self.scheme!r}: expected one of {known}")
-        return chosen
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from mnist_edge.artifact.checksum import CHECKSUM_KEY, CHECKSUM_PLACEHOLDER, sha
 from mnist_edge.artifact.manifest import MANIFEST, manifest_bytes, read_manifest
 from mnist_edge.atomic import transaction
 from mnist_edge.errors import UserError
-from mnist_edge.exporting.pipeline import ExportSettings, export_artifacts
+from mnist_edge.exporting.pipeline import export_artifacts
+from mnist_edge.exporting.settings import ExportSettings
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.locks import locked
 from mnist_edge.parity.reference import Reference
@@ -36,7 +37,8 @@ EXPORTS = 20
 EXPORTER = """
 import dataclasses, sys
 from pathlib import Path
-from mnist_edge.exporting.pipeline import ExportSettings, export_artifacts
+from mnist_edge.exporting.pipeline import export_artifacts
+from mnist_edge.exporting.settings import ExportSettings
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.parity.reference import make_reference
 from mnist_edge.training.checkpoint import load_checkpoint

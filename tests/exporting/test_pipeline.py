@@ -11,7 +11,8 @@ import pytest
 from mnist_edge.artifact.checksum import sha256
 from mnist_edge.artifact.manifest import read_manifest
 from mnist_edge.errors import ArtifactError, UserError
-from mnist_edge.exporting.pipeline import Artifact, ExportSettings, ParityError, artifact_name, export_artifacts
+from mnist_edge.exporting.pipeline import Artifact, ParityError, artifact_name, export_artifacts
+from mnist_edge.exporting.settings import ExportSettings
 from mnist_edge.formats.registry import FORMATS, format_of, read_artifact
 from mnist_edge.formats.scheme import Precision
 from mnist_edge.parity.reference import Reference
@@ -88,19 +89,6 @@ def test_an_opset_that_torch_cannot_give_is_one_line(reference: Reference, tmp_p
     with pytest.raises(UserError, match="cannot export this model to ONNX opset 11: it gave 18"):
         export_artifacts(reference, ExportSettings([ONNX], options={"opset": 11}), tmp_path)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_what_a_format_does_not_have_is_refused_before_any_work() -> None:
-    with pytest.raises(UserError, match="torchscript has no opset: leave out --opset"):
-        ExportSettings([ONNX, TORCHSCRIPT], options={"opset": 17})
-    with pytest.raises(UserError, match="onnx has no int8 scheme 'int2': expected one of weight-only-s8"):
-        ExportSettings([ONNX], [Precision.INT8], scheme="int2")
-    with pytest.raises(UserError, match="torchscript has no int8 scheme 'int2': expected one of dynamic-s8"):
-        ExportSettings([TORCHSCRIPT], [Precision.FP32, Precision.INT8], scheme="int2")
-    with pytest.raises(UserError, match="none of the formats can be exported in fp16: torchscript has fp32, int8"):
-        ExportSettings([TORCHSCRIPT], [Precision.FP16])
-    assert ExportSettings([ONNX, TORCHSCRIPT], [Precision.FP16])
-    assert ExportSettings([ONNX], scheme="unknown")  # nothing is quantized
 
 
 def entries_of(folder: Path) -> list[str]:

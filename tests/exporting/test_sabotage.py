@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from mnist_edge.errors import UserError
-from mnist_edge.exporting.pipeline import ExportSettings, ParityError, export_artifacts
+from mnist_edge.exporting.pipeline import ParityError, export_artifacts
+from mnist_edge.exporting.settings import ExportSettings
 from mnist_edge.formats.base import FormatSpec
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.formats.scheme import Precision

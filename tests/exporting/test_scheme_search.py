@@ -8,8 +8,9 @@ import pytest
 
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.errors import UserError
-from mnist_edge.exporting.pipeline import Artifact, ExportSettings, export_artifacts
+from mnist_edge.exporting.pipeline import Artifact, export_artifacts
 from mnist_edge.exporting.scheme_search import select_scheme
+from mnist_edge.exporting.settings import ExportSettings
 from mnist_edge.formats.onnx.quantization import reference_logits
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.formats.scheme import Precision

@@ -11,7 +11,8 @@ import onnxruntime
 import pytest
 
 from mnist_edge.errors import UserError
-from mnist_edge.exporting.pipeline import ExportSettings, export_artifacts
+from mnist_edge.exporting.pipeline import export_artifacts
+from mnist_edge.exporting.settings import ExportSettings
 from mnist_edge.exporting.test_data import FOLDER, JSON_FILE, NPZ_FILE
 from mnist_edge.formats.registry import FORMATS, read_artifact
 from mnist_edge.formats.scheme import Precision

@@ -13,7 +13,8 @@ import pytest
 
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.errors import ChecksumError
-from mnist_edge.exporting.pipeline import Artifact, ExportSettings, artifact_name, export_artifacts
+from mnist_edge.exporting.pipeline import Artifact, artifact_name, export_artifacts
+from mnist_edge.exporting.settings import ExportSettings
 from mnist_edge.formats.base import ArtifactFile, FormatSpec
 from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.registry import FORMATS, format_of, open_artifact, read_artifact

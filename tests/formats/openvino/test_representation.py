@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.errors import ArtifactError
-from mnist_edge.exporting.pipeline import Artifact, ExportSettings, export_artifacts
+from mnist_edge.exporting.pipeline import Artifact, export_artifacts
+from mnist_edge.exporting.settings import ExportSettings
 from mnist_edge.formats.openvino.representation import GRAPH, WEIGHTS, check_representation
 from mnist_edge.formats.registry import FORMATS, read_artifact
 from mnist_edge.formats.scheme import Precision

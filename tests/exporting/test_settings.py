@@ -1,0 +1,23 @@
+"""What no format can give is refused when it is asked for."""
+
+import pytest
+
+from mnist_edge.errors import UserError
+from mnist_edge.exporting.settings import ExportSettings
+from mnist_edge.formats.registry import FORMATS
+from mnist_edge.formats.scheme import Precision
+
+ONNX, TORCHSCRIPT = FORMATS["onnx"], FORMATS["torchscript"]
+
+
+def test_what_a_format_does_not_have_is_refused_before_any_work() -> None:
+    with pytest.raises(UserError, match="torchscript has no opset: leave out --opset"):
+        ExportSettings([ONNX, TORCHSCRIPT], options={"opset": 17})
+    with pytest.raises(UserError, match="onnx has no int8 scheme 'int2': expected one of weight-only-s8"):
+        ExportSettings([ONNX], [Precision.INT8], scheme="int2")
+    with pytest.raises(UserError, match="torchscript has no int8 scheme 'int2': expected one of dynamic-s8"):
+        ExportSettings([TORCHSCRIPT], [Precision.FP32, Precision.INT8], scheme="int2")
+    with pytest.raises(UserError, match="none of the formats can be exported in fp16: torchscript has fp32, int8"):
+        ExportSettings([TORCHSCRIPT], [Precision.FP16])
+    assert ExportSettings([ONNX, TORCHSCRIPT], [Precision.FP16])
+    assert ExportSettings([ONNX], scheme="unknown")  # nothing is quantized
