@@ -79,7 +79,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 def _time(seconds: float) -> str:
     if seconds < 1e-3:
         return f"{seconds * 1e6:,.1f} µs"
-    return f"{seconds * 1e3:,.2f} ms" if seconds < 0.1 else f"{seconds:,.2f} s"
+    return f"{seconds * 1e3:.3g} ms" if seconds < 0.1 else f"{seconds:,.2f} s"
 
 
 def blocks() -> dict[Path, list[tuple[str, str]]]:
