@@ -1,6 +1,6 @@
 """`mnist-edge selfcheck`: test vectors in, a verdict on this device out. Needs only the runner's packages."""
 
-import importlib.util
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,9 +77,6 @@ def _format(path: Path) -> str | None:
 def _machine(paths: Sequence[Path]) -> dict[str, object]:
     """Return what this machine is, and the versions of what runs files of these names here."""
     import platform
-    from importlib.metadata import version
-
-    import numpy as np
 
     from mnist_edge import __version__
     from mnist_edge.runtime.cpu import cpu_features, processor_name
@@ -89,23 +86,23 @@ def _machine(paths: Sequence[Path]) -> dict[str, object]:
         "architecture": platform.machine(),
         "processor": processor_name(),
         "features": cpu_features(),
-        "versions": {
-            "mnist-edge": __version__,
-            "onnxruntime": version("onnxruntime"),
-            "numpy": np.__version__,
-            **_runtimes(paths),
-        },
+        "versions": {"mnist-edge": __version__, **_versions(paths)},
     }
 
 
-def _runtimes(paths: Sequence[Path]) -> dict[str, str]:
-    from importlib.metadata import version
+def _versions(paths: Sequence[Path]) -> dict[str, str]:
+    """Return the versions of the packages that are installed of those that run files of these names, by name."""
+    from importlib.metadata import PackageNotFoundError, version
 
     from mnist_edge.formats.registry import FORMATS
 
     specs = [FORMATS[name] for name in dict.fromkeys(map(_format, paths)) if name is not None]
-    packages = dict.fromkeys(package for spec in specs for package in spec.run_packages)
-    return {name: version(name) for name in packages if importlib.util.find_spec(name) is not None}
+    packages = dict.fromkeys(["onnxruntime", "numpy", *(package for spec in specs for package in spec.run_packages)])
+    found = {}
+    for name in packages:
+        with contextlib.suppress(PackageNotFoundError):  # a processor may have no onnxruntime
+            found[name] = version(name)
+    return found
 
 
 def _print_machine(machine: dict[str, object]) -> None:

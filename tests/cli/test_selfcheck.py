@@ -1,3 +1,4 @@
+import importlib.metadata
 import json
 import os
 import shutil
@@ -96,6 +97,23 @@ def test_other_formats_check_themselves_too(exports: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_it_needs_no_onnxruntime_for_files_that_need_none(exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = importlib.metadata.version
+
+    def version(name: str) -> str:
+        if name == "onnxruntime":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return installed(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    result = run("selfcheck", exports / "mnist-mlp-int8.npz", "--json")
+    assert result.exit_code == 0, result.output
+    versions = json.loads(result.stdout)["machine"]["versions"]
+    assert "onnxruntime" not in versions
+    assert versions["numpy"] == installed("numpy")
+
+
 def test_a_pipe_is_not_a_model(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.onnx")
     for command in (["selfcheck"], ["info"], ["predict", ROOT / "examples" / "two.png", "--model"]):
