@@ -80,7 +80,7 @@ class Window:
         return ((0, 0), *sides, (0, 0)) if any(map(any, sides)) else None
 
     def places(self) -> Iterator[tuple[int, int, tuple[slice, ...]]]:
-        """Yield row and column of each place of the kernel, with what all windows have there of the padded input."""
+        """Yield row and column of each place of the kernel, with where all windows have it in the padded input."""
         (height, width, _), (down, right) = self.outputs, self.stride
         for row in range(self.kernel[0]):
             top = row * self.dilation[0]
