@@ -108,7 +108,7 @@ license_of_weights = click.option(
 
 
 def targets(what: str) -> Callable[[Command], Command]:
-    """Return the option for emulated devices; `what` begins its help: what is done on them, of which files."""
+    """Return the option for emulated devices; its help begins with `what`, such as "Also run the files"."""
     return click.option(
         "--target",
         "targets",

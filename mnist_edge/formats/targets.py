@@ -21,7 +21,9 @@ def chosen_targets(names: Iterable[str], specs: Iterable[FormatSpec]) -> tuple[s
     known = _targets_of(having)
     wanted = set(names)
     if wanted and not known:
-        raise UserError("none of these formats runs on emulated devices: leave out --target, or name a file of c")
+        raise UserError(
+            "none of these formats runs on emulated devices: leave out --target, or name a file of a format that does"
+        )
     if unknown := sorted(wanted - {*known, ALL}):
         raise UserError(f"unknown target {unknown[0]!r}: expected one of {', '.join([*known, ALL])}")
     if ALL not in wanted:
