@@ -6,13 +6,16 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from xdist.workermanage import WorkerController
 
 from mnist_edge.formats.base import FormatSpec
 from mnist_edge.formats.registry import FORMATS
 from tests import warm
+
+if TYPE_CHECKING:
+    from xdist.workermanage import WorkerController
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "data"
@@ -60,11 +63,17 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[warm.SOCKET] = config.workerinput["warm"]
     elif warm.SOCKET not in os.environ:
         _start_server()
-    if config.getoption("dist", "no") == "no":  # as it is in those that xdist starts, too
-        config.pluginmanager.import_plugin("tests.fixtures")
-    else:
+    if _starts_others(config):
         forked = f"popen//python={shlex.join(warm.PYTHON)}"
         config.option.tx = [forked if spec == "popen" else spec for spec in config.option.tx]
+    else:
+        config.pluginmanager.import_plugin("tests.fixtures")
+
+
+def _starts_others(config: pytest.Config) -> bool:
+    """Say whether xdist runs the tests in processes that this one starts, which runs none itself."""
+    distributed = config.getoption("dist", "no") != "no" and bool(config.getoption("tx", None))
+    return distributed and not config.getoption("collectonly")
 
 
 def _start_server() -> None:
@@ -79,7 +88,8 @@ def _start_server() -> None:
         time.sleep(0.01)
 
 
-def pytest_configure_node(node: WorkerController) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: "WorkerController") -> None:
     """Tell a process that runs tests of that server, from which it may have been forked itself."""
     node.workerinput["warm"] = os.environ[warm.SOCKET]
 
