@@ -61,9 +61,9 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-# One thread for each process: several that start threads of their own on few cores wait for one another. Two on two
-# cores: a third would share them, and make for itself what the others have made.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+# One thread for each process: several that start threads of their own on few cores wait for one another. Three on two
+# cores, since tests wait for children and signals too.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # Side by side: mypy keeps one core busy for half a minute where it has no cache yet.
 check: $(READY)
