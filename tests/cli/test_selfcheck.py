@@ -96,7 +96,6 @@ def test_other_formats_check_themselves_too(exports: Path) -> None:
     assert result.stdout.count(": passed") == 2
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_it_needs_no_onnxruntime_for_files_that_need_none(exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed = importlib.metadata.version
 
@@ -114,6 +113,7 @@ def test_it_needs_no_onnxruntime_for_files_that_need_none(exports: Path, monkeyp
     assert versions["numpy"] == installed("numpy")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_pipe_is_not_a_model(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.onnx")
     for command in (["selfcheck"], ["info"], ["predict", ROOT / "examples" / "two.png", "--model"]):

@@ -1,7 +1,9 @@
 """ExecuTorch's Python runtime without its compiler, which would take most of the time and memory of a first answer."""
 
+import contextlib
 import importlib.util
 import sys
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -18,21 +20,24 @@ def load_runtime() -> tuple[Any, Any]:
     Raises:
         ImportError: ExecuTorch is not installed, or can't be loaded.
     """
-    spec = None if _COMPILER in sys.modules else importlib.util.find_spec(_COMPILER)
-    if spec is not None:
-        package = ModuleType(_COMPILER)
-        package.__path__ = list(spec.submodule_search_locations or [])
-        sys.modules[_COMPILER] = package
-    try:
-        return _import_runtime()
-    except ImportError:
-        if spec is None:
-            raise
-    finally:
-        if spec is not None:
-            for name in [name for name in sys.modules if f"{name}.".startswith(f"{_COMPILER}.")]:
-                del sys.modules[name]
+    if _COMPILER not in sys.modules:
+        with contextlib.suppress(ImportError), _empty_compiler():
+            return _import_runtime()
     return _import_runtime()
+
+
+@contextlib.contextmanager
+def _empty_compiler() -> Iterator[None]:
+    """Let a package without content be the compiler, whose modules can be imported from it."""
+    spec = importlib.util.find_spec(_COMPILER)
+    package = ModuleType(_COMPILER)
+    package.__path__ = list(spec.submodule_search_locations or []) if spec else []
+    sys.modules[_COMPILER] = package
+    try:
+        yield
+    finally:
+        for name in [name for name in sys.modules if f"{name}.".startswith(f"{_COMPILER}.")]:
+            del sys.modules[name]
 
 
 def _import_runtime() -> tuple[Any, Any]:
