@@ -21,6 +21,10 @@ MAX_NODES = 1_000
 MAX_ELEMENTS = 1 << 20
 """Most numbers that a value between layers may have, for one image."""
 
+MAX_COMPUTED = 6
+"""Most numbers that may be computed from constants alone, for each byte of the graph, beside `MAX_ELEMENTS`: two
+weights of 4 bits are cast, multiplied by their steps and reshaped."""
+
 _STANDARD_DOMAINS = {"", "ai.onnx"}
 
 _MODEL_FIELDS = {1, 2, 3, 4, 5, 6, 7, 8, 14}
@@ -89,23 +93,30 @@ def _check_graph(graph: memoryview) -> None:
             raise ArtifactError(f"it has more than {MAX_NODES:,} operators")
     if len(inputs) != 1 or len(outputs) != 1:
         raise ArtifactError(f"the graph has {len(inputs)} inputs and {len(outputs)} outputs, expected 1 of each")
-    _check_sizes(nodes, constants, *_input(inputs[0]))
+    _check_sizes(nodes, constants, *_input(inputs[0]), MAX_ELEMENTS + MAX_COMPUTED * len(graph))
 
 
-def _check_sizes(nodes: list[Node], constants: dict[str, Constant], name: str, shape: Shape) -> None:
-    """Follow the shapes of one image through the graph."""
+def _check_sizes(nodes: list[Node], constants: dict[str, Constant], name: str, shape: Shape, computed: int) -> None:
+    """Follow the shapes of one image through the graph, in which so many numbers may be computed from constants."""
     if prod(shape) > MAX_ELEMENTS:
         raise ArtifactError(f"its input has {prod(shape):,} numbers for an image, expected at most {MAX_ELEMENTS:,}")
     shapes = {name: shape, **{name: constant.shape for name, constant in constants.items()}}
     values = {name: constant.values for name, constant in constants.items() if constant.values is not None}
+    fixed = set(constants)
     for node in nodes:
         if node.kind == "Shape" and set(node.inputs) <= set(shapes):
             values |= dict.fromkeys(node.outputs, shapes[node.inputs[0]])
+        of_constants = fixed.issuperset(filter(None, node.inputs))
         for output, found in zip(node.outputs, output_shapes(node, shapes, values), strict=False):
-            if prod(found) > MAX_ELEMENTS and not all(name in constants for name in node.inputs):
+            if of_constants:
+                computed -= prod(found)
+                fixed.add(output)
+            elif prod(found) > MAX_ELEMENTS:
                 raise ArtifactError(
                     f"its {node.kind} gives {prod(found):,} numbers for an image, expected at most {MAX_ELEMENTS:,}"
                 )
+            if computed < 0:
+                raise ArtifactError("it computes many more numbers from its constants than it has")
             shapes[output] = found
 
 

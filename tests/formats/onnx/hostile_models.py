@@ -135,6 +135,20 @@ def expanding_constant(kind: str) -> Hostile:
     return make
 
 
+def product_of_constants(model: onnx.ModelProto) -> None:
+    """Make a matrix of 4 GB of a row and a column, before any image is there."""
+    constant(model, "column", np.ones((1 << 15, 1)))
+    constant(model, "row", np.ones((1, 1 << 15)))
+    model.graph.node.append(onnx.helper.make_node("Mul", ["column", "row"], ["huge"]))
+
+
+def copies_of_a_constant(model: onnx.ModelProto) -> None:
+    """Make floats of a million bytes, 900 times over, all of which are there at once."""
+    constant(model, "levels", np.zeros(1 << 20), np.int8)
+    copies = [f"copy_{number}" for number in range(900)]
+    model.graph.node.extend(onnx.helper.make_node("Cast", ["levels"], [copy], to=FLOAT) for copy in copies)
+
+
 def claims_more_than_it_has(model: onnx.ModelProto) -> None:
     tensor = model.graph.initializer[0]
     del tensor.dims[:]
@@ -210,6 +224,8 @@ HOSTILE: dict[str, Hostile] = {
     "ConstantOfShape": expanding_constant("ConstantOfShape"),
     "Expand": expanding_constant("Expand"),
     "Range": expanding_constant("Range"),
+    "a constant of 4 GB that two small ones give": product_of_constants,
+    "a constant made floats 900 times": copies_of_a_constant,
     "a constant that claims more than it has": claims_more_than_it_has,
     "weights in another file": external_data,
     "a chain of 20,000": long_chain,
