@@ -8,7 +8,7 @@ from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import BATCH, CONTRACT_KEY, Contract
 from mnist_edge.artifact.fields import one_line
 from mnist_edge.errors import ArtifactError
-from mnist_edge.formats.openvino.library import core
+from mnist_edge.formats.openvino.library import core, load_openvino
 from mnist_edge.formats.openvino.representation import GRAPH, WEIGHTS, check_representation
 from mnist_edge.formats.runner import Runner
 from mnist_edge.types import Images, Logits, Predict
@@ -53,12 +53,18 @@ def compiled(graph: bytes, weights: bytes) -> Any:  # noqa: ANN401
 
 
 def predictor(model: Any) -> Predict:  # noqa: ANN401
-    """Return the function that runs a model; it raises `ArtifactError` where the model does not take a batch."""
-    request = model.create_infer_request()
+    """Return the function that runs a model; it raises `ArtifactError` where the model does not take a batch.
+
+    Tensors are given and taken by number: to copy and to name them, as `infer` of a dictionary does, takes nearly as
+    long as a small model.
+    """
+    request, tensor = model.create_infer_request(), load_openvino().Tensor
 
     def predict(images: Images) -> Logits:
         try:
-            logits: Logits = np.array(request.infer({0: images})[0])
+            request.set_input_tensor(0, tensor(np.ascontiguousarray(images), shared_memory=True))
+            request.infer()
+            logits: Logits = np.array(request.get_output_tensor(0).data)
         except (RuntimeError, TypeError) as error:
             raise ArtifactError(f"OpenVINO cannot run a batch of {len(images)} ({one_line(error)})") from error
         return logits
