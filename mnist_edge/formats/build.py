@@ -123,17 +123,15 @@ def int8_tensor(levels: AnyArray, scale: AnyArray, zero_point: AnyArray | None, 
     )
 
 
-def blocked_tensor(levels: AnyArray, scale: AnyArray, axis: int, block: int) -> StoredTensor:
-    """Return a weight that is stored in 4 bits and stands for levels · scale.
+def scaled_tensor(levels: AnyArray, scale: AnyArray, limits: tuple[int, int]) -> StoredTensor:
+    """Return a weight that is stored in few bits and stands for levels · scale.
 
     Args:
-        levels: int8, from -8 to 7.
-        scale: one number for each `block` neighbors along `axis`; the last ones may be fewer.
-        axis: of what is multiplied with one another.
-        block: how many have the same step.
+        levels: whole numbers.
+        scale: float32, of a shape that broadcasts.
+        limits: least and greatest level that could be stored.
     """
-    step = np.take(np.repeat(scale, block, axis), np.arange(levels.shape[axis]), axis).astype(np.float32)
-    return StoredTensor((levels * step).astype(np.float32), step, (levels == -8) | (levels == 7))
+    return StoredTensor((levels * scale).astype(np.float32), scale, (levels == limits[0]) | (levels == limits[1]))
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ FOUR_BITS = Scheme(
     device_bound=FLOAT_BOUND,
     tolerance=INT4_TOLERANCE,
     changed_per_error=INT8_CHANGED_PER_ERROR,
-    least_options=(("opset", 21),),  # the first whose DequantizeLinear has blocks and 4 bits
+    least_options=(("opset", 21),),  # the first whose Cast takes 4 bits
 )
 """Matrices in 4 bits, in blocks of 32 with a step each; convolutions in 8 bits, since in 4 they cost the built-in CNN
 0.6 points."""

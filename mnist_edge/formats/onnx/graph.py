@@ -4,12 +4,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import onnx
 import onnx.numpy_helper
 from numpy.typing import NDArray
 
-from mnist_edge.formats.build import StoredTensor, blocked_tensor, float_tensor, half_tensor, int8_tensor
+from mnist_edge.formats.build import StoredTensor, float_tensor, half_tensor, int8_tensor, scaled_tensor
 
 INTEGER_PRODUCTS = {"MatMulInteger", "ConvInteger", "QLinearMatMul", "QLinearConv"}
 """Operators that multiply and add in integers."""
@@ -17,8 +18,16 @@ INTEGER_PRODUCTS = {"MatMulInteger", "ConvInteger", "QLinearMatMul", "QLinearCon
 PRODUCTS = {"Gemm", "MatMul", "Conv", *INTEGER_PRODUCTS}
 """Operators that multiply by weights."""
 
-_PREPARES_WEIGHTS = {"DequantizeLinear", "Transpose", "Reshape", "Cast", "Identity"}
+_PREPARES_WEIGHTS = {"DequantizeLinear", "Mul", "Transpose", "Reshape", "Cast", "Identity"}
 """What may lie between a stored weight and its product."""
+
+_LIMITS: dict[np.dtype[Any], tuple[int, int]] = {
+    np.dtype(np.int8): (-128, 127),
+    np.dtype(np.uint8): (0, 255),
+    np.dtype(ml_dtypes.int4): (-8, 7),
+    np.dtype(ml_dtypes.uint4): (0, 15),
+}
+"""Least and greatest of the whole numbers that weights are rounded to."""
 
 
 class GraphIndex:
@@ -62,14 +71,20 @@ class GraphIndex:
         if name in self.constants:
             return self._constant(name)
         maker = self.makers.get(name)
-        if maker is None or maker.op_type not in _PREPARES_WEIGHTS:
+        if maker is None or maker.op_type not in _PREPARES_WEIGHTS or self.are_levels(name):
             return None
-        if maker.op_type == "DequantizeLinear":
-            return self._dequantized(maker)
+        if maker.op_type in ("DequantizeLinear", "Mul"):
+            return self._dequantized(maker) if maker.op_type == "DequantizeLinear" else self._scaled(maker)
         source = self.stored(maker.input[0])
         if source is None or maker.op_type in ("Cast", "Identity"):
             return source
         return _moved(source, maker, self.constants)
+
+    def are_levels(self, name: str) -> bool:
+        """Say whether a tensor is stored whole numbers that are cast to floats, and stand for weights once scaled."""
+        maker = self.makers.get(name)
+        source = self.constants.get(maker.input[0]) if maker is not None and maker.op_type == "Cast" else None
+        return source is not None and source.dtype in _LIMITS
 
     def _constant(self, name: str) -> StoredTensor | None:
         """Return a stored tensor, or None for one of integers that is not a weight.
@@ -84,24 +99,34 @@ class GraphIndex:
             return float_tensor(array)
         scale = self.constants.get(f"{name.removesuffix('_quantized')}_scale")
         if array.dtype not in (np.int8, np.uint8) or scale is None:
-            return None  # 4 bits in blocks are followed from what makes floats of them
-        multiplied = any(user.op_type.startswith("MatMul") for user in self.users.get(name, []))
+            return None
         zero_point = self.constants.get(f"{name.removesuffix('_quantized')}_zero_point")
-        return int8_tensor(array, scale, zero_point, array.ndim - 1 if multiplied else 0)
+        for user in self.users.get(name, []):
+            if user.op_type == "DequantizeLinear":
+                return self._dequantized(user)
+            if user.op_type in INTEGER_PRODUCTS:
+                return int8_tensor(array, scale, zero_point, 0 if "Conv" in user.op_type else array.ndim - 1)
+        return None
+
+    def _scaled(self, node: onnx.NodeProto) -> StoredTensor | None:
+        """Return the product of levels that are cast to floats and of their scale, of a shape that broadcasts."""
+        scale = self.constants.get(node.input[1])
+        if scale is None or not self.are_levels(node.input[0]):
+            return None
+        levels = self.constants[self.makers[node.input[0]].input[0]]
+        return scaled_tensor(levels, scale, _LIMITS[levels.dtype])
 
     def _dequantized(self, node: onnx.NodeProto) -> StoredTensor | None:
         levels, scale = (self.constants.get(name) for name in node.input[:2])
         zero_point = self.constants.get(node.input[2]) if len(node.input) > 2 else None
         if levels is None or scale is None:
             return None
-        numbers = {attribute.name: attribute.i for attribute in node.attribute}
-        axis = numbers.get("axis", 1)
-        if block := numbers.get("block_size", 0):
-            return blocked_tensor(levels.astype(np.int8), scale, axis, block)
-        if levels.dtype.itemsize == 1:
-            return int8_tensor(levels, scale, zero_point, axis % max(levels.ndim, 1))
-        # The 32-bit bias of static quantization, whose step is that of a product.
-        return StoredTensor((levels * scale).astype(np.float32), scale, np.zeros(1, np.bool_))
+        if levels.dtype == np.int32:  # the bias of static quantization, whose step is that of a product
+            return StoredTensor((levels * scale).astype(np.float32), scale, np.zeros(1, np.bool_))
+        if levels.dtype not in (np.int8, np.uint8) or scale.ndim > 1:
+            return None  # other bits, or blocks, which no exporter of ours leaves to this operator
+        axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 1)
+        return int8_tensor(levels, scale, zero_point, axis % max(levels.ndim, 1))
 
 
 def _moved(tensor: StoredTensor, node: onnx.NodeProto, constants: Mapping[str, NDArray[Any]]) -> StoredTensor | None:
@@ -150,7 +175,8 @@ def _is_parameter(name: str) -> bool:
 def _multiplies_rows(index: GraphIndex, name: str) -> bool:
     """Say whether a tensor is the second factor of a `MatMul`, which has it the other way round than torch."""
     return any(
-        user.op_type in ("MatMul", "MatMulInteger", "QLinearMatMul") and name in user.input[1:]
+        (user.op_type in ("MatMul", "MatMulInteger", "QLinearMatMul") and name in user.input[1:])
+        or (user.op_type == "DequantizeLinear" and _multiplies_rows(index, user.output[0]))
         for user in index.users.get(name, [])
     )
 

@@ -1,7 +1,7 @@
 """Ways to store the weights of an ONNX graph in fewer bits, and what the result gives by definition."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import ml_dtypes
@@ -42,8 +42,8 @@ _STATIC = "static-qdq-channel"
 CALIBRATION_IMAGES = 500
 """Of how many of the calibration images the least and greatest values fix the steps of static quantization."""
 
-BLOCK = 32
-"""How many weights have one step where they are stored in 4 bits."""
+LEAST_BLOCK, MOST_BLOCK = 8, 32
+"""How many weights have one step where they are stored in 4 bits. Of 8, the step takes as much as their bits."""
 
 _WEIGHT_ONLY_INT8 = {"weight-only-s8": False, "weight-only-s8-channel": True}
 """Weights in 8 bits that are floats again before they are used: whether each output channel has a scale."""
@@ -112,72 +112,81 @@ def _quantized_statically(model: onnx.ModelProto, calibration: Images) -> onnx.M
 
 def _store_as_half(model: onnx.ModelProto) -> None:
     """Store each weight matrix as float16, with a `Cast` to float32 before its use."""
-    axes = {name for node in model.graph.node for name, _ in _weight_axis(node)}
-    for tensor in [tensor for tensor in model.graph.initializer if tensor.name in axes]:
+    for tensor, _ in _weights(model):
         half = onnx.numpy_helper.to_array(tensor).astype(np.float16)
-        name = f"{tensor.name}_half"
-        node = onnx.helper.make_node("Cast", [name], [tensor.name], f"{tensor.name}_cast", to=onnx.TensorProto.FLOAT)
-        model.graph.initializer.remove(tensor)
-        model.graph.initializer.append(onnx.numpy_helper.from_array(half, name))
-        model.graph.node.insert(0, node)
+        _store(model, tensor, {"half": half}, [_to_float(f"{tensor.name}_half", tensor.name)])
 
 
 def _store_as_int8(model: onnx.ModelProto, *, per_channel: bool) -> None:
-    """Store each weight matrix as int8, symmetric about 0, with a `DequantizeLinear` before its use."""
-    axes = {name: axis for node in model.graph.node for name, axis in _weight_axis(node)}
-    for tensor in [tensor for tensor in model.graph.initializer if tensor.name in axes]:
+    """Store each weight matrix as int8, symmetric about 0, and make it floats before its use."""
+    for tensor, axis in _weights(model):
         weights = onnx.numpy_helper.to_array(tensor).astype(np.float64)
-        axis = axes[tensor.name]
         others = tuple(side for side in range(weights.ndim) if side != axis) if per_channel else None
         scale = np.maximum(np.abs(weights).max(axis=others, keepdims=True) / 127, 1e-30).astype(np.float32)
-        quantized = np.rint(weights / scale).clip(-127, 127).astype(np.int8)
-        stored = scale.ravel() if per_channel else scale.reshape(())
-        names = [f"{tensor.name}_quantized", f"{tensor.name}_scale"]
-        node = onnx.helper.make_node("DequantizeLinear", names, [tensor.name], f"{tensor.name}_dequantize")
-        if per_channel:
-            node.attribute.append(onnx.helper.make_attribute("axis", axis))
-        model.graph.initializer.remove(tensor)
-        for array, name in zip((quantized, stored), names, strict=True):
-            model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
-        model.graph.node.insert(0, node)
+        levels = np.rint(weights / scale).clip(-127, 127).astype(np.int8)
+        _store(model, tensor, {"quantized": levels, "scale": scale}, _scaled(tensor.name, tensor.name))
 
 
 def _store_as_int4(model: onnx.ModelProto) -> None:
-    """Store each matrix that is multiplied by as signed 4 bits, a step for each `BLOCK` weights of an output.
+    """Store each matrix that is multiplied by as signed 4 bits, a step for each block of an output's weights.
 
-    By `DequantizeLinear` of ONNX itself; `MatMulNBits` is onnxruntime's own, and leaves a `Gemm` as it is.
+    What can't be cut into blocks of `LEAST_BLOCK` to `MOST_BLOCK` weights is left as it is.
     """
-    axes = {name: 1 - axis for node in model.graph.node for name, axis in _weight_axis(node) if node.op_type != "Conv"}
-    for tensor in [tensor for tensor in model.graph.initializer if tensor.name in axes]:
-        axis = axes[tensor.name]
-        weights = np.moveaxis(onnx.numpy_helper.to_array(tensor).astype(np.float64), axis, -1)
-        blocks = np.pad(weights, ((0, 0), (0, -weights.shape[1] % BLOCK))).reshape(len(weights), -1, BLOCK)
-        scale = _block_scales(blocks)
-        levels = np.rint(blocks / scale).clip(-8, 7).reshape(len(weights), -1)[:, : weights.shape[1]]
-        names = [f"{tensor.name}_quantized", f"{tensor.name}_scale"]
-        node = onnx.helper.make_node(
-            "DequantizeLinear", names, [tensor.name], f"{tensor.name}_dequantize", axis=axis, block_size=BLOCK
-        )
-        stored = np.ascontiguousarray(np.moveaxis(levels, -1, axis)).astype(ml_dtypes.int4)
-        steps = np.ascontiguousarray(np.moveaxis(scale[:, :, 0], -1, axis))
-        model.graph.initializer.remove(tensor)
-        for array, name in zip((stored, steps), names, strict=True):
-            model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    matrices = [(tensor, 1 - axis) for tensor, axis in _weights(model) if len(tensor.dims) == 2]  # not convolutions'
+    for tensor, axis in matrices:
+        name, weights = tensor.name, onnx.numpy_helper.to_array(tensor).astype(np.float64)
+        block = max(size for size in range(1, MOST_BLOCK + 1) if weights.shape[axis] % size == 0)
+        if block < LEAST_BLOCK:
+            continue
+        sides = list(weights.shape)
+        sides[axis : axis + 1] = [-1, block]
+        blocks = weights.reshape(sides)
+        scale = _block_scales(blocks, axis + 1)
+        levels = np.rint(blocks / scale).clip(-8, 7).astype(ml_dtypes.int4)
+        stored = {"quantized": levels, "scale": scale, "shape": np.array(weights.shape)}
+        reshape = onnx.helper.make_node("Reshape", [f"{name}_blocks", f"{name}_shape"], [name], f"{name}_reshape")
+        _store(model, tensor, stored, [*_scaled(name, f"{name}_blocks"), reshape])
+
+
+def _store(
+    model: onnx.ModelProto, tensor: onnx.TensorProto, stored: Mapping[str, AnyArray], nodes: Sequence[onnx.NodeProto]
+) -> None:
+    """Put arrays, `<name>_<key>`, in the place of a tensor, and before all others the nodes that make it of them.
+
+    A `DequantizeLinear` would do with fewer nodes, but onnxruntime computes it again at each call, which takes longer
+    than the network; of other operators it computes what depends on constants alone when it loads the file.
+    """
+    model.graph.initializer.remove(tensor)
+    model.graph.initializer.extend(
+        onnx.numpy_helper.from_array(array, f"{tensor.name}_{key}") for key, array in stored.items()
+    )
+    for node in reversed(nodes):
         model.graph.node.insert(0, node)
 
 
-def _block_scales(blocks: AnyArray) -> AnyArray:
-    """Return the step of each block, float32 `[rows, blocks, 1]`, of weights, `[rows, blocks, BLOCK]`.
+def _scaled(name: str, output: str) -> list[onnx.NodeProto]:
+    """Return nodes that multiply what is stored of a tensor by its scale."""
+    levels = f"{name}_levels"
+    product = onnx.helper.make_node("Mul", [levels, f"{name}_scale"], [output], f"{name}_mul")
+    return [_to_float(f"{name}_quantized", levels), product]
+
+
+def _to_float(name: str, output: str) -> onnx.NodeProto:
+    return onnx.helper.make_node("Cast", [name], [output], f"{output}_cast", to=onnx.TensorProto.FLOAT)
+
+
+def _block_scales(blocks: AnyArray, axis: int) -> AnyArray:
+    """Return the step of each block of weights, float32, of their shape but with 1 along the axis of the block.
 
     Of a few that cut off less than a step, it is the one whose rounded weights are nearest in the mean square.
     """
-    least, greatest = blocks.min(axis=2, keepdims=True), blocks.max(axis=2, keepdims=True)
+    least, greatest = blocks.min(axis=axis, keepdims=True), blocks.max(axis=axis, keepdims=True)
     widest = np.maximum(np.maximum(-least / 8, greatest / 7), 1e-30)
     best: AnyArray = widest.astype(np.float32)
     error = np.full(best.shape, np.inf)
     for factor in np.linspace(1, 0.9, 6):
         scale = (widest * factor).astype(np.float32)
-        found = ((np.rint(blocks / scale).clip(-8, 7) * scale - blocks) ** 2).sum(axis=2, keepdims=True)
+        found = ((np.rint(blocks / scale).clip(-8, 7) * scale - blocks) ** 2).sum(axis=axis, keepdims=True)
         best, error = np.where(found < error, scale, best), np.minimum(found, error)
     return best
 
@@ -196,11 +205,14 @@ def _check_all_stored(model: onnx.ModelProto) -> None:
             )
 
 
-def _weight_axis(node: onnx.NodeProto) -> Iterator[tuple[str, int]]:
-    """Yield the name of the node's weight, where it has one, and the axis of its output channels."""
-    if node.op_type in ("Gemm", "MatMul", "Conv"):
-        transposed = any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
-        yield node.input[1], 0 if transposed or node.op_type == "Conv" else 1
+def _weights(model: onnx.ModelProto) -> list[tuple[onnx.TensorProto, int]]:
+    """Return the float32 tensors that are multiplied by, each with the axis of its output channels."""
+    axes = {}
+    for node in model.graph.node:
+        if node.op_type in ("Gemm", "MatMul", "Conv"):
+            transposed = any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
+            axes[node.input[1]] = 0 if transposed or node.op_type == "Conv" else 1
+    return [(tensor, axes[tensor.name]) for tensor in model.graph.initializer if tensor.name in axes]
 
 
 def saturating_weights(graph: onnx.GraphProto) -> list[str]:
@@ -258,10 +270,11 @@ def _in_double_precision(model: onnx.ModelProto) -> onnx.ModelProto:
     index = GraphIndex(model.graph)
     result = onnx.ModelProto()
     result.CopyFrom(model)
-    for node in [node for node in result.graph.node if node.op_type in ("DequantizeLinear", "Cast")]:
+    for node in list(result.graph.node):
         stored = index.stored(node.output[0])
         if stored is not None:
             result.graph.initializer.append(onnx.numpy_helper.from_array(stored.dequantized, node.output[0]))
+        if stored is not None or index.are_levels(node.output[0]):
             result.graph.node.remove(node)
     for tensor in result.graph.initializer:
         if tensor.data_type == onnx.TensorProto.FLOAT:

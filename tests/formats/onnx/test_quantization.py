@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
@@ -9,12 +10,11 @@ from torch import nn
 
 import mnist_edge
 from mnist_edge.errors import UserError
-from mnist_edge.exporting.pipeline import Artifact
 from mnist_edge.formats.onnx.quantization import MAX_SAFE_INT8, saturating_weights
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.parity.reference import Reference
 from mnist_edge.training.datasets.splits import TrainingData
-from tests.parity.unjudged import unjudged
+from tests.parity.unjudged import unjudged, unjudged_schemes
 
 ONNX = FORMATS["onnx"]
 
@@ -51,9 +51,8 @@ def test_the_bound_is_the_arithmetic_of_the_instruction() -> None:
     assert 2 * 255 * MAX_SAFE_INT8 <= 2**15 - 1 < 2 * 255 * (MAX_SAFE_INT8 + 1)
 
 
-def test_the_int8_file_has_unsigned_weights_and_no_foreign_operators(exported: list[Artifact]) -> None:
-    (artifact,) = [a for a in exported if a.path.name == "mnist-mlp-int8.onnx"]
-    graph = onnx.load(artifact.path)
+def test_dynamic_quantization_has_unsigned_weights_and_no_foreign_operators(reference: Reference) -> None:
+    graph = onnx.load_from_string(unjudged(ONNX, reference, "dynamic-u8-channel").bundle.data)
     quantized = {t.name: t.data_type for t in graph.graph.initializer if t.name.endswith("_quantized")}
     assert quantized == {f"fc{n}.weight_quantized": TensorProto.UINT8 for n in (1, 2, 3)}
     assert {node.domain for node in graph.graph.node} == {""}
@@ -74,6 +73,28 @@ def test_static_quantization_has_pairs_around_every_product_and_safe_weights(ref
     assert all(np.abs(array.astype(int)).max() <= MAX_SAFE_INT8 for array in weights)
 
 
+def operators(model: onnx.ModelProto, path: Path) -> list[str]:
+    """Return what is computed at each call, as onnxruntime's optimizer writes it down by default."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(path)
+    options.log_severity_level = 4
+    onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return [node.op_type for node in onnx.load(path).graph.node]
+
+
+@pytest.mark.parametrize("architecture", ["mlp", "cnn"])
+def test_weights_are_made_floats_when_a_file_is_loaded_and_not_at_each_call(
+    architecture: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Else they take longer than the network does."""
+    reference: Reference = request.getfixturevalue("reference" if architecture == "mlp" else "cnn_reference")
+    schemes = ["none", *(scheme.name for scheme in ONNX.schemes if scheme.name.startswith("weight-only"))]
+    assert len(schemes) == 5
+    files = unjudged_schemes(ONNX, reference, schemes, options={"opset": 21})
+    computed = [operators(onnx.load_from_string(file.bundle.data), tmp_path / "a.onnx") for file in files.values()]
+    assert computed == [computed[0]] * len(schemes)
+
+
 def test_four_bits_are_half_a_byte_each_in_blocks_with_a_step(reference: Reference) -> None:
     data = unjudged(ONNX, reference, "weight-only-s4-block").bundle.data
     model = onnx.load_from_string(data)
@@ -82,7 +103,7 @@ def test_four_bits_are_half_a_byte_each_in_blocks_with_a_step(reference: Referen
     assert len(data) < 85_000
     assert [entry.version for entry in model.opset_import] == [21]
     scales = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer if tensor.name.endswith("_scale")}
-    assert scales == {"fc1.weight_scale": (128, 25), "fc2.weight_scale": (64, 4), "fc3.weight_scale": (10, 2)}
+    assert scales == {"fc1.weight_scale": (128, 28, 1), "fc2.weight_scale": (64, 4, 1), "fc3.weight_scale": (10, 2, 1)}
 
 
 def test_a_network_with_a_weight_that_would_stay_as_it_is_has_no_int4(few: TrainingData, tmp_path: Path) -> None:
@@ -101,6 +122,19 @@ def test_a_network_with_a_weight_that_would_stay_as_it_is_has_no_int4(few: Train
     images, labels = few.train.images[:200], few.train.labels[:200]
     with pytest.raises(UserError, match=r"onnx has no int4 for Mul, which takes network\.table: export it as int8"):
         mnist_edge.export(Scaled().eval(), images, labels, precisions=["int4"], output=tmp_path)
+
+
+@pytest.mark.parametrize(("inputs", "stored"), [(45, TensorProto.INT4), (47, TensorProto.INT8)])
+def test_what_has_no_blocks_of_a_sensible_size_stays_in_8_bits(inputs: int, stored: int, tmp_path: Path) -> None:
+    """45 is three blocks of 15; 47 is a prime number, whose blocks of 1 would have a step for each weight."""
+    last = nn.Linear(inputs, 3)
+    nn.init.constant_(last.weight, 0.1)  # the same answer for every image
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, inputs), nn.ReLU(), last).eval()
+    images, labels = torch.rand(60, 1, 4, 4), torch.arange(60) % 3
+    (artifact,) = mnist_edge.export(model, images, labels, precisions=["int4"], output=tmp_path)
+    types = {tensor.name: tensor.data_type for tensor in onnx.load(artifact.path).graph.initializer}
+    assert types["network.1.weight_quantized"] == TensorProto.INT4
+    assert types["network.3.weight_quantized"] == stored
 
 
 def test_an_opset_without_four_bits_is_refused_before_any_work(reference: Reference, tmp_path: Path) -> None:
