@@ -60,7 +60,10 @@ def select_scheme(
     max_bytes: int | None,
     on_step: OnStep = nothing,
 ) -> tuple[Candidate, ...]:
-    """Measure each scheme's artifact and mark the one to take: best agreement, then smallest |Δlogit|, then size.
+    """Measure each scheme's artifact and mark the one to take.
+
+    It is the one with the best agreement; then the one whose answers may differ least between devices, as its scheme
+    states it; then the one with the smallest |Δlogit|, and then the smallest.
 
     Raises:
         UserError: none can be taken.
@@ -74,7 +77,8 @@ def select_scheme(
     if not eligible:
         reasons = "; ".join(f"{candidate.scheme}: {candidate.refusal}" for candidate in measured)
         raise UserError(f"no scheme of {spec.name} can be taken ({reasons})")
-    best = min(eligible, key=lambda candidate: (-candidate.agreement, candidate.max_abs_diff, candidate.size))
+    bounds = {scheme.name: scheme.device_bound for scheme in schemes}
+    best = min(eligible, key=lambda each: (-each.agreement, bounds[each.scheme], each.max_abs_diff, each.size))
     return tuple(replace(candidate, chosen=candidate is best) for candidate in measured)
 
 

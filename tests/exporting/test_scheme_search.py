@@ -9,8 +9,9 @@ import pytest
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.errors import UserError
 from mnist_edge.exporting.pipeline import Artifact, export_artifacts
-from mnist_edge.exporting.scheme_search import select_scheme
+from mnist_edge.exporting.scheme_search import Candidate, select_scheme
 from mnist_edge.exporting.settings import ExportSettings
+from mnist_edge.formats.base import FormatSpec
 from mnist_edge.formats.onnx.quantization import reference_logits
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.formats.scheme import Precision
@@ -93,8 +94,22 @@ def test_the_best_candidate_is_taken(exported: list[Artifact]) -> None:
         (taken,) = [candidate for candidate in artifact.candidates if candidate.chosen]
         assert taken.scheme == artifact.contract.scheme
         assert not taken.refusal
-        for other in artifact.candidates:
-            assert other.refusal or (-taken.agreement, taken.max_abs_diff) <= (-other.agreement, other.max_abs_diff)
+        ranks = {candidate.scheme: rank(FORMATS[artifact.format], candidate) for candidate in artifact.candidates}
+        assert all(ranks[taken.scheme] <= ranks[other.scheme] for other in artifact.candidates if not other.refusal)
+
+
+def rank(spec: FormatSpec, candidate: Candidate) -> tuple[float, float, float]:
+    scheme = spec.scheme(candidate.scheme)
+    assert scheme is not None
+    return -candidate.agreement, scheme.device_bound, candidate.max_abs_diff
+
+
+def test_of_equal_agreement_the_scheme_is_taken_that_differs_least_between_devices(exported: list[Artifact]) -> None:
+    (artifact,) = [artifact for artifact in exported if artifact.path.name == "mnist-mlp-int8.onnx"]
+    (taken,) = [candidate for candidate in artifact.candidates if candidate.chosen]
+    equals = [c for c in artifact.candidates if c.agreement == taken.agreement and not c.refusal]
+    assert taken.scheme == "weight-only-s8-channel"
+    assert min(equals, key=lambda candidate: candidate.max_abs_diff).scheme == "dynamic-u8-channel"
 
 
 def test_what_saturates_is_measured_and_refused(exported: list[Artifact]) -> None:
