@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import onnx
+import onnx.numpy_helper
 import torch
 from torch import nn
 
@@ -62,7 +64,31 @@ def _to_onnx(model: nn.Module, contract: Contract) -> onnx.ModelProto:
     if given != opset:
         raise UserError(f"torch cannot export this model to ONNX opset {opset}: it gave {given}; use that one")
     _strip(exported)
+    _name_transposed(exported.graph, model)
     return exported
+
+
+def _name_transposed(graph: onnx.GraphProto, model: nn.Module) -> None:
+    """Give weights that torch's exporter transposes their names again, in place.
+
+    A linear layer that is given more than one row for each image becomes a `MatMul` with a constant `val_1`.
+    """
+    unnamed = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    for name, weight in model.state_dict().items():
+        if name in unnamed or weight.ndim != 2:
+            continue
+        transposed = weight.detach().numpy().T
+        found = next((other for other, array in unnamed.items() if np.array_equal(array, transposed)), None)
+        if found is not None:
+            del unnamed[found]
+            _rename(graph, found, name)
+
+
+def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
+    for tensor in graph.initializer:
+        tensor.name = new if tensor.name == old else tensor.name
+    for node in graph.node:
+        node.input[:] = [new if name == old else name for name in node.input]
 
 
 def _strip(model: onnx.ModelProto) -> None:

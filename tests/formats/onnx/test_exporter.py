@@ -1,0 +1,49 @@
+"""Networks that torch's exporter writes otherwise than the built-in ones."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import mnist_edge
+from mnist_edge.formats.registry import FORMATS
+
+SCHEMES = [
+    "none",
+    "weight-only-f16",
+    "weight-only-s8",
+    "weight-only-s8-channel",
+    "dynamic-u8-channel",
+    "static-qdq-channel",
+    "weight-only-s4-block",
+]
+
+
+class Rows(nn.Module):
+    """Linear layers that are given each row of an image, as in mixers and transformers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.last = nn.Linear(16, 24), nn.Linear(24, 16, bias=False), nn.Linear(16 * 16, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        rows = torch.relu(self.second(torch.relu(self.first(images.squeeze(1)))))
+        logits: Tensor = self.last(rows.flatten(1))
+        return logits
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_linear_layers_of_rows_are_products_with_a_transposed_weight(scheme: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = Rows().eval()
+    model.last.bias.data = torch.tensor([0.0, 0.0, 9.0])  # no rounding changes the answer
+    images, labels = torch.rand(200, 1, 16, 16), torch.full((200,), 2)
+    chosen = FORMATS["onnx"].scheme(scheme)
+    assert chosen is not None
+    asked = scheme if len(FORMATS["onnx"].schemes_of(chosen.precision)) > 1 else None
+    (artifact,) = mnist_edge.export(model, images, labels, precisions=[chosen.precision], scheme=asked, output=tmp_path)
+    found = artifact.report.max_abs_diff
+    assert found is not None
+    assert found < (1e-5 if scheme == "none" else 0.5)
