@@ -469,5 +469,5 @@ def test_the_runner_that_answers_is_the_one_that_is_checked(monkeypatch: pytest.
     monkeypatch.setattr("mnist_edge.runtime.selfcheck.selfcheck", failing)
     refused = predict(TWO, "--selfcheck")
     assert (refused.exit_code, refused.stdout) == (1, "")
-    assert "gives other numbers here than it must (|Δlogit| 9, allowed 0.15)" in refused.stderr
+    assert "gives other numbers here than it must (|Δlogit| 9, allowed 0.0001)" in refused.stderr
     assert len(checked) == 1

@@ -21,6 +21,9 @@ from tests.damage.edits import Edit, change, replace_operator, set_contract, set
 
 FP32, INT8 = "mnist-mlp.onnx", "mnist-mlp-int8.onnx"
 
+DYNAMIC = "dynamic-int8.onnx"
+"""A file in the scheme `dynamic-u8-channel`, which is not the one that is exported."""
+
 
 @dataclass(frozen=True)
 class Damage:
@@ -44,8 +47,8 @@ def _fp32(edit: Edit, *codes: str, on_device: bool | None = True) -> Damage:
     return Damage(FP32, lambda data, _: tampered(data, edit), frozenset(codes), on_device)
 
 
-def _int8(edit: Edit, *codes: str) -> Damage:
-    return Damage(INT8, lambda data, _: tampered(data, edit), frozenset(codes))
+def _int8(edit: Edit, *codes: str, file: str = INT8) -> Damage:
+    return Damage(file, lambda data, _: tampered(data, edit), frozenset(codes))
 
 
 def _raw(file: str, alter: Callable[[bytes], bytes], *codes: str) -> Damage:
@@ -154,8 +157,8 @@ def step_int8_weight(reference: Reference, name: str) -> Edit:
         units = int(np.sign(step)) * max(1, int(np.ceil(abs(step) / scale)))
 
         def alter(values: AnyArray) -> AnyArray:
-            old = int(values[where[::-1]])
-            values[where[::-1]] = np.clip(old + units if 0 <= old + units <= 255 else old - units, 0, 255)
+            old = int(values[where])
+            values[where] = np.clip(old + units if -128 <= old + units <= 127 else old - units, -128, 127)
             return values
 
         change(f"{name}_quantized", alter)(model)
@@ -188,12 +191,14 @@ WEIGHTS: dict[str, Damage] = {
     ),
     "all weights of a layer scaled": _fp32(change("fc3.weight", lambda w: w * 1.01), "weights", "structure", "batch_1"),
     "a scale doubled": _int8(change("fc2.weight_scale", lambda scale: scale * 2), "weights", "structure"),
-    "a zero point off by one": _int8(change("fc1.weight_zero_point", lambda zero: zero + 1), "weights", "structure"),
+    "a zero point off by one": _int8(
+        change("fc1.weight_zero_point", lambda zero: zero + 1), "weights", "structure", file=DYNAMIC
+    ),
     "int8 weights in the other order": _int8(
         change("fc3.weight_quantized", transpose_in_place), "weights", "structure"
     ),
     "one bit lost in all int8 weights": _int8(
-        change("fc1.weight_quantized", lambda w: w & 0xFE), "weights", "structure"
+        change("fc1.weight_quantized", lambda w: w & np.int8(-2)), "weights", "structure"
     ),
     **{
         f"smallest step in {name}": _step(FP32, name)
