@@ -64,9 +64,9 @@ def load_training_data(name: str, source: IdxSource, data_dir: Path) -> Training
     everything = as_split(pixels, labels)
     cut = len(everything) - spec.validation_size
     return TrainingData(
-        train=Split(everything.images[:cut], everything.labels[:cut]),
-        validation=Split(everything.images[cut:], everything.labels[cut:]),
-        digest=hashlib.sha256(pixels.tobytes() + labels.tobytes()).hexdigest(),
+        train=Split(everything.stored[:cut], everything.labels[:cut]),
+        validation=Split(everything.stored[cut:], everything.labels[cut:]),
+        digest=digest_of(pixels, labels),
         test_counts=count_labels(load_test_data(name, source, data_dir).labels, spec.task),
     )
 
@@ -77,8 +77,15 @@ def load_test_data(name: str, source: IdxSource, data_dir: Path) -> Split:
 
 
 def as_split(pixels: Bytes, labels: Bytes) -> Split:
-    """Scale all images at once, by the same operations as torchvision's `ToTensor`."""
-    return Split(torch.tensor(pixels).unsqueeze(1).to(torch.float32).div(255), torch.tensor(labels).long())
+    """Return the images of a file, `[N, height, width]`, with the labels of another."""
+    return Split(torch.tensor(pixels).unsqueeze(1), torch.tensor(labels).long())
+
+
+def digest_of(pixels: Bytes, labels: Bytes) -> str:
+    """Return the SHA-256 of the bytes of two files, one behind the other, as 64 hexadecimal digits."""
+    digest = hashlib.sha256(pixels.data)
+    digest.update(labels.data)
+    return digest.hexdigest()
 
 
 def _load(spec: DatasetSpec, source: IdxSource, data_dir: Path, *, train: bool) -> tuple[Bytes, Bytes]:

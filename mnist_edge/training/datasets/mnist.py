@@ -4,7 +4,6 @@ Images are float32 `[N, 1, 28, 28]` in [0, 1], white ink on black, scaled as tor
 """
 
 import contextlib
-import hashlib
 import pickle
 import sys
 import zlib
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from mnist_edge.errors import UserError
 from mnist_edge.locks import locked
-from mnist_edge.training.datasets.idx_files import Bytes, as_split, read_idx
+from mnist_edge.training.datasets.idx_files import Bytes, as_split, digest_of, read_idx
 from mnist_edge.training.datasets.mnist_files import FILES, missing, raw_folder, unpack
 from mnist_edge.training.datasets.registry import DATASETS
 from mnist_edge.training.datasets.splits import Split, TrainingData, count_labels
@@ -41,9 +40,9 @@ def load_training_data(data_dir: Path) -> TrainingData:
     everything = as_split(pixels, labels)
     cut = len(everything) - DATASETS["mnist"].validation_size
     return TrainingData(
-        train=Split(everything.images[:cut], everything.labels[:cut]),
-        validation=Split(everything.images[cut:], everything.labels[cut:]),
-        digest=hashlib.sha256(pixels.tobytes() + labels.tobytes()).hexdigest(),
+        train=Split(everything.stored[:cut], everything.labels[:cut]),
+        validation=Split(everything.stored[cut:], everything.labels[cut:]),
+        digest=digest_of(pixels, labels),
         test_counts=count_labels(load_test_data(data_dir).labels, DATASETS["mnist"].task),
     )
 

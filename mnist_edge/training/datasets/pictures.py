@@ -99,7 +99,7 @@ class PictureFolder:
             except (PictureError, NoDigitError) as error:
                 raise UserError(f"cannot use the picture {picture.path}: {error}; mend it, or remove it") from error
         labels = torch.tensor([picture.label for picture in pictures], dtype=torch.int64)
-        return Split(torch.from_numpy(pixels).to(torch.float32).div(255), labels)
+        return Split(torch.from_numpy(pixels), labels)
 
 
 def open_folder(folder: Path, seed: int, preprocessing: str | None, side: int | None, channels: int) -> PictureFolder:

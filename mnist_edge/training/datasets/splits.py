@@ -1,6 +1,7 @@
 """Labeled images in parts, and the batches that a training loop takes from them."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -15,12 +16,21 @@ class Split(Dataset[tuple[Tensor, Tensor]]):
     """Images with their labels.
 
     Attributes:
-        images: float32 `[N, channels, height, width]` in the range of the task's input.
+        stored: the images as they were given: uint8, or float32 in the range of the task's input.
         labels: class indices, int64 `[N]`.
     """
 
-    images: Tensor
+    stored: Tensor
     labels: Tensor
+
+    @cached_property
+    def images(self) -> Tensor:
+        """The images, float32 `[N, channels, height, width]` in the range of the task's input.
+
+        Bytes are scaled when somebody asks, as torchvision's `ToTensor` scales them: who exports or measures needs no
+        training images, which take four times as much memory then.
+        """
+        return self.stored.div(255) if self.stored.dtype == torch.uint8 else self.stored
 
     def __len__(self) -> int:
         """Return the number of images."""
