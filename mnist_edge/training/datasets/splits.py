@@ -43,7 +43,7 @@ class Split(Dataset[tuple[Tensor, Tensor]]):
     def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
         """Return a batch at once: `DataLoader` calls this instead of asking image by image."""
         chosen = torch.tensor(indices)
-        return self.images[chosen], self.labels[chosen]
+        return self.images.index_select(0, chosen), self.labels.index_select(0, chosen)
 
 
 @dataclass(frozen=True)
