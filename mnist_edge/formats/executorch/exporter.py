@@ -89,7 +89,7 @@ def _quantized(model: nn.Module, sample: torch.Tensor, images: Images, *, dynami
 
     config = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=dynamic)
     prepared: Any = prepare_pt2e(torch.export.export(model, (sample,)).module(), XNNPACKQuantizer().set_global(config))
-    with torch.inference_mode():  # of the weights alone, any image gives the steps
+    with torch.inference_mode():  # dynamic: only weights have fixed steps, for which one image is enough
         for image in torch.from_numpy(images[: 1 if dynamic else CALIBRATION_IMAGES]).split(1):
             prepared(image)
     converted: nn.Module = convert_pt2e(prepared)

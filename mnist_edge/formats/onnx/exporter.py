@@ -73,9 +73,12 @@ def _name_transposed(graph: onnx.GraphProto, model: nn.Module) -> None:
 
     A linear layer that is given more than one row for each image becomes a `MatMul` with a constant `val_1`.
     """
-    unnamed = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    for name, weight in model.state_dict().items():
-        if name in unnamed or weight.ndim != 2:
+    state, names = model.state_dict(), {tensor.name for tensor in graph.initializer}
+    unnamed = {
+        tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer if tensor.name not in state
+    }
+    for name, weight in state.items():
+        if name in names or weight.ndim != 2:
             continue
         transposed = weight.detach().numpy().T
         found = next((other for other, array in unnamed.items() if np.array_equal(array, transposed)), None)

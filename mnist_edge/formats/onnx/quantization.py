@@ -195,8 +195,13 @@ def _check_all_stored(model: onnx.ModelProto) -> None:
     """Refuse a network with a weight that is still float32: a file that says int4 and is as large as before.
 
     Raises:
-        UserError: it has one; the message says which operator takes it.
+        UserError: it has one, and the message says which operator takes it; or none of its weights is in 4 bits.
     """
+    if all(tensor.data_type != onnx.TensorProto.INT4 for tensor in model.graph.initializer):
+        raise UserError(
+            f"onnx has no int4 for this network: no matrix can be cut into blocks of {LEAST_BLOCK} to {MOST_BLOCK} "
+            "weights: export it as int8"
+        )
     for tensor in model.graph.initializer:
         if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) > 1 and not tensor.name.endswith("_scale"):
             users = {node.op_type for node in model.graph.node if tensor.name in node.input}

@@ -21,9 +21,9 @@ MAX_NODES = 1_000
 MAX_ELEMENTS = 1 << 20
 """Most numbers that a value between layers may have, for one image."""
 
-MAX_COMPUTED = 6
-"""Most numbers that may be computed from constants alone, for each byte of the graph, beside `MAX_ELEMENTS`: two
-weights of 4 bits are cast, multiplied by their steps and reshaped."""
+MAX_COMPUTED = 4
+"""Most numbers that may be computed from constants alone, for each number that is stored, beside `MAX_ELEMENTS`: a
+weight of 4 bits is cast, multiplied by its step and reshaped, and may be transposed."""
 
 _STANDARD_DOMAINS = {"", "ai.onnx"}
 
@@ -93,7 +93,8 @@ def _check_graph(graph: memoryview) -> None:
             raise ArtifactError(f"it has more than {MAX_NODES:,} operators")
     if len(inputs) != 1 or len(outputs) != 1:
         raise ArtifactError(f"the graph has {len(inputs)} inputs and {len(outputs)} outputs, expected 1 of each")
-    _check_sizes(nodes, constants, *_input(inputs[0]), MAX_ELEMENTS + MAX_COMPUTED * len(graph))
+    stored = sum(prod(constant.shape) for constant in constants.values())
+    _check_sizes(nodes, constants, *_input(inputs[0]), MAX_ELEMENTS + MAX_COMPUTED * stored)
 
 
 def _check_sizes(nodes: list[Node], constants: dict[str, Constant], name: str, shape: Shape, computed: int) -> None:

@@ -1,5 +1,6 @@
 """An intermediate representation on the CPU of this machine, by OpenVINO."""
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -56,15 +57,17 @@ def predictor(model: Any) -> Predict:  # noqa: ANN401
     """Return the function that runs a model; it raises `ArtifactError` where the model does not take a batch.
 
     Tensors are given and taken by number: to copy and to name them, as `infer` of a dictionary does, takes nearly as
-    long as a small model.
+    long as a small model. The request does not keep the array of a shared tensor alive, and is one for all threads.
     """
-    request, tensor = model.create_infer_request(), load_openvino().Tensor
+    request, tensor_of, lock = model.create_infer_request(), load_openvino().Tensor, threading.Lock()
 
     def predict(images: Images) -> Logits:
+        shared = np.require(images, np.float32, ["C", "A", "W"])
         try:
-            request.set_input_tensor(0, tensor(np.ascontiguousarray(images), shared_memory=True))
-            request.infer()
-            logits: Logits = np.array(request.get_output_tensor(0).data)
+            with lock:
+                request.set_input_tensor(0, tensor_of(shared, shared_memory=True))
+                request.infer()
+                logits: Logits = np.array(request.get_output_tensor(0).data)
         except (RuntimeError, TypeError) as error:
             raise ArtifactError(f"OpenVINO cannot run a batch of {len(images)} ({one_line(error)})") from error
         return logits

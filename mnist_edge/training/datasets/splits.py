@@ -27,8 +27,8 @@ class Split(Dataset[tuple[Tensor, Tensor]]):
     def images(self) -> Tensor:
         """The images, float32 `[N, channels, height, width]` in the range of the task's input.
 
-        Bytes are scaled when somebody asks, as torchvision's `ToTensor` scales them: who exports or measures needs no
-        training images, which take four times as much memory then.
+        Bytes are scaled on first use, as torchvision's `ToTensor` scales them: exporting and measuring need no training
+        images, which take four times the memory as floats.
         """
         return self.stored.div(255) if self.stored.dtype == torch.uint8 else self.stored
 

@@ -137,6 +137,13 @@ def test_what_has_no_blocks_of_a_sensible_size_stays_in_8_bits(inputs: int, stor
     assert types["network.3.weight_quantized"] == stored
 
 
+def test_a_network_without_a_matrix_of_sensible_blocks_has_no_int4(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(49, 3)).eval()
+    images, labels = torch.rand(60, 1, 7, 7), torch.arange(60) % 3
+    with pytest.raises(UserError, match="no matrix can be cut into blocks of 8 to 32 weights: export it as int8"):
+        mnist_edge.export(model, images, labels, precisions=["int4"], output=tmp_path)
+
+
 def test_an_opset_without_four_bits_is_refused_before_any_work(reference: Reference, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="onnx in int4 needs opset 21 or later: leave out --opset"):
         mnist_edge.export(reference, precisions=["int4"], options={"opset": 18}, output=tmp_path)

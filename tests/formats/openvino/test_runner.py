@@ -1,0 +1,38 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from mnist_edge.formats.registry import FORMATS
+from mnist_edge.parity.reference import Reference
+from mnist_edge.types import Images, Predict
+from tests.parity.unjudged import unjudged
+
+
+@pytest.fixture(scope="module")
+def predict(reference: Reference) -> Predict:
+    return unjudged(FORMATS["openvino"], reference).open().predict
+
+
+def test_arrays_of_any_layout_give_the_same_logits(predict: Predict, reference: Reference) -> None:
+    """Memory that is shared with the runtime must outlive the call."""
+    images: Images = reference.images[:100]
+    expected = predict(images)
+    frozen = images.copy()
+    frozen.flags.writeable = False
+    others = {
+        "column by column": np.asfortranarray(images),
+        "backwards": images[:, :, :, ::-1].copy()[:, :, :, ::-1],
+        "read-only": frozen,
+        "the other byte order": images.astype(">f4"),
+    }
+    for name, other in others.items():
+        for _ in range(20):
+            assert np.array_equal(predict(other), expected), name
+
+
+def test_threads_may_share_it(predict: Predict, reference: Reference) -> None:
+    expected = [predict(reference.images[index : index + 1]) for index in range(200)]
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda index: predict(reference.images[index : index + 1]), range(200)))
+    assert np.array_equal(np.concatenate(found), np.concatenate(expected))
