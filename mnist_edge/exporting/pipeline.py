@@ -205,7 +205,7 @@ def _prove(
     """Take one of the schemes of a precision, and judge it; raises `ParityError` where it does not match."""
     schemes = [request.scheme for request in requests]
     candidates = (
-        select_scheme(spec, schemes, bundles, reference, settings.goals.max_bytes, on_step)
+        select_scheme(spec, schemes, bundles, reference, settings.goals, on_step)
         if _searched(schemes, settings.goals)
         else ()
     )

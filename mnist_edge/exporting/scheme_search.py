@@ -13,6 +13,7 @@ from mnist_edge.formats.scheme import Scheme
 from mnist_edge.parity.comparison import compare
 from mnist_edge.parity.reference import EAGER_BATCH, Reference, eager_predictor
 from mnist_edge.parity.steps import OnStep, nothing
+from mnist_edge.parity.tolerance import Goals
 from mnist_edge.types import Images, Labels, Logits
 
 
@@ -57,13 +58,14 @@ def select_scheme(
     schemes: Sequence[Scheme],
     bundles: Sequence[Bundle],
     reference: Reference,
-    max_bytes: int | None,
+    goals: Goals,
     on_step: OnStep = nothing,
 ) -> tuple[Candidate, ...]:
     """Measure each scheme's artifact and mark the one to take.
 
-    It is the one with the best agreement; then the one whose answers may differ least between devices, as its scheme
-    states it; then the one with the smallest |Δlogit|, and then the smallest.
+    Those that keep the goal for |Δlogit| come first. Of them it is the one with the best agreement; then the one whose
+    answers may differ least between devices, as its scheme states it; then the one with the smallest |Δlogit|, and then
+    the smallest.
 
     Raises:
         UserError: none can be taken.
@@ -72,13 +74,18 @@ def select_scheme(
     measured = []
     for scheme, bundle in zip(schemes, bundles, strict=True):
         on_step(f"tries {scheme.name}")
-        measured.append(_evaluate_scheme(spec, scheme, bundle, validation, max_bytes))
+        measured.append(_evaluate_scheme(spec, scheme, bundle, validation, goals.max_bytes))
     eligible = [candidate for candidate in measured if not candidate.refusal]
     if not eligible:
         reasons = "; ".join(f"{candidate.scheme}: {candidate.refusal}" for candidate in measured)
         raise UserError(f"no scheme of {spec.name} can be taken ({reasons})")
     bounds = {scheme.name: scheme.device_bound for scheme in schemes}
-    best = min(eligible, key=lambda each: (-each.agreement, bounds[each.scheme], each.max_abs_diff, each.size))
+
+    def rank(each: Candidate) -> tuple[float, ...]:
+        misses = goals.max_abs_diff is not None and each.max_abs_diff > goals.max_abs_diff
+        return misses, -each.agreement, bounds[each.scheme], each.max_abs_diff, each.size
+
+    best = min(eligible, key=rank)
     return tuple(replace(candidate, chosen=candidate is best) for candidate in measured)
 
 

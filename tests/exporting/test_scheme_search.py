@@ -16,7 +16,7 @@ from mnist_edge.formats.onnx.quantization import reference_logits
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.formats.scheme import Precision
 from mnist_edge.parity.reference import Reference
-from mnist_edge.parity.tolerance import Goals
+from mnist_edge.parity.tolerance import NO_GOALS, Goals
 from mnist_edge.runtime.selfcheck import selfcheck
 from tests.formats.onnx.saturation import on_an_old_cpu, without_vnni
 
@@ -118,14 +118,26 @@ def test_what_saturates_is_measured_and_refused(exported: list[Artifact]) -> Non
     assert {c.scheme for c in artifact.candidates if "saturate" in c.refusal} == SATURATING
 
 
+def test_a_scheme_that_keeps_the_goal_is_taken_before_one_that_does_not(
+    bundles: dict[str, Bundle], reference: Reference
+) -> None:
+    names = ["weight-only-s8-channel", "dynamic-u8-channel"]  # of equal agreement
+    schemes, given = [SCHEMES[name] for name in names], [bundles[name] for name in names]
+    first, second = select_scheme(ONNX, schemes, given, reference, NO_GOALS)
+    assert first.chosen
+    assert second.max_abs_diff < first.max_abs_diff
+    goals = Goals(max_abs_diff=(first.max_abs_diff + second.max_abs_diff) / 2)
+    assert [each.chosen for each in select_scheme(ONNX, schemes, given, reference, goals)] == [False, True]
+
+
 def test_a_candidate_that_is_too_large_is_not_taken(bundles: dict[str, Bundle], reference: Reference) -> None:
     smallest = sorted(bundles, key=lambda name: bundles[name].size)[:2]
     schemes, few = [SCHEMES[name] for name in smallest], [bundles[name] for name in smallest]
     limit = few[0].size
-    (taken,) = [c for c in select_scheme(ONNX, schemes, few, reference, limit) if c.chosen]
+    (taken,) = [c for c in select_scheme(ONNX, schemes, few, reference, Goals(max_bytes=limit)) if c.chosen]
     assert taken.size == limit
     with pytest.raises(UserError, match=f"{limit} bytes, allowed {limit - 1}"):
-        select_scheme(ONNX, schemes, few, reference, limit - 1)
+        select_scheme(ONNX, schemes, few, reference, Goals(max_bytes=limit - 1))
 
 
 def test_a_candidate_that_cannot_be_run_is_refused_and_not_taken(
@@ -133,13 +145,13 @@ def test_a_candidate_that_cannot_be_run_is_refused_and_not_taken(
 ) -> None:
     schemes = [SCHEMES["dynamic-u8"], SCHEMES["weight-only-s8"]]
     given = [Bundle.of_file(b"not a model"), bundles["weight-only-s8"]]
-    broken, whole = select_scheme(ONNX, schemes, given, reference, None)
+    broken, whole = select_scheme(ONNX, schemes, given, reference, NO_GOALS)
     assert whole.chosen
     assert not broken.chosen
     assert broken.refusal
     assert broken.to_json()["max_abs_diff"] is None
     with pytest.raises(UserError, match=r"no scheme of onnx can be taken \(dynamic-u8: "):
-        select_scheme(ONNX, schemes[:1], given[:1], reference, None)
+        select_scheme(ONNX, schemes[:1], given[:1], reference, NO_GOALS)
 
 
 @pytest.mark.slow

@@ -31,9 +31,13 @@ def inspect(bundle: Bundle, runner: Runner) -> Inspection:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
         raise ArtifactError(one_line(error)) from error
+    try:
+        weights = stored_weights(model.graph)
+    except (ValueError, IndexError, RecursionError) as error:  # shapes that do not fit, or a chain without end
+        raise ArtifactError(f"its weights cannot be read ({one_line(error)})") from error
     return Inspection(
         summary=_summary(model),
-        weights=stored_weights(model.graph),
+        weights=weights,
         problems=(*_structure_problems(model, runner.contract), *_reference_problems(model, runner.test_vectors)),
     )
 

@@ -42,8 +42,10 @@ _STATIC = "static-qdq-channel"
 CALIBRATION_IMAGES = 500
 """Of how many of the calibration images the least and greatest values fix the steps of static quantization."""
 
-LEAST_BLOCK, MOST_BLOCK = 8, 32
-"""How many weights have one step where they are stored in 4 bits. Of 8, the step takes as much as their bits."""
+LEAST_BLOCK, MOST_BLOCK = 12, 32
+"""How many weights have one step where they are stored in 4 bits. Of 8, the step takes as much as their bits: no less
+than int8 does.
+"""
 
 _WEIGHT_ONLY_INT8 = {"weight-only-s8": False, "weight-only-s8-channel": True}
 """Weights in 8 bits that are floats again before they are used: whether each output channel has a scale."""

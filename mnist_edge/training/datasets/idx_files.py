@@ -1,6 +1,6 @@
 """Data sets in MNIST's file format (IDX), as files in a folder, or else downloaded by torchvision.
 
-Images are float32 `[N, 1, height, width]` in [0, 1], scaled as torchvision's `ToTensor` does.
+`Split.images` are float32 `[N, 1, height, width]` in [0, 1], scaled as torchvision's `ToTensor` does.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """MNIST as tensors, from its four files, which torchvision downloads where they are missing.
 
-Images are float32 `[N, 1, 28, 28]` in [0, 1], white ink on black, scaled as torchvision's `ToTensor` does.
+`Split.images` are float32 `[N, 1, 28, 28]` in [0, 1], white ink on black, scaled as torchvision's `ToTensor` does.
 """
 
 import contextlib

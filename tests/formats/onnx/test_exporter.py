@@ -1,13 +1,17 @@
 """Networks that torch's exporter writes otherwise than the built-in ones."""
 
+import re
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
+from onnx import TensorProto
 from torch import Tensor, nn
 
 import mnist_edge
 from mnist_edge.formats.registry import FORMATS
+from mnist_edge.formats.scheme import Precision
 
 SCHEMES = [
     "none",
@@ -18,6 +22,14 @@ SCHEMES = [
     "static-qdq-channel",
     "weight-only-s4-block",
 ]
+
+
+KINDS = {
+    Precision.FP32: {TensorProto.FLOAT},
+    Precision.FP16: {TensorProto.FLOAT16},
+    Precision.INT8: {TensorProto.INT8, TensorProto.UINT8},
+    Precision.INT4: {TensorProto.INT4},
+}
 
 
 class Rows(nn.Module):
@@ -47,3 +59,9 @@ def test_linear_layers_of_rows_are_products_with_a_transposed_weight(scheme: str
     found = artifact.report.max_abs_diff
     assert found is not None
     assert found < (1e-5 if scheme == "none" else 0.5)
+    stored = {tensor.name: tensor.data_type for tensor in onnx.load(artifact.path).graph.initializer}
+    for layer in ("first", "second"):
+        (kind,) = [
+            kind for name, kind in stored.items() if re.fullmatch(rf"network\.{layer}\.weight(_half|_quantized)?", name)
+        ]
+        assert kind in KINDS[chosen.precision]

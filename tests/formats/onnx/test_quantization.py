@@ -137,10 +137,20 @@ def test_what_has_no_blocks_of_a_sensible_size_stays_in_8_bits(inputs: int, stor
     assert types["network.3.weight_quantized"] == stored
 
 
+@pytest.mark.slow
+def test_a_large_matrix_in_4_bits_is_within_what_a_file_may_compute(tmp_path: Path) -> None:
+    last = nn.Linear(1024, 3)
+    nn.init.constant_(last.weight, 0.1)  # the same answer for every image
+    model = nn.Sequential(nn.Flatten(), nn.Linear(1024, 1024), nn.ReLU(), last).eval()
+    images, labels = torch.rand(60, 1, 32, 32), torch.arange(60) % 3
+    (artifact,) = mnist_edge.export(model, images, labels, precisions=["int4"], output=tmp_path)
+    assert artifact.size < 700_000
+
+
 def test_a_network_without_a_matrix_of_sensible_blocks_has_no_int4(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(49, 3)).eval()
     images, labels = torch.rand(60, 1, 7, 7), torch.arange(60) % 3
-    with pytest.raises(UserError, match="no matrix can be cut into blocks of 8 to 32 weights: export it as int8"):
+    with pytest.raises(UserError, match="no matrix can be cut into blocks of 12 to 32 weights: export it as int8"):
         mnist_edge.export(model, images, labels, precisions=["int4"], output=tmp_path)
 
 

@@ -1,7 +1,10 @@
 """A hostile ONNX file is refused before onnxruntime sees it; a damaged one never ends in anything but one line."""
 
+import itertools
+import sys
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnx.helper
 import onnxruntime
@@ -17,7 +20,7 @@ from mnist_edge.parity.reference import Reference
 from mnist_edge.parity.verify import verify_path
 from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
 from tests.damage.edits import tampered
-from tests.formats.onnx.hostile_models import HOSTILE, then
+from tests.formats.onnx.hostile_models import HOSTILE, constant, then
 
 MODEL = BUILTIN_MODELS["mlp"].read_bytes()
 
@@ -53,6 +56,30 @@ def test_a_hostile_file_is_refused_in_one_short_line(name: str, monkeypatch: pyt
         FORMATS["onnx"].open(Bundle.of_file(hostile(name)))
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("name", ["a constant of 4 GB that two small ones give", "a constant made floats 900 times"])
+def test_what_constants_become_is_counted(name: str) -> None:
+    assert refusal(hostile(name)) == "it computes many more numbers from its constants than it has"
+
+
+@pytest.mark.parametrize("kind", ["shape", "chain"])
+def test_weights_that_cannot_be_followed_are_one_line(kind: str) -> None:
+    """Whether a chain is too long depends on how deep the caller is: here Python has fewer frames than it has nodes."""
+    model = onnx.ModelProto.FromString(MODEL)
+    names = ["fc1.bias", *(f"same_{number}" for number in range(900))]
+    chain = [onnx.helper.make_node("Identity", [a], [b]) for a, b in itertools.pairwise(names)]
+    shape = onnx.helper.make_node("Reshape", ["fc1.bias", constant(model, "as_it_is", [0, -1], np.int64)], ["column"])
+    model.graph.node.extend(chain if kind == "chain" else [shape])
+    bundle = Bundle.of_file(model.SerializeToString())
+    frames = sys.getrecursionlimit()
+    with FORMATS["onnx"].open(bundle) as runner:
+        sys.setrecursionlimit(600)
+        try:
+            with pytest.raises(ArtifactError, match="its weights cannot be read"):
+                FORMATS["onnx"].inspector().inspect(bundle, runner)
+        finally:
+            sys.setrecursionlimit(frames)
 
 
 def test_a_file_too_large_is_refused() -> None:
