@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -90,3 +92,17 @@ def test_names_without_an_end_are_taken_as_they_are_needed() -> None:
     assert [next(answers).status for _ in range(3)] == ["unreadable"] * 3
     answers.close()  # type: ignore[attr-defined]
     assert len(taken) <= parallel.CHUNKS_AHEAD * parallel.CHUNK_PICTURES + 3 + 64
+
+
+def test_the_first_process_starts_without_hearing_ctrl_c_too() -> None:
+    """Python starts a tracker of resources with the first one, and lets SIGINT through again after it."""
+    program = (
+        "import signal\n"
+        "from multiprocessing import resource_tracker\n"
+        "from mnist_edge.runtime.parallel import _ctrl_c_kept_from_children\n"
+        "with _ctrl_c_kept_from_children():\n"
+        "    resource_tracker.ensure_running()\n"
+        "    print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
