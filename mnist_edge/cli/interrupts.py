@@ -1,7 +1,8 @@
-"""Ctrl-C and SIGTERM while a library computes, which hears of no signal before it returns."""
+"""Ctrl-C and SIGTERM where Python raises nothing for them, or drops what it raises."""
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ GRACE_SECONDS = 1.0
 LONG_GRACE_SECONDS = 5.0
 """The same for a command that may have to remove what it was writing."""
 
+
+AGAIN_SECONDS = 0.01
+"""Time after which a signal whose exception was dropped is sent again."""
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
@@ -28,7 +32,8 @@ def long_calls_interrupted(grace: float) -> Iterator[None]:
     """Let a signal end the program within `grace` seconds, also in the middle of a long call of a library.
 
     The interpreter notes a signal at once but acts on it between two steps of Python code, and where a library calls
-    that code, it may drop the exception. A thread that the signal wakes waits whether the block ends. Signals that are
+    that code, it may drop the exception. A thread that the signal wakes waits whether the block ends. Where the
+    interpreter itself drops it, as in a callback of a weak reference, the signal is sent again. Signals that are
     ignored stay so.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -40,9 +45,17 @@ def long_calls_interrupted(grace: float) -> Iterator[None]:
     before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     watcher = threading.Thread(target=_watch, args=(reader, ended, grace), daemon=True)
     watcher.start()
+    hook = sys.unraisablehook
+
+    def report(dropped: "sys.UnraisableHookArgs") -> None:
+        if not _send_again(dropped.exc_value):
+            hook(dropped)
+
+    sys.unraisablehook = report
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         ended.set()
         signal.set_wakeup_fd(before)
         os.close(writer)
@@ -58,3 +71,17 @@ def _watch(reader: int, ended: threading.Event, grace: float) -> None:
                     note("Error: interrupted")
                 os._exit(128 + woken[0])
             return
+
+
+def _send_again(dropped: BaseException | None) -> bool:
+    """Send the signal again that an exception was raised for, to the main thread; return whether there was one."""
+    if isinstance(dropped, KeyboardInterrupt):
+        number = signal.SIGINT
+    elif isinstance(dropped, SystemExit) and dropped.code == 128 + signal.SIGTERM:
+        number = signal.SIGTERM
+    else:
+        return False
+    timer = threading.Timer(AGAIN_SECONDS, signal.pthread_kill, (threading.main_thread().ident, number))
+    timer.daemon = True
+    timer.start()
+    return True

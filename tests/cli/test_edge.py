@@ -255,6 +255,49 @@ def test_a_signal_ends_a_command_also_where_a_library_drops_the_exception(
     assert (process.returncode, errors) == (code, message)
 
 
+IN_A_CALLBACK = """
+import time
+import weakref
+import mnist_edge.cli.formats
+
+class Object:
+    pass
+
+def drop(_):
+    print("ready", flush=True)
+    time.sleep(60)
+
+def wait():
+    something = Object()
+    reference = weakref.ref(something, drop)
+    try:
+        del something
+        time.sleep(60)
+    finally:
+        print("tidied up", flush=True)
+
+mnist_edge.cli.formats.command.callback = lambda **_: wait()
+mnist_edge.cli.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "message"), [(signal.SIGTERM, 143, ""), (signal.SIGINT, 130, "Error: interrupted\n")]
+)
+def test_a_signal_that_a_callback_of_the_interpreter_drops_still_ends_the_command(
+    name: signal.Signals, code: int, message: str
+) -> None:
+    """Such as the one of a lock of an import; what it raises is printed and forgotten."""
+    with subprocess.Popen(
+        [sys.executable, "-c", IN_A_CALLBACK, "formats"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(name)
+        output, errors = process.communicate(timeout=30)
+    assert (process.returncode, output, errors) == (code, "tidied up\n", message)
+
+
 @pytest.mark.parametrize("where", ["make_context", "invoke"])
 def test_ctrl_c_between_the_blocks_that_report_it_is_one_line(where: str) -> None:
     program = (
