@@ -29,10 +29,8 @@ if TYPE_CHECKING:
 @click.option(
     "-m",
     "--model",
-    default="mlp",
-    show_default=True,
     metavar="MODEL",
-    help="A built-in model, mlp or cnn, or the path of an exported file.",
+    help="A built-in model, mlp or cnn, or the path of an exported file.  [default: mlp; cnn with --number]",
 )
 @click.option(
     "--min-confidence",
@@ -71,7 +69,7 @@ def command(
     recursive: bool,
     files_from: str | None,
     null: bool,
-    model: str,
+    model: str | None,
     min_confidence: float | None,
     format_name: str,
     number: bool,
@@ -108,7 +106,7 @@ def command(
     if sheet:
         names = iter([_only_one(names, sheet)])
         outputs.check_outputs((sheet, outputs.SHEET), force=force)
-    recognizer = _open(model, min_confidence, quiet=quiet or format_name == "digits")
+    recognizer = _open(model, min_confidence, number=number, quiet=quiet or format_name == "digits")
     if selfcheck:
         _check(recognizer)
     known = list(names) if format_name == "table" else None  # the width of its first column depends on all names
@@ -175,14 +173,15 @@ def _is_same_file(sheet: Path, picture: str) -> bool:
         return False
 
 
-def _open(model: str, min_confidence: float | None, quiet: bool) -> "Recognizer":
-    """Open the model and name it on stderr."""
+def _open(model: str | None, min_confidence: float | None, *, number: bool, quiet: bool) -> "Recognizer":
+    """Open the model, or the built-in one for a digit or a number, and name it on stderr."""
     gc.disable()  # all that the imports create stays: looking for garbage in it takes a twentieth of a cold start
-    from mnist_edge.runtime.builtin_models import BUILTIN_MODELS, model_path
+    from mnist_edge.runtime.builtin_models import BUILTIN_MODELS, DEFAULT_MODEL, DEFAULT_NUMBER_MODEL, model_path
     from mnist_edge.runtime.recognizer import Recognizer
 
     gc.enable()
-    chosen = model_path(model)
+    default = DEFAULT_NUMBER_MODEL if number else DEFAULT_MODEL
+    chosen = default if model is None else model_path(model)
     recognizer = Recognizer(chosen, min_confidence=min_confidence)
     if not quiet:
         name = f"built-in {chosen.name}" if chosen in BUILTIN_MODELS.values() else str(chosen)

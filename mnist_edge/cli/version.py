@@ -12,12 +12,12 @@ def show(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         return
     from mnist_edge.artifact.checksum import sha256
     from mnist_edge.reading import read_bytes
-    from mnist_edge.runtime.builtin_models import BUILTIN_MODELS, DEFAULT_MODEL
+    from mnist_edge.runtime.builtin_models import BUILTIN_MODELS, DEFAULT_MODEL, DEFAULT_NUMBER_MODEL
 
     say(f"mnist-edge {__version__}")
+    defaults = {DEFAULT_MODEL: " (default)", DEFAULT_NUMBER_MODEL: " (default with --number)"}
     for name, path in BUILTIN_MODELS.items():
-        default = " (default)" if path == DEFAULT_MODEL else ""
-        say(f"model {name}{default}: {path.name} sha256:{sha256(read_bytes(path))}")
+        say(f"model {name}{defaults.get(path, '')}: {path.name} sha256:{sha256(read_bytes(path))}")
     ctx.exit()
 
 

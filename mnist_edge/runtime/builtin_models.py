@@ -11,7 +11,10 @@ BUILTIN_MODELS = {"mlp": _MODELS / "mnist-mlp-int8.onnx", "cnn": _MODELS / "mnis
 """The models by name: `cnn` reads better, `mlp` is the quicker."""
 
 DEFAULT_MODEL = BUILTIN_MODELS["mlp"]
-"""The one that is used unless another is named."""
+"""The one that is used unless another is named,"""
+
+DEFAULT_NUMBER_MODEL = BUILTIN_MODELS["cnn"]
+"""and the one that `predict --number` uses: one mistake in any of its digits makes a number wrong."""
 
 
 def model_path(model: str | os.PathLike[str]) -> Path:

@@ -52,7 +52,7 @@ def test_help_and_version_import_only_click() -> None:
 
 def test_version_names_the_built_in_models_and_their_digests() -> None:
     expected = [f"mnist-edge {__version__}"]
-    for name, default in (("mlp", " (default)"), ("cnn", "")):
+    for name, default in (("mlp", " (default)"), ("cnn", " (default with --number)")):
         path = BUILTIN_MODELS[name]
         expected.append(f"model {name}{default}: {path.name} sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}")
     assert run("--version").stdout.splitlines() == expected
@@ -162,7 +162,7 @@ def test_a_command_whose_extra_is_missing_says_which() -> None:
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mnist_edge.runtime.builtin_models.model_path", lambda _: 1 / 0)
-    assert isinstance(run("predict", TWO).exception, ZeroDivisionError)
+    assert isinstance(run("predict", TWO, "--model", "mlp").exception, ZeroDivisionError)
 
 
 def test_the_extra_that_is_named_for_a_package_is_the_one_that_brings_it() -> None:
