@@ -61,9 +61,9 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-# One thread for each process: several that start threads of their own on few cores wait for one another. Three on two
+# One thread for each process: several that start threads of their own on few cores wait for one another. Four on two
 # cores, since tests wait for children and signals too.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 # Side by side: mypy keeps one core busy for half a minute where it has no cache yet.
 check: $(READY)

@@ -150,7 +150,7 @@ def test_make_test_runs_every_check(clone: Clone) -> None:
     checks = [command for command in commands if not command.startswith(MAKES_ENVIRONMENT)]
     *lint, tests = sorted(checks, key=lambda command: "pytest" in command)
     assert lint == ["ruff check .", "ruff format --check .", "mypy", "lint-imports --no-logo"]
-    assert re.fullmatch(r'OMP_NUM_THREADS=1 pytest -n 3 [-a-z ]+ -m "slow or not slow" ', tests)
+    assert re.fullmatch(r'OMP_NUM_THREADS=1 pytest -n 4 [-a-z ]+ -m "slow or not slow" ', tests)
 
 
 @pytest.mark.slow
