@@ -91,6 +91,10 @@ class StoredTensor:
     step: AnyArray
     saturated: BoolMask
 
+    def transposed(self) -> "StoredTensor":
+        """Return it with its axes in the opposite order."""
+        return StoredTensor(self.dequantized.T, self.step.T, self.saturated.T)
+
 
 def float_tensor(values: AnyArray) -> StoredTensor:
     """Return a weight that is stored as float32."""

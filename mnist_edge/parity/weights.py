@@ -23,8 +23,10 @@ def weight_problems(stored: Mapping[str, StoredTensor], model: nn.Module) -> tup
 
     Batch normalization may be folded into the layer before it, or be one weight and one bias for each channel, and what
     other layers learn, as group normalization and PReLU, be folded into constants of another name and shape, so that it
-    need not be there. None where the artifact folds batch normalization and the model can't be traced, so that nobody
-    can say which weights it should hold.
+    need not be there. A parameter of one's own may lie the other way round than it was read, since a file does not say
+    whether a factor was the weight of a linear layer: which way it multiplies is shown by the answers. None where the
+    artifact folds batch normalization and the model can't be traced, so that nobody can say which weights it should
+    hold.
 
     Args:
         stored: what the artifact holds, under the names that the model has for them.
@@ -34,7 +36,11 @@ def weight_problems(stored: Mapping[str, StoredTensor], model: nn.Module) -> tup
     if expected is None:
         return None
     found = {name: values for name, values in expected.items() if name in stored or _is_kept(name, model)}
-    return tuple(line for name, values in found.items() for line in _problem(name, stored.get(name), values))
+    return tuple(
+        line
+        for name, values in found.items()
+        for line in _problem(name, _laid_out(name, stored.get(name), values, model), values)
+    )
 
 
 def _expected(names: set[str], model: nn.Module) -> dict[str, NDArray[np.float32]] | None:
@@ -83,6 +89,16 @@ def _is_kept(name: str, model: nn.Module) -> bool:
     except AttributeError:
         return True
     return isinstance(layer, nn.Linear | nn.Conv2d | nn.BatchNorm1d | nn.BatchNorm2d)
+
+
+def _laid_out(
+    name: str, stored: StoredTensor | None, expected: NDArray[np.float32], model: nn.Module
+) -> StoredTensor | None:
+    """Return a weight as it was read, or with its axes in the opposite order if it is one's own and nearer so."""
+    if stored is None or stored.dequantized.ndim < 2 or _is_kept(name, model):
+        return stored
+    fitting = [tensor for tensor in (stored, stored.transposed()) if tensor.dequantized.shape == expected.shape]
+    return min(fitting, key=lambda tensor: float(np.abs(tensor.dequantized - expected).max()), default=stored)
 
 
 def _float_weights(model: nn.Module) -> dict[str, NDArray[np.float32]]:

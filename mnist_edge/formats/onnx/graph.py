@@ -151,8 +151,9 @@ def _moved(tensor: StoredTensor, node: onnx.NodeProto, constants: Mapping[str, N
 
 
 def stored_weights(graph: onnx.GraphProto) -> dict[str, StoredTensor]:
-    """Return a graph's weights under the names, and in the layout, that the trained model has for them.
+    """Return a graph's weights under the names, and in the layout, that the layers of the trained model have for them.
 
+    The second factor of a product is taken for the weight of a linear layer, which torch has the other way round.
     Torch's exporter calls the bias of a convolution `c`, into which it folds batch normalization, `c.weight_bias`.
     Weights that were stored in fewer bits keep their name before or behind what makes them float32.
     """
@@ -163,7 +164,7 @@ def stored_weights(graph: onnx.GraphProto) -> dict[str, StoredTensor]:
         if stored is None or stored.dequantized.ndim == 0:
             continue
         plain = re.sub(r"\.weight_bias$", ".bias", name.removesuffix("_quantized"))
-        result[plain] = _transposed(stored) if _multiplies_rows(index, name) else stored
+        result[plain] = stored.transposed() if _multiplies_rows(index, name) else stored
     return result
 
 
@@ -179,10 +180,6 @@ def _multiplies_rows(index: GraphIndex, name: str) -> bool:
         or (user.op_type == "DequantizeLinear" and _multiplies_rows(index, user.output[0]))
         for user in index.users.get(name, [])
     )
-
-
-def _transposed(tensor: StoredTensor) -> StoredTensor:
-    return StoredTensor(tensor.dequantized.T, tensor.step.T, tensor.saturated.T)
 
 
 def opset_of(model: onnx.ModelProto) -> int | None:

@@ -45,23 +45,41 @@ class Rows(nn.Module):
         return logits
 
 
+class OwnFactors(nn.Module):
+    """Products with parameters of one's own, from the right and transposed, one of them square."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Parameter(torch.randn(16 * 16, 24) / 16)
+        self.second = nn.Parameter(torch.randn(24, 24) / 5)
+        self.third = nn.Parameter(torch.randn(16, 24) / 5)
+        self.last = nn.Linear(16, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        hidden = torch.relu(images.flatten(1) @ self.first)
+        logits: Tensor = self.last(torch.relu(hidden @ self.second) @ self.third.T)
+        return logits
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_linear_layers_of_rows_are_products_with_a_transposed_weight(scheme: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("network", [Rows, OwnFactors])
+def test_products_with_a_matrix_from_the_right_are_exported(
+    network: type[Rows | OwnFactors], scheme: str, tmp_path: Path
+) -> None:
     torch.manual_seed(0)
-    model = Rows().eval()
+    model = network().eval()
     model.last.bias.data = torch.tensor([0.0, 0.0, 9.0])  # no rounding changes the answer
     images, labels = torch.rand(200, 1, 16, 16), torch.full((200,), 2)
     chosen = FORMATS["onnx"].scheme(scheme)
     assert chosen is not None
     asked = scheme if len(FORMATS["onnx"].schemes_of(chosen.precision)) > 1 else None
     (artifact,) = mnist_edge.export(model, images, labels, precisions=[chosen.precision], scheme=asked, output=tmp_path)
-    found = artifact.report.max_abs_diff
-    assert found is not None
-    assert found < (1e-5 if scheme == "none" else 0.5)
+    difference = artifact.report.max_abs_diff
+    assert difference is not None
+    assert difference < (1e-5 if scheme == "none" else 0.5)
     stored = {tensor.name: tensor.data_type for tensor in onnx.load(artifact.path).graph.initializer}
     for layer in ("first", "second"):
-        (kind,) = [
-            kind for name, kind in stored.items() if re.fullmatch(rf"network\.{layer}\.weight(_half|_quantized)?", name)
-        ]
+        name = rf"network\.{layer}(\.weight)?(_half|_quantized)?"
+        (kind,) = [kind for found, kind in stored.items() if re.fullmatch(name, found)]
         assert kind in KINDS[chosen.precision]
