@@ -14,7 +14,7 @@ DEFAULT_MODEL = BUILTIN_MODELS["mlp"]
 """The one that is used unless another is named,"""
 
 DEFAULT_NUMBER_MODEL = BUILTIN_MODELS["cnn"]
-"""and the one that `predict --number` uses: one mistake in any of its digits makes a number wrong."""
+"""and the one that then reads numbers: one mistake in any of its digits makes a number wrong."""
 
 
 def model_path(model: str | os.PathLike[str]) -> Path:

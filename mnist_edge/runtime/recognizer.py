@@ -20,7 +20,7 @@ from mnist_edge.formats.runner import Runner
 from mnist_edge.preprocessing.guard import TOO_MUCH_MEMORY
 from mnist_edge.preprocessing.registry import PREPROCESSINGS, load_preprocessing
 from mnist_edge.preprocessing.result import Preprocessing, PreprocessingResult, Stage
-from mnist_edge.runtime.builtin_models import DEFAULT_MODEL, model_path
+from mnist_edge.runtime.builtin_models import DEFAULT_MODEL, DEFAULT_NUMBER_MODEL, model_path
 from mnist_edge.runtime.pictures import Source, open_picture, path_of
 from mnist_edge.runtime.prediction import Prediction, Scored, Status, digits_of, score
 from mnist_edge.types import AnyArray, Images, Predict
@@ -73,11 +73,12 @@ class Recognizer:
     runner: Runner
     min_confidence: float | None
 
-    def __init__(self, model: str | os.PathLike[str] = DEFAULT_MODEL, *, min_confidence: float | None = None) -> None:
+    def __init__(self, model: str | os.PathLike[str] | None = None, *, min_confidence: float | None = None) -> None:
         """Open a model.
 
         Args:
-            model: an exported artifact, or the name of a built-in model, `mlp` or `cnn`.
+            model: an exported artifact, or the name of a built-in model, `mlp` or `cnn`; None for `mlp`, and for `cnn`
+                where numbers are read.
             min_confidence: an answer with less confidence, in [0, 1], is `uncertain`; None leaves that to what was
                 calibrated with the model.
 
@@ -85,12 +86,15 @@ class Recognizer:
             UserError: the artifact can't be used; the message says why.
             ValueError: `min_confidence` is outside [0, 1].
         """
-        self._open(read_artifact(model_path(model)), min_confidence)
+        chosen = DEFAULT_MODEL if model is None else model_path(model)
+        self._open(read_artifact(chosen), min_confidence, named=model is not None)
 
-    def _open(self, artifact: ArtifactFile, min_confidence: float | None) -> None:
+    def _open(self, artifact: ArtifactFile, min_confidence: float | None, *, named: bool) -> None:
         if min_confidence is not None and not 0 <= min_confidence <= 1:
             raise ValueError(f"min_confidence is {min_confidence}, expected a number in [0, 1]")
         self.artifact, self.runner, self.min_confidence = artifact, open_artifact(artifact), min_confidence
+        self._named = named
+        self._for_numbers: Recognizer | None = None
         contract = self.runner.contract
         try:
             preprocessing = _preprocessing_for(contract.task)
@@ -107,9 +111,9 @@ class Recognizer:
         self._labels, self._digits = contract.task.labels, digits_of(contract.task.labels)
 
     @classmethod
-    def _restore(cls, path: Path, format: str, bundle: Bundle, min_confidence: float | None) -> Self:
+    def _restore(cls, path: Path, format: str, bundle: Bundle, min_confidence: float | None, named: bool) -> Self:
         recognizer = cls.__new__(cls)
-        recognizer._open(ArtifactFile(path, FORMATS[format], bundle), min_confidence)
+        recognizer._open(ArtifactFile(path, FORMATS[format], bundle), min_confidence, named=named)
         return recognizer
 
     def __repr__(self) -> str:
@@ -120,7 +124,8 @@ class Recognizer:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the artifact's bytes, from which its runner can be opened again."""
         artifact = self.artifact
-        return type(self)._restore, (artifact.path, artifact.spec.name, artifact.bundle, self.min_confidence)
+        held = (artifact.path, artifact.spec.name, artifact.bundle)
+        return type(self)._restore, (*held, self.min_confidence, self._named)
 
     @overload
     def predict(self, pictures: Source) -> Prediction: ...
@@ -172,12 +177,18 @@ class Recognizer:
         """Return the number in a picture, or the numbers on a page; raises as `predict` does.
 
         Digits that touch are cut apart by what the model says of the pieces; an answer with such digits is `uncertain`.
+        Where no model was named, the built-in CNN is opened for it: one mistake makes a number wrong.
 
         Raises:
             UserError: the preprocessing of the model does not read numbers.
         """
         from mnist_edge.runtime.number import Number, read_lines  # who reads single digits does not pay for it
 
+        if not self._named:
+            self._for_numbers = self._for_numbers or Recognizer(
+                DEFAULT_NUMBER_MODEL, min_confidence=self.min_confidence
+            )
+            return self._for_numbers.read(picture)
         if self._segment_number is None:
             raise UserError(f"{self._name} can't read numbers: its preprocessing is for pictures of one digit")
         try:

@@ -23,7 +23,7 @@ def run(*arguments: str | Path) -> Result:
 @pytest.fixture(scope="module")
 def lines(test_data: Split) -> list[Line]:
     """Three pictures whose numbers are read."""
-    recognizer, generator = Recognizer("cnn"), np.random.default_rng(1)
+    recognizer, generator = Recognizer(), np.random.default_rng(1)
     drawn = [draw_line(test_data, "normal", generator, photographed=False) for _ in range(9)]
     return [line for line in drawn if recognizer.read(line.picture).text == line.text][:3]
 
@@ -61,7 +61,7 @@ def test_boxes_are_drawn(files: list[Path], lines: list[Line], tmp_path: Path) -
     drawn = np.asarray(Image.open(sheet).convert("RGB"))
     assert drawn.shape[1] == lines[0].picture.width
     colored = np.any([(drawn == ImageColor.getrgb(color)).all(axis=2) for color in COLORS.values()], axis=0)
-    outlines = [2 * sum(np.subtract(digit.box[2:], digit.box[:2])) for digit in Recognizer("cnn").read(files[0]).digits]
+    outlines = [2 * sum(np.subtract(digit.box[2:], digit.box[:2])) for digit in Recognizer().read(files[0]).digits]
     assert colored.sum() >= sum(outlines)
 
 

@@ -1,5 +1,7 @@
 """Numbers: lines of test digits that the model reads correctly alone, so that the reading of lines is measured."""
 
+import pickle
+
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
@@ -24,7 +26,7 @@ FLOORS = {
 
 @pytest.fixture(scope="module")
 def recognizer() -> Recognizer:
-    return Recognizer()
+    return Recognizer("mlp")
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,17 @@ def test_a_number_has_its_digits_in_order_with_boxes(recognizer: Recognizer, rea
         left, top, right, bottom = digit.box
         assert ink[top:bottom, left:right].max() > 250
     assert "".join(digit["label"] for digit in number.to_json()["digits"]) == line.text
+
+
+def test_the_cnn_reads_numbers_unless_a_model_is_named(readable: Split) -> None:
+    line = draw_line(readable, "normal", np.random.default_rng(3), photographed=False)
+    for recognizer in (Recognizer(min_confidence=1), pickle.loads(pickle.dumps(Recognizer(min_confidence=1)))):
+        number = recognizer.read(line.picture)
+        assert (number.text, number.model, number.status) == (line.text, "mnist-cnn-int8.onnx", Status.UNCERTAIN)
+        assert recognizer.predict(line.picture).model == "mnist-mlp-int8.onnx"
+    named = Recognizer("mlp")
+    for recognizer in (named, pickle.loads(pickle.dumps(named))):
+        assert recognizer.read(line.picture).model == "mnist-mlp-int8.onnx"
 
 
 def extent(number: Number) -> Box:
