@@ -110,7 +110,7 @@ def check_other_inputs(
         return [
             timed(batch_invariance),
             timed(lambda: check_synthetic_inputs(first.predict, trained, tolerance, runner.contract.task.input)),
-            timed(lambda: check_nonfinite_inputs(first.predict, tolerance, reference.images[0])),
+            timed(lambda: check_nonfinite_inputs(first.predict, trained, tolerance, reference.images[0])),
         ]
     except ArtifactError as error:
         return [Check("other_inputs", "other inputs", "cannot be run", (str(error),))]

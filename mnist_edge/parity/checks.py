@@ -164,14 +164,16 @@ def _four(side: int) -> list[int]:
     return [round(step * (side - 1) / 3) for step in range(4)]
 
 
-def check_nonfinite_inputs(predict: Predict, tolerance: Tolerance, image: Images) -> Check:
+def check_nonfinite_inputs(predict: Predict, trained: Predict, tolerance: Tolerance, image: Images) -> Check:
     """Check that an image with NaN or infinity gets no answer that looks like any other: it is refused, or gives NaN.
 
+    Unless the trained model answers it as well: a hyperbolic tangent or a clamp makes a number of infinity.
     Rounding to 8 bits makes some number of NaN, so an artifact of which answers alone are bounded is measured only;
     whoever gives it arrays has to refuse such images before.
 
     Args:
         predict: runs the artifact, on any number of images.
+        trained: runs the trained model.
         tolerance: of the artifact.
         image: `[channels, height, width]`.
     """
@@ -181,7 +183,8 @@ def check_nonfinite_inputs(predict: Predict, tolerance: Tolerance, image: Images
         bad = image[np.newaxis].copy()
         bad[(0, *center)] = value
         try:
-            outcomes[name] = "answered" if np.isfinite(predict(bad)).all() else "not finite"
+            finite, usual = (bool(np.isfinite(run(bad)).all()) for run in (predict, trained))
+            outcomes[name] = ("answered as by the trained model" if usual else "answered") if finite else "not finite"
         except ArtifactError:
             outcomes[name] = "refused"
     answered = [name for name, outcome in outcomes.items() if outcome == "answered"]

@@ -33,7 +33,8 @@ OPERATORS = frozenset(
 """What the code of an archive may call: layers of small classifiers, and how torch packs quantized weights."""
 
 _FUNCTIONS = frozenset({"getattr", "uninitialized", "annotate", "int"})
-_METHODS = frozenset({"forward", "_weight_bias", "set_weight_bias", "__getstate__", "__setstate__"})
+_METHODS = re.compile(r"forward\d*|_weight_bias|set_weight_bias|__getstate__|__setstate__", re.ASCII)
+"""Torch calls the second use of a layer in a network `forward1`."""
 
 MAX_CODE = 1 << 20
 """Most bytes of all code of an archive."""
@@ -110,7 +111,7 @@ def _check_node(node: ast.AST, name: str) -> None:
     elif not rest:
         allowed = called in _FUNCTIONS
     else:
-        allowed = root != "__torch__" and called.rpartition(".")[2] in _METHODS
+        allowed = root != "__torch__" and bool(_METHODS.fullmatch(called.rpartition(".")[2]))
     if not allowed or node.keywords:
         raise ArtifactError(f"its code calls {called[:80]}, which is not on the list of operators of small networks")
 
