@@ -27,8 +27,9 @@ def export_own(spec: FormatSpec, model: nn.Module, requests: Sequence[ExportRequ
     except UserError:
         raise
     except Exception as error:  # torch and the converters raise anything
-        layer = _failing_layer(spec, model, requests[0])
-        raise UserError(f"{spec.name} can't hold {layer}: {_reason(error)}") from error
+        reason = _reason(error)
+        layer = _failing_layer(spec, model, requests[0], reason)
+        raise UserError(f"{spec.name} can't hold {layer}: {reason}") from error
     return bundles
 
 
@@ -39,16 +40,17 @@ def _export(spec: FormatSpec, model: nn.Module, requests: Sequence[ExportRequest
     return bundles
 
 
-def _failing_layer(spec: FormatSpec, model: nn.Module, request: ExportRequest) -> str:
-    """Return the name of the first of the smallest parts that can't be exported alone."""
+def _failing_layer(spec: FormatSpec, model: nn.Module, request: ExportRequest, reason: str) -> str:
+    """Return the name of the first of the smallest parts that can't be exported alone for the same reason."""
     for name, part, shape in _parts(model, request.contract.task.input.shape):
         tensor = dataclasses.replace(request.contract.task.input, shape=(1,) * (3 - len(shape)) + shape)
         task = dataclasses.replace(request.contract.task, input=tensor)
         alone = dataclasses.replace(request, contract=dataclasses.replace(request.contract, task=task))
         try:
             _export(spec, _Alone(part, shape), [alone])
-        except Exception:  # whatever torch raises is what is looked for
-            return f"the layer {name} ({type(part).__name__})"
+        except Exception as error:  # whatever torch raises is what is looked for
+            if _reason(error) == reason:
+                return f"the layer {name} ({type(part).__name__})"
     network = model.network if isinstance(model, OwnNetwork) else model
     return f"this network, as {type(network).__name__} puts its layers together"
 

@@ -73,7 +73,7 @@ def module_reference(
     held_back = test if validation is None else _split(*validation)
     for part in (test, held_back):
         _check_part(part, task)
-    frozen = copy.deepcopy(module).cpu()
+    frozen = _copied(module)
     own = OwnArchitecture(
         spec=f"{HOME}:{type(module).__name__}",
         definition=lambda: copy.deepcopy(frozen),
@@ -88,6 +88,23 @@ def module_reference(
     else:
         checkpoint = calibrated(checkpoint, data.validation)
     return make_reference(checkpoint, test, data)
+
+
+def _copied(module: nn.Module) -> nn.Module:
+    """Return a copy on the CPU in float32, the precision in which exports are compared.
+
+    Raises:
+        UserError: it can't be copied, or is a program already.
+    """
+    if isinstance(module, torch.jit.ScriptModule):
+        raise UserError("a ScriptModule is a program already: give the torch.nn.Module that it was made of")
+    try:
+        return copy.deepcopy(module).cpu().float()
+    except (RuntimeError, TypeError) as error:
+        raise UserError(
+            f"the module can't be copied ({one_line(error)}): give one that was made anew and has the weights, by "
+            "load_state_dict(), and that keeps no results of its own; of weight_norm, remove_weight_norm() first"
+        ) from error
 
 
 def _task(name: str, labels: tuple[str, ...], shape: tuple[int, ...], preprocessing: str) -> Task:

@@ -55,11 +55,20 @@ def choose_test_vectors(images: Split, logits: NDArray[np.float64], first: int) 
 
 
 def exact_logits(model: nn.Module, images: Tensor) -> NDArray[np.float64]:
-    """Return the logits, float64 `[N, classes]`, of images, float32, computed in double precision."""
+    """Return the logits, float64 `[N, classes]`, of images, float32, computed in double precision.
+
+    A network of the user's own whose code names a precision, as `x.float()` does, is computed in that.
+    """
     precise = copy.deepcopy(model).double()
+    try:
+        return _logits(precise, images.double())
+    except RuntimeError:  # of operands of two precisions
+        return _logits(model, images)
+
+
+def _logits(model: nn.Module, images: Tensor) -> NDArray[np.float64]:
     with torch.inference_mode():
-        parts = [precise(batch.double()) for batch in torch.split(images, 500)]
-    logits: NDArray[np.float64] = torch.cat(parts).numpy()
+        logits: NDArray[np.float64] = torch.cat([model(batch) for batch in torch.split(images, 500)]).double().numpy()
     return logits
 
 

@@ -35,12 +35,25 @@ def weight_problems(stored: Mapping[str, StoredTensor], model: nn.Module) -> tup
     expected = _expected(set(stored), model)
     if expected is None:
         return None
-    found = {name: values for name, values in expected.items() if name in stored or _is_kept(name, model)}
+    held = _with_shared(stored, model)
+    found = {name: values for name, values in expected.items() if name in held or _is_kept(name, model)}
     return tuple(
         line
         for name, values in found.items()
-        for line in _problem(name, _laid_out(name, stored.get(name), values, model), values)
+        for line in _problem(name, _laid_out(name, held.get(name), values, model), values)
     )
+
+
+def _with_shared(stored: Mapping[str, StoredTensor], model: nn.Module) -> dict[str, StoredTensor]:
+    """Return the stored tensors under each of the names of a parameter that several layers share."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    held = dict(stored)
+    for shared in names.values():
+        found = next((stored[name] for name in shared if name in stored), None)
+        held |= {} if found is None else {name: stored.get(name, found) for name in shared}
+    return held
 
 
 def _expected(names: set[str], model: nn.Module) -> dict[str, NDArray[np.float32]] | None:

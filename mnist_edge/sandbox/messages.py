@@ -29,7 +29,7 @@ def send(
     connection: socket.socket, values: Mapping[str, Any], arrays: Mapping[str, AnyArray], blobs: Sequence[bytes] = ()
 ) -> None:
     """Send JSON values, arrays by name, and bytes."""
-    plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    plain = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     described = [[name, array.dtype.str, list(array.shape)] for name, array in plain.items()]
     header = json.dumps({"values": values, "arrays": described, "blobs": [len(blob) for blob in blobs]}).encode()
     body = [array.tobytes() for array in plain.values()]

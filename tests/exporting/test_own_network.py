@@ -42,6 +42,26 @@ class Whole(nn.Module):
         return F.relu(self.fc(x)) if x.sum() > 1_000 else self.fc(x)
 
 
+class Between(nn.Module):
+    """The same, after a layer that takes other shapes than an image's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 8, 3, stride=5), nn.Flatten(), nn.Linear(200, 10))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.layers(x)
+        return -x if x.sum() > 1_000 else x
+
+
+def test_a_layer_that_takes_other_shapes_is_not_blamed_for_the_network(reference: Reference) -> None:
+    scheme = FORMATS["onnx"].scheme("static-qdq-channel")
+    assert scheme is not None
+    request = reference.request(FORMATS["onnx"], scheme, {"opset": 18})
+    with pytest.raises(UserError, match="this network, as Between puts its layers together: torch can't export it"):
+        export_own(FORMATS["onnx"], OwnNetwork(Between(), flat=False).eval(), [request])
+
+
 @pytest.mark.parametrize(
     ("network", "message"),
     [

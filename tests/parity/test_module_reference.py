@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 import mnist_edge
 from mnist_edge.errors import UserError
+from mnist_edge.formats.torchscript.deprecations import without_deprecations
 from mnist_edge.parity.module_reference import module_reference
 from mnist_edge.parity.reference import Reference
 from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -35,6 +37,49 @@ class Net(nn.Module):
 @pytest.fixture(scope="module")
 def few_test(test_data: Split) -> Split:
     return Split(test_data.images[:200], test_data.labels[:200])
+
+
+class Precise(nn.Module):
+    """Code that names a precision."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(784, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.linear(images.float().flatten(1))
+        return logits
+
+
+class Keeping(Precise):
+    """Code that keeps a result."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.kept = super().forward(images)
+        return self.kept
+
+
+@pytest.mark.parametrize("convert", [nn.Module.float, nn.Module.double, nn.Module.half, nn.Module.bfloat16])
+def test_a_module_of_any_precision_is_judged_in_float32(
+    convert: Callable[[nn.Module], nn.Module], few_test: Split
+) -> None:
+    torch.manual_seed(0)
+    module = convert(Precise())
+    expected = copy.deepcopy(module).float()(few_test.images).detach()
+    found = module_reference(module, few_test.images, few_test.labels)
+    assert np.allclose(found.logits, expected.numpy(), atol=1e-5)
+    assert next(module.parameters()).dtype == next(convert(Precise()).parameters()).dtype, "the caller's is as it was"
+
+
+def test_what_cannot_be_copied_is_one_line(few_test: Split) -> None:
+    keeping = Keeping()
+    keeping(few_test.images)
+    with without_deprecations():
+        program = torch.jit.trace(Precise().eval(), few_test.images[:2])
+    for module, message in ((keeping, r"can't be copied \(.*load_state_dict"), (program, "give the torch.nn.Module")):
+        with pytest.raises(UserError, match=message) as caught:
+            module_reference(module, few_test.images, few_test.labels)
+        assert "\n" not in str(caught.value)
 
 
 def test_it_answers_as_the_checkpoint_does(

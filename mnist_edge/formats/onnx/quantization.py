@@ -108,8 +108,18 @@ def _quantized_statically(model: onnx.ModelProto, calibration: Images) -> onnx.M
             weight_type=QuantType.QInt8,
             per_channel=True,
             reduce_range=True,
+            nodes_to_exclude=_normalizations_of_planes(model.graph),
         )
-        return onnx.load(path)
+        quantized = onnx.load(path)
+    for tensor in quantized.graph.initializer:
+        tensor.ClearField("data_location")  # that says that it is in the file, as all are of which nothing is said
+    return quantized
+
+
+def _normalizations_of_planes(graph: onnx.GraphProto) -> list[str]:
+    """Return the names of the layer normalizations over several sides, whose scale onnxruntime takes for a row."""
+    sides = {tensor.name: len(tensor.dims) for tensor in graph.initializer}
+    return [node.name for node in graph.node if node.op_type == "LayerNormalization" and sides.get(node.input[1]) != 1]
 
 
 def _store_as_half(model: onnx.ModelProto) -> None:

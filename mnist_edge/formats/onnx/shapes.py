@@ -56,9 +56,13 @@ def _quantized(_: Node, inputs: list[Shape], __: Mapping[str, tuple[int, ...]]) 
 
 
 def _broadcast(_: Node, inputs: list[Shape], __: Mapping[str, tuple[int, ...]]) -> list[Shape]:
-    rank = max(map(len, inputs))
-    padded = [(1,) * (rank - len(shape)) + shape for shape in inputs]
-    return [tuple(max(sides) for sides in zip(*padded, strict=True))]
+    return [_together(inputs)]
+
+
+def _together(shapes: list[Shape]) -> Shape:
+    rank = max(map(len, shapes))
+    padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
+    return tuple(max(sides) for sides in zip(*padded, strict=True))
 
 
 def _reshape(node: Node, inputs: list[Shape], values: Mapping[str, tuple[int, ...]]) -> list[Shape]:
@@ -91,9 +95,9 @@ def _gemm(node: Node, inputs: list[Shape], _: Mapping[str, tuple[int, ...]]) -> 
 
 def _matmul(_: Node, inputs: list[Shape], __: Mapping[str, tuple[int, ...]]) -> list[Shape]:
     first, second = inputs[:2]
-    if len(second) != 2:
+    if min(len(first), len(second)) < 2:
         raise ValueError("not a matrix")
-    return [_product((*first[:-1], second[1]), first[-1], second[0])]
+    return [_product((*_together([first[:-2], second[:-2]]), first[-2], second[-1]), first[-1], second[-2])]
 
 
 def _product(shape: Shape, inner: int, other: int) -> Shape:
@@ -124,10 +128,13 @@ def _slide(node: Node, sides: Shape, kernel: Shape) -> list[int]:
     pads = node.integers.get("pads", (0,) * (2 * rank))
     if not rank == len(kernel) == len(strides) == len(dilations) == len(pads) // 2 or min(*strides, *dilations) < 1:
         raise ValueError("another number of dimensions")
-    fits = [
-        (side + pads[axis] + pads[rank + axis] - dilations[axis] * (kernel[axis] - 1) - 1) // strides[axis] + 1
-        for axis, side in enumerate(sides)
-    ]
+    (ceil,) = node.integers.get("ceil_mode", (0,))
+    fits = []
+    for axis, side in enumerate(sides):
+        room = side + pads[axis] + pads[rank + axis] - dilations[axis] * (kernel[axis] - 1) - 1
+        steps = -(-room // strides[axis]) if ceil else room // strides[axis]
+        beyond = ceil and steps * strides[axis] >= side + pads[axis]  # a window that would begin in the padding
+        fits.append(steps + (0 if beyond else 1))
     if min(fits) < 1 or min(pads) < 0:
         raise ValueError("the window does not fit")
     return fits
@@ -187,10 +194,11 @@ _RULES: dict[str, _Rule] = {
     **dict.fromkeys(("Identity", "Cast", "Neg", "Abs", "Exp", "Sqrt", "Clip", "Softmax", "LogSoftmax"), _same),
     **dict.fromkeys(("BatchNormalization", "LayerNormalization", "QuantizeLinear", "DequantizeLinear"), _same),
     "DynamicQuantizeLinear": _quantized,
-    **dict.fromkeys(("HardSwish", "Selu", "Mish", "PRelu"), _same),
+    **dict.fromkeys(("HardSwish", "Selu", "Celu", "Mish", "PRelu", "Log", "Reciprocal"), _same),
     **dict.fromkeys(("InstanceNormalization", "GroupNormalization"), _same),
-    **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min"), _broadcast),
-    **dict.fromkeys(("ReduceMean", "ReduceMax", "ReduceSum"), _reduce),
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Where"), _broadcast),
+    **dict.fromkeys(("Greater", "GreaterOrEqual", "Less", "LessOrEqual"), _broadcast),
+    **dict.fromkeys(("ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum", "ReduceL2"), _reduce),
     "Squeeze": _squeeze,
     "Unsqueeze": _unsqueeze,
     "Concat": _concat,

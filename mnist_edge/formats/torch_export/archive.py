@@ -27,6 +27,10 @@ OPERATORS = frozenset(
         *("softplus.default", "hardtanh_.default", "hardswish_.default", "leaky_relu_.default", "silu_.default"),
         *("elu_.default", "instance_norm.default", "sub.Tensor", "div.Tensor", "mul_.Tensor", "neg.default"),
         *("amax.default", "sum.dim_IntList", "squeeze.dim", "squeeze.dims", "unsqueeze.default", "permute.default"),
+        *("adaptive_max_pool2d.default", "adaptive_avg_pool1d.default", "conv1d.default", "clamp.default"),
+        *("clamp_min.default", "clamp_max.default", "pow.Tensor_Scalar", "sqrt.default", "rsqrt.default"),
+        *("abs.default", "expand.default", "expand_as.default", "unflatten.int", "pixel_unshuffle.default"),
+        *("celu.default", "log_sigmoid.default", "square.default", "reciprocal.default"),
         *("transpose.int", "contiguous.default", "pad.default", "constant_pad_nd.default", "flatten.default"),
     )
 )

@@ -25,6 +25,10 @@ OPERATORS = frozenset(
         *("torch.instance_norm", "torch.feature_dropout", "torch.sub", "torch.div", "torch.mul_", "torch.neg"),
         *("torch.amax", "torch.sum", "torch.squeeze", "torch.unsqueeze", "torch.permute", "torch.transpose"),
         *("torch.contiguous", "torch.pad", "torch.constant_pad_nd", "torch.max_pool2d_with_indices"),
+        *("torch.adaptive_max_pool2d", "torch.adaptive_avg_pool1d", "torch.conv1d", "torch._convolution_mode"),
+        *("torch.clamp", "torch.clamp_min", "torch.clamp_max", "torch.pow", "torch.sqrt", "torch.rsqrt", "torch.abs"),
+        *("torch.expand", "torch.expand_as", "torch.unflatten", "torch.pixel_unshuffle", "torch.celu"),
+        *("torch.floor_divide", "torch.log_sigmoid", "torch.softsign", "torch.square", "torch.reciprocal"),
         *("torch.cat", "torch.size", "torch.eq", "ops.prim.NumToTensor", "ops.prim.RaiseException"),
         *("ops.quantized.linear_dynamic", "ops.quantized.linear_prepack", "ops.quantized.linear_unpack"),
         *("ops.quantized.linear_prepack_fp16", "ops.quantized.linear_unpack_fp16"),
@@ -53,7 +57,7 @@ _STRING = re.compile(r'"[\w .!]*"', re.ASCII)
 _NODES = (
     *(ast.Module, ast.ClassDef, ast.FunctionDef, ast.arguments, ast.arg, ast.Assign, ast.AnnAssign, ast.Return),
     *(ast.Expr, ast.If, ast.Pass, ast.Call, ast.Attribute, ast.Name, ast.Constant, ast.List, ast.Tuple, ast.Subscript),
-    *(ast.UnaryOp, ast.USub, ast.Load, ast.Store),
+    *(ast.UnaryOp, ast.USub, ast.Load, ast.Store, ast.keyword),
 )
 
 
@@ -112,7 +116,7 @@ def _check_node(node: ast.AST, name: str) -> None:
         allowed = called in _FUNCTIONS
     else:
         allowed = root != "__torch__" and bool(_METHODS.fullmatch(called.rpartition(".")[2]))
-    if not allowed or node.keywords:
+    if not allowed or not all(isinstance(each.value, ast.Constant) and root == "torch" for each in node.keywords):
         raise ArtifactError(f"its code calls {called[:80]}, which is not on the list of operators of small networks")
 
 

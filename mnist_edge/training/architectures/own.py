@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
+from math import prod
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, TypeVar
@@ -65,7 +66,8 @@ class OwnArchitecture:
         Raises:
             UserError: the code raises, asks for other arguments, or does not give a network of the task's sizes.
         """
-        images = torch.zeros(TRIAL_IMAGES, *task.input.shape)
+        shape = (TRIAL_IMAGES, *task.input.shape)
+        images = torch.linspace(0, 1, prod(shape)).reshape(shape)
         own = self._wrapped(task, flat=False)
         try:
             logits = self.run("with images", lambda: own(images))
@@ -76,6 +78,11 @@ class OwnArchitecture:
             except UserError:
                 raise as_images from None
         self._check_logits(logits, task)
+        if images._version:
+            raise UserError(
+                f"{self.spec} changes the images that it is given: write `x = x - 0.5`, not `x -= 0.5`, and leave out "
+                "inplace=True of what is done first"
+            )
         if logits.device.type != "meta" and not torch.equal(logits, self.run("with images", lambda: own(images))):
             raise UserError(
                 f"{self.spec} gives other logits for the same images each time, in eval() too: is a dropout left on? "

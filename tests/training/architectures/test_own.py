@@ -104,6 +104,16 @@ HOSTILE = {
         " def forward(self, x): return nn.functional.dropout(super().forward(x))",
         "gives other logits for the same images each time, .* training=self.training",
     ),
+    "a dropout of the images that is always on": (
+        "class Net(nn.Linear):\n def __init__(self): super().__init__(784, 10)\n"
+        " def forward(self, x): return super().forward(nn.functional.dropout(x, 0.2))",
+        "gives other logits for the same images each time, .* training=self.training",
+    ),
+    "images that are changed": (
+        "class Net(nn.Linear):\n def __init__(self): super().__init__(784, 10)\n"
+        " def forward(self, x):\n  x -= 0.5\n  return super().forward(x)",
+        "changes the images that it is given: write `x = x - 0.5`",
+    ),
     "bad in training": (
         "class Net(nn.Linear):\n def __init__(self): super().__init__(784, 10)\n"
         " def forward(self, x):\n  if self.training: raise ValueError('no')\n  return super().forward(x)",

@@ -1,0 +1,137 @@
+"""Layers and ways of writing that users bring, in the formats that hold them."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812 - as torch's documentation has it
+from torch import Tensor, nn
+
+import mnist_edge
+
+pytestmark = pytest.mark.slow
+
+SIDE = 12
+FLOATS = ("onnx", "torchscript", "torch-export")
+
+
+class Written(nn.Module):
+    """Layers, and a function that puts them together."""
+
+    def __init__(self, forward: Callable[[nn.ModuleDict, Tensor], Tensor], **layers: nn.Module) -> None:
+        super().__init__()
+        self.layers, self.together = nn.ModuleDict(layers), forward
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.together(self.layers, images)
+
+
+class Scaled(nn.Module):
+    """A factor without sides, as a temperature is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(SIDE * SIDE, 5)
+        self.scale = nn.Parameter(torch.tensor(1.5))
+        self.register_buffer("shift", torch.tensor(0.25))
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.linear(images.flatten(1)) * self.scale + self.shift
+        return logits
+
+
+class Attention(nn.Module):
+    """A head of attention over rows, and a softplus."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.key, self.value = (nn.Linear(SIDE, 8) for _ in range(3))
+        self.last = nn.Linear(8, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        rows = images.squeeze(1)
+        weights = torch.softmax(self.query(rows) @ self.key(rows).transpose(1, 2), -1)
+        logits: Tensor = self.last(F.softplus((weights @ self.value(rows)).mean(1)))
+        return logits
+
+
+def tied() -> nn.Module:
+    first, second = nn.Linear(16, 16), nn.Linear(16, 16)
+    second.weight = first.weight
+    return nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 16), first, nn.ReLU(), second, nn.Linear(16, 5))
+
+
+def twice(layers: nn.ModuleDict, images: Tensor) -> Tensor:
+    hidden = layers["relu"](layers["first"](images.flatten(1)))
+    logits: Tensor = layers["last"](layers["relu"](layers["middle"](layers["relu"](layers["middle"](hidden)))))
+    return logits
+
+
+def lenet(activation: nn.Module) -> nn.Module:
+    return nn.Sequential(
+        *(nn.Conv2d(1, 6, 5, padding=2), activation, nn.AvgPool2d(2), nn.Flatten()),
+        *(nn.Linear(6 * 36, 20), copy.deepcopy(activation), nn.Linear(20, 5)),
+    )
+
+
+def convolution(*others: nn.Module, features: int) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(1, 4, 3), *others, nn.Flatten(), nn.Linear(features, 5))
+
+
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...]]] = {
+    "hyperbolic tangent": (lambda: lenet(nn.Tanh()), (*FLOATS, "litert", "executorch", "ncnn", "openvino")),
+    "relu6": (lambda: lenet(nn.ReLU6()), FLOATS),
+    "sigmoid at the end": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 5), nn.Sigmoid()), FLOATS),
+    "a layer used twice": (
+        lambda: Written(
+            *(twice,), first=nn.Linear(SIDE * SIDE, 16), middle=nn.Linear(16, 16), last=nn.Linear(16, 5), relu=nn.ReLU()
+        ),
+        FLOATS,
+    ),
+    "tied weights": (tied, (*FLOATS, "c", "numpy")),
+    "factors without sides": (Scaled, FLOATS),
+    "ceil mode": (lambda: convolution(nn.MaxPool2d(3, 2, ceil_mode=True), features=100), FLOATS),
+    "ceil mode, padded": (
+        lambda: convolution(nn.AvgPool2d(2, 3, padding=1, ceil_mode=True), features=64),
+        FLOATS,
+    ),
+    "padding by name": (
+        lambda: nn.Sequential(nn.Conv2d(1, 2, 3, padding="same"), nn.Flatten(), nn.Linear(288, 5)),
+        FLOATS,
+    ),
+    "an approximation by name": (lambda: convolution(nn.GELU("tanh"), features=400), FLOATS),
+    "attention": (Attention, FLOATS),
+}
+
+
+def images_and_labels(network: nn.Module) -> tuple[Tensor, Tensor]:
+    """Return random images, and as labels what the network answers, with each of five classes among them."""
+    images = torch.rand(200, 1, SIDE, SIDE)
+    with torch.no_grad():
+        labels = network.eval()(images).argmax(1)
+    labels[:5] = torch.arange(5)
+    return images, labels
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_is_exported_in_float32(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    make, formats = NETWORKS[name]
+    network = make()
+    artifacts = mnist_edge.export(network, *images_and_labels(network), formats=formats, output=tmp_path)
+    assert [artifact.format for artifact in artifacts] == list(formats)
+
+
+@pytest.mark.parametrize("scheme", [None, "static-qdq-channel"])
+def test_a_normalization_over_planes_does_not_end_the_search_for_an_int8_scheme(
+    scheme: str | None, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    network = convolution(nn.LayerNorm([4, 10, 10]), features=400)
+    bias = network.get_parameter("3.bias")
+    bias.data = torch.tensor([9.0, 0, 0, 0, 0])  # no rounding changes the answer
+    images, labels = images_and_labels(network)
+    (artifact,) = mnist_edge.export(network, images, labels, precisions=["int8"], scheme=scheme, output=tmp_path)
+    assert scheme in (None, artifact.contract.scheme)
