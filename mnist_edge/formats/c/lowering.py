@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import fx, nn
 from torch.nn import functional
 
+from mnist_edge.artifact.fields import one_line
 from mnist_edge.errors import UserError
 from mnist_edge.formats.c.network import Layer, Network, Window, check_chain, pixel
 from mnist_edge.types import TensorSpec
@@ -61,7 +62,7 @@ def lower(model: nn.Module, tensor: TensorSpec) -> Network:
     """
     low, high = tensor.range
     if low != 0:
-        raise UserError(f"cannot write this network as C: its input starts at {low:g}, expected 0")
+        raise UserError(f"cannot write this network layer by layer: its input starts at {low:g}, expected 0")
     channels, height, width = tensor.shape
     chain = _Chain((), (channels, height, width))
     for name, module in _modules(model):
@@ -71,7 +72,7 @@ def lower(model: nn.Module, tensor: TensorSpec) -> Network:
         for layer in chain.layers:
             layer.window.check()
     except ValueError as error:
-        raise UserError(f"cannot write this network as C: {error}") from error
+        raise UserError(f"cannot write this network layer by layer: {error}") from error
     return Network(chain.layers, high / 255)
 
 
@@ -80,7 +81,10 @@ def _modules(model: nn.Module) -> list[tuple[str, nn.Module]]:
     try:
         traced = fx.symbolic_trace(model)
     except (TypeError, ValueError, RuntimeError, AttributeError) as error:  # fx.proxy.TraceError is a ValueError
-        raise UserError("cannot write this network as C: its forward() depends on its values") from error
+        raise UserError(
+            f"cannot write this network layer by layer: torch.fx can't follow its forward() ({one_line(error)})"
+        ) from error
+    _simplify(traced.graph)
     modules = dict(traced.named_modules())
     found: list[tuple[str, nn.Module]] = []
     for node in traced.graph.nodes:
@@ -95,6 +99,58 @@ def _modules(model: nn.Module) -> list[tuple[str, nn.Module]]:
         elif node.op != "output":
             raise _refused(_called(node), node.name)
     return found
+
+
+def _simplify(graph: fx.Graph) -> None:
+    """Put one function in the place of each view of the images as lines, and of each mean over images, in place."""
+    for node in list(graph.nodes):
+        if not node.args:
+            continue
+        if node.target in (torch.reshape, "reshape", "view") and _is_view_of_lines(node):
+            functions: list[Callable[..., Any]] = [torch.flatten]
+        elif node.target in (torch.mean, "mean") and _sides(node) in ({2, 3}, {-1, -2}):
+            functions = [functional.adaptive_avg_pool2d]
+            functions += [] if _argument(node, 2, "keepdim", default=False) else [torch.flatten]
+        else:
+            continue
+        value = node.args[0]
+        with graph.inserting_before(node):
+            for function in functions:
+                value = graph.call_function(function, (value, 1))
+        node.replace_all_uses_with(value)
+        graph.erase_node(node)
+    graph.eliminate_dead_code()
+
+
+def _argument(node: fx.Node, place: int, name: str, default: Any = None) -> Any:  # noqa: ANN401 - whatever was given
+    return node.args[place] if len(node.args) > place else node.kwargs.get(name, default)
+
+
+def _sides(node: fx.Node) -> set[Any]:
+    sides = _argument(node, 1, "dim")
+    return set(sides) if isinstance(sides, tuple | list) else {sides}
+
+
+def _is_view_of_lines(node: fx.Node) -> bool:
+    """Say whether a view is of as many lines as there are images; that they fit, the network itself has shown."""
+    given = node.args[1:]
+    target = given[0] if len(given) == 1 and isinstance(given[0], tuple | list) else given
+    if not isinstance(target, tuple | list) or len(target) != 2:
+        return False
+    first, second = target
+    if isinstance(first, fx.Node):
+        return isinstance(second, int) and _is_number_of_images(first, node.args[0])
+    return bool(first == -1 and isinstance(second, int) and second > 0)
+
+
+def _is_number_of_images(node: fx.Node, images: object) -> bool:
+    """Say whether a node is `images.size(0)`, `images.size()[0]` or `images.shape[0]`."""
+    if node.target == "size":
+        return bool(node.args == (images, 0))
+    sizes = node.args[0] if node.target is operator.getitem and node.args[1] == 0 else None
+    if not isinstance(sizes, fx.Node):
+        return False
+    return bool((sizes.target, sizes.args) in (("size", (images,)), (getattr, (images, "shape"))))
 
 
 def _as_module(node: fx.Node) -> nn.Module:
@@ -115,9 +171,9 @@ def _called(node: fx.Node) -> str:
     return str(getattr(node.target, "__name__", node.target))
 
 
-def _refused(kind: str, name: str, reason: str = "") -> UserError:
+def _refused(kind: str, name: str, reason: str = "is not a layer that is known here") -> UserError:
     return UserError(
-        f"cannot write this network as C: {kind} ({name}) {reason or 'is not a layer that is known here'}; "
+        f"cannot write this network layer by layer: {kind} ({name.removeprefix('network.')}) {reason}; "
         f"expected a chain of {KNOWN}; export it to another --format"
     )
 

@@ -1,8 +1,11 @@
 """Lowering: the same numbers as torch, for every kind of layer, and one line for what can't be written."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mnist_edge.errors import UserError
@@ -21,6 +24,58 @@ def test_a_network_in_double_precision_is_torchs(name: str) -> None:
         expected = model.double()(torch.from_numpy(images).double()).numpy()
     assert np.abs(logits.reshape(expected.shape) - expected).max() < 1e-12
     assert np.ptp(expected, axis=0).min() > 0.01
+
+
+FLATTENED: dict[str, Callable[[Tensor], Tensor]] = {
+    "view, number": lambda x: x.view(-1, 18),
+    "view, size": lambda x: x.view(x.size(0), -1),
+    "view, both": lambda x: x.view(x.size()[0], 18),
+    "view, tuple": lambda x: x.view((x.shape[0], -1)),
+    "reshape": lambda x: x.reshape(x.shape[0], -1),
+    "torch.reshape": lambda x: torch.reshape(x, (x.shape[0], 18)),
+}
+
+
+class Viewed(nn.Module):
+    """A convolution, a way to flatten, and the mean over an image where that is none."""
+
+    def __init__(self, together: Callable[[Tensor], Tensor], features: int) -> None:
+        super().__init__()
+        self.first, self.last, self.together = nn.Conv2d(1, 2, 2), nn.Linear(features, 3), together
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.last(self.together(torch.relu(self.first(image))))
+        return logits
+
+
+def logits_and_expected(model: nn.Module) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    images = np.random.default_rng(0).random((5, 1, 4, 4), np.float32)
+    *_, (_, logits) = exact_outputs(lower(model.eval(), TensorSpec("image", (1, 4, 4))), images.transpose(0, 2, 3, 1))
+    with torch.inference_mode():
+        expected: NDArray[np.float64] = model.double()(torch.from_numpy(images).double()).numpy()
+    return logits.reshape(expected.shape), expected
+
+
+@pytest.mark.parametrize("way", FLATTENED)
+def test_a_view_of_each_image_as_a_line_is_flatten(way: str) -> None:
+    torch.manual_seed(0)
+    logits, expected = logits_and_expected(Viewed(FLATTENED[way], 18))
+    assert np.abs(logits - expected).max() < 1e-12
+
+
+@pytest.mark.parametrize(
+    "mean",
+    [
+        lambda x: x.mean((2, 3)),
+        lambda x: x.mean(dim=[-1, -2]),
+        lambda x: torch.mean(x, (2, 3)),
+        lambda x: torch.mean(x, dim=(3, 2), keepdim=True).flatten(1),
+    ],
+)
+def test_the_mean_over_an_image_is_a_pool(mean: Callable[[Tensor], Tensor]) -> None:
+    torch.manual_seed(0)
+    logits, expected = logits_and_expected(Viewed(mean, 2))
+    assert np.abs(logits - expected).max() < 1e-12
 
 
 class Residual(nn.Module):
@@ -50,7 +105,10 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
     ),
     "an unknown function": (nn.Sequential(nn.Conv2d(1, 1, 4), nn.Softmax(1)), r"Softmax \(1\)"),
     "two ways": (Residual(), r"\(second\) the values do not go through one layer after the other|\((add|first)\)"),
-    "what depends on values": (Dependent(), "its forward\\(\\) depends on its values"),
+    "what depends on values": (
+        Dependent(),
+        r"torch\.fx can't follow its forward\(\) \(symbolically traced variables cannot be used",
+    ),
     "another padding": (nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, padding_mode="reflect")), "pads with 'reflect'"),
     "unequal parts": (nn.Sequential(nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(9, 2)), "4×4 into equal parts"),
     "a divisor": (nn.Sequential(nn.AvgPool2d(2, divisor_override=3)), "divides by another number"),
@@ -58,6 +116,12 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
     "images as lines": (nn.Sequential(nn.Linear(4, 2)), "does not take all 16 values"),
     "an image after all": (after_flatten(nn.Conv2d(1, 1, 1)), r"Conv2d \(1\) follows Flatten"),
     "half a Flatten": (nn.Sequential(nn.Flatten(2)), "does not flatten an image"),
+    "a view of several images": (Viewed(lambda x: x.view(2, -1), 18), r"view \(view\) is not a layer"),
+    "a view of other images": (
+        Viewed(lambda x: x.view(x.size(1), -1), 18),
+        r"is not a layer that is known|one layer after",
+    ),
+    "a mean over channels": (Viewed(lambda x: x.mean((1, 2)), 3), r"mean \(mean\) is not a layer"),
     "no logits": (nn.Sequential(nn.Conv2d(1, 2, 3), nn.AvgPool2d(2), nn.Flatten()), "does not give logits"),
     "nothing": (nn.Sequential(nn.Flatten()), "not 1 to 1,000 layers"),
 }
@@ -68,7 +132,7 @@ def test_what_cannot_be_written_is_refused_in_one_line_that_names_the_layer(what
     model, message = REFUSED[what]
     with pytest.raises(UserError, match=message) as caught:
         lower(model.eval(), TensorSpec("image", (1, 4, 4)))
-    assert str(caught.value).startswith("cannot write this network as C: ")
+    assert str(caught.value).startswith("cannot write this network layer by layer: ")
     assert "\n" not in str(caught.value)
 
 
