@@ -152,6 +152,8 @@ def command(
         precisions = tuple(dict.fromkeys((*(precisions or (Precision.FP32,)), Precision.INT8)))
     if precisions in (None, (Precision.FP32,)) and (quant_scheme is not None or max_bytes is not None):
         raise click.UsageError("--quant-scheme and --max-bytes go with --quantize or a --precision below fp32.")
+    if target_images is not None and not targets:
+        raise click.UsageError(options.TARGET_IMAGES_ALONE)
     from mnist_edge.atomic import check_writable
 
     check_writable(output / MANIFEST)

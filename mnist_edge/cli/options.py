@@ -122,6 +122,8 @@ target_images = click.option(
     "--target-images", type=click.IntRange(min=1), metavar="N", help="On how many of the test images.  [default: all]"
 )
 
+TARGET_IMAGES_ALONE = "--target-images goes with --target."
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 quiet = click.option("-q", "--quiet", is_flag=True, help="Show no progress on stderr.")

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,6 +85,8 @@ def command(
     says why. With --baseline, so does one that answers correctly more rarely than the one that was recorded, by
     McNemar's test on the same images.
     """
+    if target_images is not None and not targets:
+        raise click.UsageError(options.TARGET_IMAGES_ALONE)
     from mnist_edge.atomic import transaction
     from mnist_edge.cli.artifacts import checkpoints_of, expand
     from mnist_edge.cli.progress import steps
@@ -92,6 +95,7 @@ def command(
     made_from = checkpoints_of(paths) if checkpoint is None else dict.fromkeys(paths, checkpoint)
     _keep_apart(html, junit_file, *paths, *made_from.values(), *filter(None, (baseline_file,)))
     outputs.check_outputs((html, outputs.HTML), (junit_file, outputs.JUNIT), force=force)
+    _check_checkpoints(made_from)
     torch_setup.wait_passively()
     with steps() as on_step:
         on_step(
@@ -139,6 +143,19 @@ def command(
     _report_problems(reports)
     if not all(reports):
         sys.exit(1)
+
+
+def _check_checkpoints(made_from: Mapping[Path, Path]) -> None:
+    """Raise `UserError` where a file has no checkpoint, and name the file if it is missing too."""
+    from mnist_edge.errors import UserError
+
+    for path, checkpoint in made_from.items():
+        if not checkpoint.exists():
+            if not path.exists():
+                raise UserError(f"{path}: No such file or directory")
+            raise UserError(
+                f"no checkpoint at {checkpoint}: name the one that {path} was exported from, with --checkpoint"
+            )
 
 
 def _devices(names: tuple[str, ...], paths: list[Path]) -> tuple[str, ...]:

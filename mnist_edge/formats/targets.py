@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from mnist_edge.errors import UserError
 from mnist_edge.formats.base import FormatSpec
+from mnist_edge.formats.registry import FORMATS
 
 ALL = "all"
 """Stands for every target that can be emulated here."""
@@ -25,7 +26,9 @@ def chosen_targets(names: Iterable[str], specs: Iterable[FormatSpec]) -> tuple[s
             "none of these formats runs on emulated devices: leave out --target, or name a file of a format that does"
         )
     if unknown := sorted(wanted - {*known, ALL}):
-        raise UserError(f"unknown target {unknown[0]!r}: expected one of {', '.join([*known, ALL])}")
+        others = [spec.name for spec in FORMATS.values() if unknown[0] in spec.targets]
+        problem = f"{unknown[0]} runs {', '.join(others)} files alone" if others else f"unknown target {unknown[0]!r}"
+        raise UserError(f"{problem}: expected one of {', '.join([*known, ALL])}{', or one of those' if others else ''}")
     if ALL not in wanted:
         return tuple(name for name in known if name in wanted)
     reasons = {spec.name: spec.devices().unavailable() for spec in having}

@@ -19,11 +19,13 @@ def from_array(array: AnyArray) -> Image.Image:
     shape, kind = array.shape, array.dtype
     if not (len(shape) == 2 or (len(shape) == 3 and shape[2] in {3, 4})) or 0 in shape:
         raise ValueError(f"an array of shape {list(shape)} is not a picture: expected [H, W], [H, W, 3] or [H, W, 4]")
+    if not kind.isnative:
+        array = array.astype(kind.newbyteorder("="))
     if kind == np.uint8:
         return Image.fromarray(array)
     if kind == np.bool_:
         return Image.fromarray(array.astype(np.uint8) * 255)
-    if kind == np.uint16 and len(shape) == 2:
+    if array.dtype == np.uint16 and len(shape) == 2:
         return Image.fromarray(array)
     if not np.issubdtype(kind, np.floating):
         raise ValueError(

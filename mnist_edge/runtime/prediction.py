@@ -45,7 +45,12 @@ class Prediction:
         """Return the `count` most probable labels with their probabilities, the most probable first.
 
         There are none without an answer, and at most as many as the task has labels.
+
+        Raises:
+            ValueError: the count is below 0.
         """
+        if count < 0:
+            raise ValueError(f"count is {count}, expected 0 or more")
         ranked = sorted(zip(self.labels, self.probabilities, strict=False), key=lambda pair: -pair[1])
         return ranked[:count]
 

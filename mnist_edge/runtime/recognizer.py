@@ -156,7 +156,13 @@ class Recognizer:
         return array if array.shape[1:] == (height, width) and not colors else None
 
     def stream(self, pictures: Iterable[Source]) -> Iterator[Prediction]:
-        """Yield the answer to each picture as soon as it is known, in order; raises as `predict` does."""
+        """Yield the answer to each picture as soon as it is known, in order; raises as `predict` does.
+
+        Raises:
+            TypeError: it is a single path, or the bytes of one picture, whose parts are no pictures.
+        """
+        if isinstance(pictures, (str, bytes, os.PathLike)):
+            raise TypeError("expected several pictures: put the one into a list")
         return map(self._answer, pictures)
 
     def inspect(self, picture: Source) -> Inspection:

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -208,11 +209,28 @@ def test_targets_are_a_table_and_are_in_every_report(exports: Path, tmp_path: Pa
 def test_targets_that_no_file_has_are_a_usage_error(exports: Path) -> None:
     for target, file, message in (
         ("z80", "mnist-mlp-int8.h", "unknown target 'z80': expected one of cortex-m0plus"),
+        ("cortex-m4", "mnist-mlp.onnx", "cortex-m4 runs c files alone: expected one of aarch64, all, or one of those"),
         ("all", "mnist-mlp.pt", "none of these formats runs on emulated devices"),
     ):
         result = verify(exports / file, "--target", target)
         assert (result.exit_code, result.stdout) == (2, "")
         assert message in result.stderr
+    alone = verify(exports / "mnist-mlp-int8.h", "--target-images", "5")
+    assert (alone.exit_code, alone.stdout) == (2, "")
+    assert "--target-images goes with --target." in alone.stderr
+
+
+def test_of_a_missing_file_and_a_missing_checkpoint_the_file_is_named(exports: Path, tmp_path: Path) -> None:
+    for path, message in (
+        (tmp_path / "missing.onnx", "missing.onnx: No such file"),
+        (
+            exports / "mnist-mlp.onnx",
+            r"no checkpoint at \S*missing: name the one that \S*mnist-mlp.onnx was exported from",
+        ),
+    ):
+        result = CliRunner().invoke(main, ["verify", str(path), "--checkpoint", str(tmp_path / "missing")])
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert re.search(message, result.stderr)
 
 
 @needs_chromium

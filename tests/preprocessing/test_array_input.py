@@ -28,6 +28,8 @@ def test_an_array_that_is_not_a_picture_is_refused(array: AnyArray, message: str
         (np.full((3, 4), 255, dtype=np.uint8), "L"),
         (np.full((3, 4), True), "L"),
         (np.full((3, 4), 65_535, dtype=np.uint16), "I;16"),
+        (np.full((3, 4), 65_535, dtype=">u2"), "I;16"),
+        (np.full((3, 4), 1, dtype=">f8"), "F"),
         (np.full((3, 4), 1.0), "F"),
         (np.full((3, 4, 3), 255, dtype=np.uint8), "RGB"),
         (np.full((3, 4, 4), 1.0, dtype=np.float16), "RGBA"),

@@ -37,6 +37,11 @@ def test_the_most_probable_labels_come_first() -> None:
     assert len(answer.top(99)) == 10
 
 
+def test_fewer_labels_than_none_are_refused() -> None:
+    with pytest.raises(ValueError, match="count is -1"):
+        Recognizer().predict(ROOT / "examples" / "five.png").top(-1)
+
+
 def test_without_an_answer_there_is_no_ranking() -> None:
     answer = Prediction("x.png", Status.UNREADABLE, None, None, None, (), ("0", "1"), "model.onnx", "damaged")
     assert answer.top(3) == []

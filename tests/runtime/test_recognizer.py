@@ -387,6 +387,12 @@ def test_the_package_offers_the_runner_and_imports_nothing_heavy() -> None:
         mnist_edge.Recogniser  # type: ignore[attr-defined] # noqa: B018
 
 
+@pytest.mark.parametrize("one", [str(ROOT / "examples" / "two.png"), ROOT / "examples" / "two.png", b"P5 1 1 255 0"])
+def test_one_picture_is_not_a_stream(one: str | Path | bytes) -> None:
+    with pytest.raises(TypeError, match="put the one into a list"):
+        Recognizer().stream(one)  # type: ignore[arg-type]
+
+
 def test_it_names_its_model(exports: Path) -> None:
     assert repr(Recognizer()) == f"Recognizer({str(DEFAULT_MODEL)!r})"
     path = exports / "mnist-mlp.onnx"
