@@ -50,6 +50,21 @@ def code_in_order() -> dict[str, str]:
 CODE = code_in_order()
 
 
+def shown_after(block: str) -> list[str]:
+    """Return the lines that a page shows as the output of its Python, without their numbers and what is shortened."""
+    if block != "api.md, Python":
+        return []
+    fences = re.findall(r"^```(\w*)\n(.*?)^```$", PAGES["api.md"], re.MULTILINE | re.DOTALL)
+    texts = [text for language, text in fences if not language and "…" not in text]
+    return [without_numbers(line) for text in texts for line in text.splitlines()]
+
+
+def without_numbers(line: str) -> str:
+    """Return a line with a sign in the place of each number, and of what a processor makes of NaN."""
+    line = re.sub(r"^(NaN and infinity: ).*?(: \w+)$", r"\1#\2", line)
+    return re.sub(r"\b\d[\d.,]*(e[+-]?\d+)?", "#", line)
+
+
 @dataclass
 class Clone:
     """A fresh clone, and the commands that have been run in it."""
@@ -164,6 +179,8 @@ def test_a_block_is_run(block: str, clone: Clone) -> None:
         done = clone.run("bash", "-euc", "\n".join(commands))
         clone.done.update(commands)
     assert done.returncode == 0, done.stderr
+    missing = set(shown_after(block)) - {without_numbers(line) for line in done.stdout.splitlines()}
+    assert not missing, "the page shows what is not printed"
     if "predict examples/seven.png" in CODE[block]:
         assert re.search(r"^examples/seven\.png +7 ", done.stdout, re.MULTILINE)
     clone.assert_clean()
