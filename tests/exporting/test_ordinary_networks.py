@@ -124,6 +124,16 @@ def test_a_network_is_exported_in_float32(name: str, tmp_path: Path) -> None:
     assert [artifact.format for artifact in artifacts] == list(formats)
 
 
+def test_a_few_floats_do_not_keep_a_network_from_four_bits(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        *(nn.Conv2d(1, 8, 3), nn.PReLU(8), nn.Flatten(), nn.Linear(800, 16), nn.ReLU(), nn.Linear(16, 5)),
+    )
+    network.get_parameter("5.bias").data = torch.tensor([9.0, 0, 0, 0, 0])  # no rounding changes the answer
+    (artifact,) = mnist_edge.export(network, *images_and_labels(network), precisions=["int4"], output=tmp_path)
+    assert artifact.size < 4 * 800 * 16 / 2
+
+
 @pytest.mark.parametrize("scheme", [None, "static-qdq-channel"])
 def test_a_normalization_over_planes_does_not_end_the_search_for_an_int8_scheme(
     scheme: str | None, tmp_path: Path
