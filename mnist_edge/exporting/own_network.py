@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +14,10 @@ from mnist_edge.errors import ArtifactError, MnistEdgeError, UserError
 from mnist_edge.formats.base import FormatSpec
 from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.logs import silent
+from mnist_edge.formats.runner import Runner
 from mnist_edge.training.architectures.own import OwnNetwork
+
+_FIXED = "its forward() fixes the number of images: write x.flatten(1) or x.shape[0], not len(x)"
 
 
 def export_own(spec: FormatSpec, model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
@@ -36,8 +40,25 @@ def export_own(spec: FormatSpec, model: nn.Module, requests: Sequence[ExportRequ
 def _export(spec: FormatSpec, model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
     with silent():
         bundles = spec.exporter().export(model, requests)
-    spec.open(bundles[0]).close()
+    runner = spec.open(bundles[0])
+    try:
+        if _takes_two_images_alone(runner):
+            raise ArtifactError(_FIXED)
+    finally:
+        runner.close()
     return bundles
+
+
+def _takes_two_images_alone(runner: Runner) -> bool:
+    """Say whether an artifact that should take any number of images takes as many as it was traced with, two."""
+
+    def answers(count: int) -> bool:
+        try:
+            return len(runner.predict(np.zeros((count, *runner.contract.task.input.shape), np.float32))) == count
+        except ArtifactError:
+            return False
+
+    return runner.contract.batch is None and not answers(3) and answers(2)
 
 
 def _failing_layer(spec: FormatSpec, model: nn.Module, request: ExportRequest, reason: str) -> str:
@@ -105,6 +126,8 @@ def _reason(error: BaseException) -> str:
     """Return the first line of the innermost reason, which torch's exporters wrap in reports of many lines."""
     while error.__cause__ is not None and not isinstance(error, ArtifactError):
         error = error.__cause__
+    if str(error).startswith("Constraints violated"):  # as torch.export says it
+        return _FIXED
     lines = [line for line in str(error).splitlines() if line.strip()]
     reason = one_line(Exception(lines[0])) if lines else type(error).__name__
     return reason if isinstance(error, MnistEdgeError) else f"torch can't export it ({reason})"

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from mnist_edge.errors import UserError
 from mnist_edge.exporting.own_network import export_own
+from mnist_edge.formats.base import FormatSpec
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.formats.scheme import FLOAT32
 from mnist_edge.parity.reference import Reference
@@ -52,6 +53,27 @@ class Between(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.layers(x)
         return -x if x.sum() > 1_000 else x
+
+
+class Counted(nn.Module):
+    """Python's number of images, which tracing takes for a constant."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(784, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.fc(x.reshape(len(x), -1))
+        return logits
+
+
+@pytest.mark.parametrize("spec", [FORMATS["onnx"], FORMATS["torchscript"], PT2], ids=lambda spec: spec.name)
+def test_a_fixed_number_of_images_is_said_to_be_one(spec: FormatSpec, reference: Reference) -> None:
+    request = reference.request(spec, FLOAT32, {"opset": 18} if spec.name == "onnx" else {})
+    with pytest.raises(
+        UserError, match=rf"{spec.name} can't hold this network.*: its forward\(\) fixes the number of im"
+    ):
+        export_own(spec, OwnNetwork(Counted(), flat=False).eval(), [request])
 
 
 def test_a_layer_that_takes_other_shapes_is_not_blamed_for_the_network(reference: Reference) -> None:
