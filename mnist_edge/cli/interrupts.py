@@ -81,7 +81,15 @@ def _send_again(dropped: BaseException | None) -> bool:
         number = signal.SIGTERM
     else:
         return False
-    timer = threading.Timer(AGAIN_SECONDS, signal.pthread_kill, (threading.main_thread().ident, number))
+    timer = threading.Timer(AGAIN_SECONDS, _send, (number,))
     timer.daemon = True
     timer.start()
     return True
+
+
+def _send(number: signal.Signals) -> None:
+    main = threading.main_thread().ident
+    if main is not None and hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(main, number)  # which also ends what waits in the system
+    else:  # Windows
+        signal.raise_signal(number)
