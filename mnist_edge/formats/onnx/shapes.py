@@ -43,7 +43,7 @@ def output_shapes(node: Node, shapes: Mapping[str, Shape], values: Mapping[str, 
     inputs = [shapes[name] for name in node.inputs if name]
     try:
         return rule(node, inputs, values)
-    except (IndexError, ValueError, ZeroDivisionError) as error:
+    except (LookupError, ValueError, ZeroDivisionError) as error:
         raise ArtifactError(f"the inputs of its {node.kind} do not fit together") from error
 
 
@@ -174,6 +174,18 @@ def _concat(node: Node, inputs: list[Shape], _: Mapping[str, tuple[int, ...]]) -
     return [(*inputs[0][:axis], sum(shape[axis] for shape in inputs), *inputs[0][axis + 1 :])]
 
 
+def _split(node: Node, inputs: list[Shape], values: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+    (axis,) = node.integers.get("axis", (0,))
+    axis %= len(inputs[0])
+    side, parts = inputs[0][axis], len(node.outputs)
+    each = -(-side // parts)
+    equal = (*(each for _ in range(parts - 1)), side - each * (parts - 1))
+    sizes = values[node.inputs[1]] if len(node.inputs) > 1 and node.inputs[1] else equal
+    if len(sizes) != parts or min(sizes) < 0 or sum(sizes) != side:
+        raise ValueError("other parts")
+    return [(*inputs[0][:axis], size, *inputs[0][axis + 1 :]) for size in sizes]
+
+
 def _shape(node: Node, inputs: list[Shape], _: Mapping[str, tuple[int, ...]]) -> list[Shape]:
     if node.integers.get("start", (0,)) != (0,) or "end" in node.integers:
         raise ValueError("a part of a shape")
@@ -196,12 +208,12 @@ _RULES: dict[str, _Rule] = {
     "DynamicQuantizeLinear": _quantized,
     **dict.fromkeys(("HardSwish", "Selu", "Celu", "Mish", "PRelu", "Log", "Reciprocal"), _same),
     **dict.fromkeys(("InstanceNormalization", "GroupNormalization"), _same),
-    **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Where"), _broadcast),
-    **dict.fromkeys(("Greater", "GreaterOrEqual", "Less", "LessOrEqual"), _broadcast),
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min"), _broadcast),
     **dict.fromkeys(("ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum", "ReduceL2"), _reduce),
     "Squeeze": _squeeze,
     "Unsqueeze": _unsqueeze,
     "Concat": _concat,
+    "Split": _split,
     "Pad": _pad,
     "Shape": _shape,
     "Reshape": _reshape,

@@ -210,6 +210,19 @@ def second_input(model: onnx.ModelProto) -> None:
     model.graph.input.append(onnx.helper.make_tensor_value_info("more", FLOAT, ["batch", 10]))
 
 
+def computed_sizes(operator: str, *outputs: str) -> Hostile:
+    """Let what an operator does to shapes depend on what was computed."""
+
+    def change(model: onnx.ModelProto) -> None:
+        then(
+            model,
+            onnx.helper.make_node("Cast", ["true_logits"], ["sizes"], to=INT64),
+            onnx.helper.make_node(operator, ["true_logits", "sizes"], [*outputs, "logits"]),
+        )
+
+    return change
+
+
 def dangling_input(model: onnx.ModelProto) -> None:
     model.graph.node[0].input[0] = "nothing\x1b]0;title\x07"
 
@@ -217,6 +230,9 @@ def dangling_input(model: onnx.ModelProto) -> None:
 HOSTILE: dict[str, Hostile] = {
     "a branch on a mark": branch_on_a_mark,
     "an If": if_branch,
+    "computed axes of a Squeeze": computed_sizes("Squeeze"),
+    "computed pads": computed_sizes("Pad"),
+    "computed parts of a Split": computed_sizes("Split", "other"),
     "a loop without an end": endless_loop,
     "a billion laughs by Concat": doubling("Concat"),
     "a billion laughs by Tile": doubling("Tile"),
