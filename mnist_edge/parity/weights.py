@@ -23,10 +23,10 @@ def weight_problems(stored: Mapping[str, StoredTensor], model: nn.Module) -> tup
 
     Batch normalization may be folded into the layer before it, or be one weight and one bias for each channel, and what
     other layers learn, as group normalization and PReLU, be folded into constants of another name and shape, so that it
-    need not be there. A parameter of one's own may lie the other way round than it was read, since a file does not say
-    whether a factor was the weight of a linear layer: which way it multiplies is shown by the answers. None where the
-    artifact folds batch normalization and the model can't be traced, so that nobody can say which weights it should
-    hold.
+    need not be there. Nor need a bias of zeros, which exporters leave out. A parameter of one's own may lie the other
+    way round than it was read, since a file does not say whether a factor was the weight of a linear layer: which way
+    it multiplies is shown by the answers. None where the artifact folds batch normalization and the model can't be
+    traced, so that nobody can say which weights it should hold.
 
     Args:
         stored: what the artifact holds, under the names that the model has for them.
@@ -36,7 +36,11 @@ def weight_problems(stored: Mapping[str, StoredTensor], model: nn.Module) -> tup
     if expected is None:
         return None
     held = _with_shared(stored, model)
-    found = {name: values for name, values in expected.items() if name in held or _is_kept(name, model)}
+    found = {
+        name: values
+        for name, values in expected.items()
+        if name in held or (_is_kept(name, model) and not (name.endswith("bias") and not values.any()))
+    }
     return tuple(
         line
         for name, values in found.items()

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.nn.functional as F  # noqa: N812 - as torch's documentation has it
 from torch import Tensor, nn
 
 import mnist_edge
@@ -43,7 +42,7 @@ class Scaled(nn.Module):
 
 
 class Attention(nn.Module):
-    """A head of attention over rows, and a softplus."""
+    """A head of attention over rows."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +52,7 @@ class Attention(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         rows = images.squeeze(1)
         weights = torch.softmax(self.query(rows) @ self.key(rows).transpose(1, 2), -1)
-        logits: Tensor = self.last(F.softplus((weights @ self.value(rows)).mean(1)))
+        logits: Tensor = self.last((weights @ self.value(rows)).mean(1))
         return logits
 
 
@@ -66,6 +65,26 @@ def tied() -> nn.Module:
 def twice(layers: nn.ModuleDict, images: Tensor) -> Tensor:
     hidden = layers["relu"](layers["first"](images.flatten(1)))
     logits: Tensor = layers["last"](layers["relu"](layers["middle"](layers["relu"](layers["middle"](hidden)))))
+    return logits
+
+
+def zero_biases() -> nn.Module:
+    network = convolution(nn.ReLU(), nn.Conv2d(4, 4, 3), features=256)
+    for name, parameter in network.named_parameters():
+        if name.endswith("bias"):
+            nn.init.zeros_(parameter)
+    return network
+
+
+def halves(layers: nn.ModuleDict, images: Tensor) -> Tensor:
+    first, second = layers["first"](images).chunk(2, dim=1)
+    third, fourth = torch.split(first, 1, dim=1)
+    logits: Tensor = layers["last"](torch.cat((fourth, second.relu(), third), 1).flatten(1))
+    return logits
+
+
+def hyphen(layers: nn.ModuleDict, images: Tensor) -> Tensor:
+    logits: Tensor = layers["first-half"](images.flatten(1))
     return logits
 
 
@@ -103,6 +122,13 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...]]] = {
     ),
     "an approximation by name": (lambda: convolution(nn.GELU("tanh"), features=400), FLOATS),
     "attention": (Attention, FLOATS),
+    "biases of zeros": (zero_biases, (*FLOATS, "c", "litert")),
+    "a dropout in place": (
+        lambda: convolution(nn.Dropout2d(0.2, inplace=True), nn.Hardsigmoid(inplace=True), features=400),
+        FLOATS,
+    ),
+    "a name with a hyphen": (lambda: Written(hyphen, **{"first-half": nn.Linear(SIDE * SIDE, 5)}), FLOATS),
+    "halves of the channels": (lambda: Written(halves, first=nn.Conv2d(1, 4, 3), last=nn.Linear(400, 5)), FLOATS),
 }
 
 

@@ -30,6 +30,8 @@ OPERATORS = frozenset(
         *("adaptive_max_pool2d.default", "adaptive_avg_pool1d.default", "conv1d.default", "clamp.default"),
         *("clamp_min.default", "clamp_max.default", "pow.Tensor_Scalar", "sqrt.default", "rsqrt.default"),
         *("abs.default", "expand.default", "expand_as.default", "unflatten.int", "pixel_unshuffle.default"),
+        *("dropout_.default", "feature_dropout_.default", "hardsigmoid_.default", "sigmoid_.default", "tanh_.default"),
+        *("chunk.default", "split.Tensor", "split_with_sizes.default"),
         *("celu.default", "log_sigmoid.default", "square.default", "reciprocal.default"),
         *("transpose.int", "contiguous.default", "pad.default", "constant_pad_nd.default", "flatten.default"),
     )

@@ -28,6 +28,8 @@ OPERATORS = frozenset(
         *("torch.adaptive_max_pool2d", "torch.adaptive_avg_pool1d", "torch.conv1d", "torch._convolution_mode"),
         *("torch.clamp", "torch.clamp_min", "torch.clamp_max", "torch.pow", "torch.sqrt", "torch.rsqrt", "torch.abs"),
         *("torch.expand", "torch.expand_as", "torch.unflatten", "torch.pixel_unshuffle", "torch.celu"),
+        *("torch.dropout_", "torch.feature_dropout_", "torch.hardsigmoid_", "torch.sigmoid_", "torch.tanh_"),
+        *("torch.chunk", "torch.split", "torch.split_with_sizes"),
         *("torch.floor_divide", "torch.log_sigmoid", "torch.softsign", "torch.square", "torch.reciprocal"),
         *("torch.cat", "torch.size", "torch.eq", "ops.prim.NumToTensor", "ops.prim.RaiseException"),
         *("ops.quantized.linear_dynamic", "ops.quantized.linear_prepack", "ops.quantized.linear_unpack"),
@@ -52,7 +54,7 @@ _MEMBER = re.compile(
     rf"|{METADATA_MEMBERS}"
 )
 _CHARACTERS = re.compile(r'[\w\s.,:()\[\]"=>!+-]*', re.ASCII)
-_STRING = re.compile(r'"[\w .!]*"', re.ASCII)
+_STRING = re.compile(r'"[\w .!-]*"', re.ASCII)
 
 _NODES = (
     *(ast.Module, ast.ClassDef, ast.FunctionDef, ast.arguments, ast.arg, ast.Assign, ast.AnnAssign, ast.Return),
