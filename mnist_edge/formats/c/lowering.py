@@ -1,6 +1,7 @@
 """Trained model → a chain of layers in double precision: normalization and ReLU become part of their neighbors."""
 
 import operator
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -172,8 +173,11 @@ def _called(node: fx.Node) -> str:
 
 
 def _refused(kind: str, name: str, reason: str = "is not a layer that is known here") -> UserError:
+    what, where = (
+        re.sub(r"^network[._]", "", text) for text in (kind, name)
+    )  # what it is in a checkpoint of one's own
     return UserError(
-        f"cannot write this network layer by layer: {kind} ({name.removeprefix('network.')}) {reason}; "
+        f"cannot write this network layer by layer: {what} ({where}) {reason}; "
         f"expected a chain of {KNOWN}; export it to another --format"
     )
 
