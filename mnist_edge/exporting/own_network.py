@@ -1,6 +1,7 @@
 """Exports of a network of the user's own, and the layer that is to blame where one can't be made."""
 
 import dataclasses
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -70,7 +71,7 @@ def _failing_layer(spec: FormatSpec, model: nn.Module, request: ExportRequest, r
         try:
             _export(spec, _Alone(part, shape), [alone])
         except Exception as error:  # whatever torch raises is what is looked for
-            if _reason(error) == reason:
+            if _without_numbers(_reason(error)) == _without_numbers(reason):
                 return f"the layer {name} ({type(part).__name__})"
     network = model.network if isinstance(model, OwnNetwork) else model
     return f"this network, as {type(network).__name__} puts its layers together"
@@ -84,8 +85,8 @@ class _Alone(nn.Module):
         self.part, self.shape = part, shape
 
     def forward(self, value: Tensor) -> Tensor:
-        result: Tensor = self.part(value.reshape(-1, *self.shape))
-        return result
+        result: Tensor | tuple[Tensor, ...] = self.part(value.reshape(-1, *self.shape))
+        return result[0] if isinstance(result, tuple) else result
 
 
 def _parts(model: nn.Module, shape: tuple[int, ...]) -> Iterator[tuple[str, nn.Module, tuple[int, ...]]]:
@@ -122,12 +123,17 @@ def _parts(model: nn.Module, shape: tuple[int, ...]) -> Iterator[tuple[str, nn.M
             yield name, part, taken
 
 
+def _without_numbers(reason: str) -> str:
+    """Return a reason without the sizes and the numbers of symbols that it names, which a part has others of."""
+    return re.sub(r"\d+", "#", reason)
+
+
 def _reason(error: BaseException) -> str:
     """Return the first line of the innermost reason, which torch's exporters wrap in reports of many lines."""
     while error.__cause__ is not None and not isinstance(error, ArtifactError):
         error = error.__cause__
     if str(error).startswith("Constraints violated"):  # as torch.export says it
-        return _FIXED
+        return _FIXED if "specialized" in str(error) else "its forward() depends on the number of images"
     lines = [line for line in str(error).splitlines() if line.strip()]
     reason = one_line(Exception(lines[0])) if lines else type(error).__name__
     return reason if isinstance(error, MnistEdgeError) else f"torch can't export it ({reason})"

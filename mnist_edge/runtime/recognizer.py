@@ -191,9 +191,8 @@ class Recognizer:
         from mnist_edge.runtime.number import Number, read_lines  # who reads single digits does not pay for it
 
         if not self._named:
-            self._for_numbers = self._for_numbers or Recognizer(
-                DEFAULT_NUMBER_MODEL, min_confidence=self.min_confidence
-            )
+            self._for_numbers = self._for_numbers or Recognizer(DEFAULT_NUMBER_MODEL)
+            self._for_numbers.min_confidence = self.min_confidence
             return self._for_numbers.read(picture)
         if self._segment_number is None:
             raise UserError(f"{self._name} can't read numbers: its preprocessing is for pictures of one digit")

@@ -76,6 +76,14 @@ def test_a_fixed_number_of_images_is_said_to_be_one(spec: FormatSpec, reference:
         export_own(spec, OwnNetwork(Counted(), flat=False).eval(), [request])
 
 
+def test_a_layer_is_blamed_whose_reason_names_other_sizes(reference: Reference) -> None:
+    layers = nn.TransformerEncoderLayer(28, 2, dim_feedforward=16, batch_first=True)
+    network = nn.Sequential(nn.Flatten(1, 2), layers, nn.Flatten(), nn.Linear(784, 10))
+    request = reference.request(PT2, FLOAT32, {})
+    with pytest.raises(UserError, match=r"can't hold the layer 1 \(TransformerEncoderLayer\)"):
+        export_own(PT2, OwnNetwork(network, flat=False).eval(), [request])
+
+
 def test_a_layer_that_takes_other_shapes_is_not_blamed_for_the_network(reference: Reference) -> None:
     scheme = FORMATS["onnx"].scheme("static-qdq-channel")
     assert scheme is not None

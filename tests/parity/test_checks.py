@@ -164,6 +164,10 @@ def test_what_the_trained_model_answers_too_is_not_held_against_an_artifact() ->
     found = check_nonfinite_inputs(bounded, bounded, FP32_TOLERANCE, image)
     assert found.verdict == "ok"
     assert found.found == "NaN not finite, +∞ answered as by the trained model, -∞ answered as by the trained model"
+    assert check_nonfinite_inputs(lambda images: bounded(images) + 1, bounded, FP32_TOLERANCE, image).problems == (
+        "+∞ is answered like an image",
+        "-∞ is answered like an image",
+    )
     assert check_nonfinite_inputs(swallows, bounded, FP32_TOLERANCE, image).problems == (
         "NaN is answered like an image",
     )

@@ -71,6 +71,11 @@ def test_a_module_of_any_precision_is_judged_in_float32(
     assert next(module.parameters()).dtype == next(convert(Precise()).parameters()).dtype, "the caller's is as it was"
 
 
+def test_a_caller_may_have_turned_gradients_off(few_test: Split) -> None:
+    with torch.inference_mode():
+        module_reference(nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), few_test.images, few_test.labels)
+
+
 def test_what_cannot_be_copied_is_one_line(few_test: Split) -> None:
     keeping = Keeping()
     keeping(few_test.images)

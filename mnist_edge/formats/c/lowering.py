@@ -4,7 +4,8 @@ import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from math import prod
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -77,6 +78,18 @@ def lower(model: nn.Module, tensor: TensorSpec) -> Network:
     return Network(chain.layers, high / 255)
 
 
+_VALUES = "values"
+"""What the number of values in each line is kept as in a node of a graph."""
+
+
+class _Flatten(nn.Flatten):
+    """One that knows how many values each line must have, or None."""
+
+    def __init__(self, values: int | None, start_dim: int = 1, end_dim: int = -1) -> None:
+        super().__init__(start_dim, end_dim)
+        self.values = values
+
+
 def _modules(model: nn.Module) -> list[tuple[str, nn.Module]]:
     """Return the modules that a value goes through, one after the other, and their names."""
     try:
@@ -107,7 +120,8 @@ def _simplify(graph: fx.Graph) -> None:
     for node in list(graph.nodes):
         if not node.args:
             continue
-        if node.target in (torch.reshape, "reshape", "view") and _is_view_of_lines(node):
+        lines = _view_of_lines(node) if node.target in (torch.reshape, "reshape", "view") else None
+        if lines:
             functions: list[Callable[..., Any]] = [torch.flatten]
         elif node.target in (torch.mean, "mean") and _sides(node) in ({2, 3}, {-1, -2}):
             functions = [functional.adaptive_avg_pool2d]
@@ -118,9 +132,51 @@ def _simplify(graph: fx.Graph) -> None:
         with graph.inserting_before(node):
             for function in functions:
                 value = graph.call_function(function, (value, 1))
+        if lines and lines.values > 0:
+            value.meta[_VALUES] = lines.values
         node.replace_all_uses_with(value)
         graph.erase_node(node)
-    graph.eliminate_dead_code()
+        if lines:
+            _erase_unused(graph, lines.images)
+
+
+class _Lines(NamedTuple):
+    """What a view of images as lines asks for: the number of images, and of values in each, -1 for all."""
+
+    images: int | fx.Node
+    values: int
+
+
+def _view_of_lines(node: fx.Node) -> _Lines | None:
+    """Return what a view asks for that is of as many lines as there are images, else None."""
+    given = node.args[1:]
+    target = given[0] if len(given) == 1 and isinstance(given[0], tuple | list) else given
+    if not isinstance(target, tuple | list) or len(target) != 2:
+        return None
+    images, values = target
+    if not isinstance(values, int):
+        return None
+    if isinstance(images, fx.Node):
+        return _Lines(images, values) if _is_number_of_images(images) else None
+    return _Lines(-1, values) if images == -1 and values > 0 else None
+
+
+def _is_number_of_images(node: fx.Node) -> bool:
+    """Say whether a node is `x.size(0)`, `x.size()[0]` or `x.shape[0]`; each value of a chain has all images."""
+    if node.target == "size":
+        return bool(node.args[1:] == (0,) or node.kwargs == {"dim": 0})
+    sizes = node.args[0] if node.target is operator.getitem and node.args[1] == 0 else None
+    if not isinstance(sizes, fx.Node):
+        return False
+    return bool((sizes.target, sizes.args[1:]) in (("size", ()), (getattr, ("shape",))))
+
+
+def _erase_unused(graph: fx.Graph, node: object) -> None:
+    """Erase what only asked for a size; nothing else, since a statement that changes a value in place has no user."""
+    while isinstance(node, fx.Node) and not node.users and node.target in ("size", getattr, operator.getitem):
+        (before,) = node.all_input_nodes
+        graph.erase_node(node)
+        node = before
 
 
 def _argument(node: fx.Node, place: int, name: str, default: Any = None) -> Any:  # noqa: ANN401 - whatever was given
@@ -132,28 +188,6 @@ def _sides(node: fx.Node) -> set[Any]:
     return set(sides) if isinstance(sides, tuple | list) else {sides}
 
 
-def _is_view_of_lines(node: fx.Node) -> bool:
-    """Say whether a view is of as many lines as there are images; that they fit, the network itself has shown."""
-    given = node.args[1:]
-    target = given[0] if len(given) == 1 and isinstance(given[0], tuple | list) else given
-    if not isinstance(target, tuple | list) or len(target) != 2:
-        return False
-    first, second = target
-    if isinstance(first, fx.Node):
-        return isinstance(second, int) and _is_number_of_images(first, node.args[0])
-    return bool(first == -1 and isinstance(second, int) and second > 0)
-
-
-def _is_number_of_images(node: fx.Node, images: object) -> bool:
-    """Say whether a node is `images.size(0)`, `images.size()[0]` or `images.shape[0]`."""
-    if node.target == "size":
-        return bool(node.args == (images, 0))
-    sizes = node.args[0] if node.target is operator.getitem and node.args[1] == 0 else None
-    if not isinstance(sizes, fx.Node):
-        return False
-    return bool((sizes.target, sizes.args) in (("size", (images,)), (getattr, (images, "shape"))))
-
-
 def _as_module(node: fx.Node) -> nn.Module:
     """Return the module that does what a function or a method does in a graph."""
     make = _FUNCTIONS.get(node.target)
@@ -162,7 +196,7 @@ def _as_module(node: fx.Node) -> nn.Module:
     arguments: list[Any] = list(node.args[1:])
     named: dict[str, Any] = {name: value for name, value in node.kwargs.items() if name != "input"}
     if make is nn.Flatten:
-        return nn.Flatten(*(arguments or [0]), **named)
+        return _Flatten(node.meta.get(_VALUES), *(arguments or [0]), **named)
     if make in (nn.ReLU, nn.Dropout):
         return make()
     return make(*arguments, **named)
@@ -209,6 +243,8 @@ def _window_layer(chain: _Chain, name: str, module: nn.Module) -> Layer:
 def _flattened(chain: _Chain, name: str, module: nn.Flatten) -> _Chain:
     if (module.start_dim, module.end_dim) not in ((1, -1), (1, 3)):
         raise _refused("Flatten", name, "does not flatten an image into one line")
+    if isinstance(module, _Flatten) and module.values not in (None, prod(chain.shape)):
+        raise _refused("view", name, f"is not of the {prod(chain.shape):,} values of an image")
     return replace(chain, flat=True)
 
 
@@ -325,15 +361,15 @@ def _with_norm(chain: _Chain, name: str, norm: nn.BatchNorm1d | nn.BatchNorm2d) 
     shift = -_numbers(norm.running_mean) * factor
     if norm.bias is not None:
         shift = shift + _numbers(norm.bias)
+    channels, height, width = chain.shape
+    if len(factor) != channels or (chain.flat and height * width > 1):
+        raise _refused(type(norm).__name__, name, f"does not take the {channels:,} channels before it")
     layer = chain.layers[-1] if chain.layers else None
     if layer is not None and layer.weights is not None and layer.bias is not None and not layer.relu:
         groups, *_, outputs = layer.weights_shape
         weights = layer.weights * factor.reshape(groups, 1, 1, 1, outputs)
         folded = replace(layer, weights=weights, bias=layer.bias * factor + shift)
         return replace(chain, layers=(*chain.layers[:-1], folded))
-    channels, height, width = chain.shape
-    if len(factor) != channels or (chain.flat and height * width > 1):
-        raise _refused(type(norm).__name__, name, f"does not take the {channels:,} channels before it")
     window = _window(chain, 1, 1, 1, 0, (height, width), channels)
     return replace(
         chain,

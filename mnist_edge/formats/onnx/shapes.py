@@ -12,6 +12,10 @@ MAX_PRODUCTS = 1_000_000_000
 """Most multiplications of one operator, for one image."""
 
 
+MAX_MATRICES = 4_096
+"""Most pairs of matrices that one operator multiplies, for one image: onnxruntime keeps a hundred bytes for each."""
+
+
 class Node(NamedTuple):
     """An operator: its type, the names of its inputs and outputs, and its whole numbers by attribute."""
 
@@ -97,7 +101,10 @@ def _matmul(_: Node, inputs: list[Shape], __: Mapping[str, tuple[int, ...]]) -> 
     first, second = inputs[:2]
     if min(len(first), len(second)) < 2:
         raise ValueError("not a matrix")
-    return [_product((*_together([first[:-2], second[:-2]]), first[-2], second[-1]), first[-1], second[-2])]
+    before = _together([first[:-2], second[:-2]])
+    if len(second) > 2 and prod(before) > MAX_MATRICES:
+        raise ArtifactError(f"it multiplies more than {MAX_MATRICES:,} pairs of matrices in one operator")
+    return [_product((*before, first[-2], second[-1]), first[-1], second[-2])]
 
 
 def _product(shape: Shape, inner: int, other: int) -> Shape:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mnist_edge.errors import UserError
 from mnist_edge.formats.c.lowering import lower
@@ -78,6 +79,20 @@ def test_the_mean_over_an_image_is_a_pool(mean: Callable[[Tensor], Tensor]) -> N
     assert np.abs(logits - expected).max() < 1e-12
 
 
+class InPlace(nn.Module):
+    """A statement that changes a value, whose result nobody takes."""
+
+    def __init__(self, change: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        self.first, self.last, self.change = nn.Linear(16, 4), nn.Linear(4, 2), change
+
+    def forward(self, image: Tensor) -> Tensor:
+        hidden = self.first(image.view(image.size(0), -1))
+        self.change(hidden)
+        logits: Tensor = self.last(hidden)
+        return logits
+
+
 class Residual(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -120,6 +135,17 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
     "a view of other images": (
         Viewed(lambda x: x.view(x.size(1), -1), 18),
         r"is not a layer that is known|one layer after",
+    ),
+    "lines of two images": (
+        nn.Sequential(Viewed(lambda x: x.view(-1, 9).view(-1, 18), 18)),
+        r"view \(flatten\) is not of the 18 values of an image",
+    ),
+    "a change in place": (InPlace(lambda x: x.relu_()), "the values do not go through one layer after the other"),
+    "a function in place": (InPlace(lambda x: functional.relu(x, inplace=True)), "one layer after the other"),
+    "a factor in place": (InPlace(lambda x: x.mul_(2)), "one layer after the other"),
+    "a normalization of other values": (
+        nn.Sequential(nn.Flatten(), nn.Linear(16, 20), nn.Unflatten(1, (10, 2)), nn.BatchNorm1d(10)),
+        r"Unflatten \(2\) is not a layer",
     ),
     "a mean over channels": (Viewed(lambda x: x.mean((1, 2)), 3), r"mean \(mean\) is not a layer"),
     "no logits": (nn.Sequential(nn.Conv2d(1, 2, 3), nn.AvgPool2d(2), nn.Flatten()), "does not give logits"),

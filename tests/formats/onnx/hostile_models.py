@@ -223,6 +223,20 @@ def computed_sizes(operator: str, *outputs: str) -> Hostile:
     return change
 
 
+def many_matrices(model: onnx.ModelProto) -> None:
+    """Multiply a million matrices of one number: what onnxruntime keeps of each takes more than the numbers."""
+    constant(model, "pads", [0, 0, 0, (1 << 20) - 10], np.int64)
+    constant(model, "each", [0, 1 << 20, 1, 1], np.int64)
+    constant(model, "rest", [0, -1], np.int64)
+    then(
+        model,
+        onnx.helper.make_node("Pad", ["true_logits", "pads"], ["padded"]),
+        onnx.helper.make_node("Reshape", ["padded", "each"], ["matrices"]),
+        onnx.helper.make_node("MatMul", ["matrices", "matrices"], ["products"]),
+        onnx.helper.make_node("Reshape", ["products", "rest"], ["logits"]),
+    )
+
+
 def dangling_input(model: onnx.ModelProto) -> None:
     model.graph.node[0].input[0] = "nothing\x1b]0;title\x07"
 
@@ -231,6 +245,7 @@ HOSTILE: dict[str, Hostile] = {
     "a branch on a mark": branch_on_a_mark,
     "an If": if_branch,
     "computed axes of a Squeeze": computed_sizes("Squeeze"),
+    "a million matrices": many_matrices,
     "computed pads": computed_sizes("Pad"),
     "computed parts of a Split": computed_sizes("Split", "other"),
     "a loop without an end": endless_loop,

@@ -53,6 +53,8 @@ def hostile_code(victim: str) -> dict[str, Callable[[Members], Members]]:
         "prints": with_code('    print("\x1b]0;title\x07")\n'),
         "imports": with_code("    import os\n"),
         "calls a constructor": with_code("    x = __torch__.Evil.forward(image, )\n"),
+        "calls a method of itself": with_code("    x = self.forward1(image, )\n"),
+        "calls itself by another name": with_code("    x = self\n    y = (x).forward1(image, )\n"),
         "calls a method of a tensor": with_code("    x = image.numpy()\n"),
         "hides code in a string": with_code('    x = "a\\"b"\n'),
         "hides code behind a comment": with_code("    x = 1 # comment\n"),
