@@ -30,7 +30,7 @@ MIN_SHARE_OF_WIDTH, MAX_SHARE_OF_WIDTH = 0.6, 1.2
 So more digits do not cost more by themselves.
 """
 
-WHOLE_BONUS, MAX_WHOLE_ASPECT = 2.0, 1.3
+WHOLE_BONUS, MAX_WHOLE_ASPECT = 3.0, 1.3
 """What speaks for leaving a group whole, if it is not wider than the widest digits, as a share of its line's height."""
 
 

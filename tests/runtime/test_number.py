@@ -192,7 +192,7 @@ def test_a_group_is_as_wide_as_the_height_of_its_line_says(beside: int, text: st
     """As wide as it is high, and better in two pieces; beside digits twice as high it is a low digit."""
 
     def scored(image: Images) -> Scored:
-        return int(image[0, 0, 0, 0]), (1.0, 1.0), 9.0 if image[0, 0, 0, 1] else 3.0, bool(image[0, 0, 0, 1])
+        return int(image[0, 0, 0, 0]), (1.0, 1.0), 9.0 if image[0, 0, 0, 1] else 1.0, bool(image[0, 0, 0, 1])
 
     def image(label: int, *, known: bool) -> Images:
         return np.array([[[[label, known]]]], np.float32)
