@@ -95,7 +95,6 @@ def command(
     made_from = checkpoints_of(paths) if checkpoint is None else dict.fromkeys(paths, checkpoint)
     _keep_apart(html, junit_file, *paths, *made_from.values(), *filter(None, (baseline_file,)))
     outputs.check_outputs((html, outputs.HTML), (junit_file, outputs.JUNIT), force=force)
-    _check_checkpoints(made_from)
     torch_setup.wait_passively()
     with steps() as on_step:
         on_step(
@@ -109,6 +108,7 @@ def command(
         from mnist_edge.parity.steps import of_file
         from mnist_edge.parity.verify import verify_path, with_baseline
 
+        _check_checkpoints(made_from)
         devices = _devices(targets, paths)
         pages = _pages(paths) if browser or browser_path else []
         baseline = read_baseline(baseline_file) if baseline_file else None
