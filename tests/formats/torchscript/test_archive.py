@@ -33,6 +33,12 @@ def test_every_archive_that_is_exported_passes(exported: list[Artifact]) -> None
             assert read_archive(artifact.path.read_bytes())
 
 
+@pytest.mark.parametrize("name", ["calls a method of itself", "calls itself by another name"])
+def test_a_module_that_uses_itself_is_refused_by_its_text(name: str, good: bytes) -> None:
+    with pytest.raises(ArtifactError, match=r"calls self\.forward1, which is not on the list|uses a module as a value"):
+        read_archive(packed(hostile_code("victim")[name](members(good))))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_hostile_archive_is_refused_and_touches_nothing(
     name: str, good: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
