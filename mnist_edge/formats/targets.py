@@ -27,8 +27,10 @@ def chosen_targets(names: Iterable[str], specs: Iterable[FormatSpec]) -> tuple[s
         )
     if unknown := sorted(wanted - {*known, ALL}):
         others = [spec.name for spec in FORMATS.values() if unknown[0] in spec.targets]
-        problem = f"{unknown[0]} runs {', '.join(others)} files alone" if others else f"unknown target {unknown[0]!r}"
-        raise UserError(f"{problem}: expected one of {', '.join([*known, ALL])}{', or one of those' if others else ''}")
+        problem = (
+            f"{unknown[0]} runs {' and '.join(others)} files alone" if others else f"unknown target {unknown[0]!r}"
+        )
+        raise UserError(f"{problem}: expected one of {', '.join([*known, ALL])}")
     if ALL not in wanted:
         return tuple(name for name in known if name in wanted)
     reasons = {spec.name: spec.devices().unavailable() for spec in having}

@@ -239,22 +239,6 @@ mnist_edge.cli.main()
 """
 
 
-@pytest.mark.parametrize(
-    ("name", "code", "message"), [(signal.SIGTERM, 143, ""), (signal.SIGINT, 130, "Error: interrupted\n")]
-)
-def test_a_signal_ends_a_command_also_where_a_library_drops_the_exception(
-    name: signal.Signals, code: int, message: str
-) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", DEAF, "formats"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        process.send_signal(name)
-        _, errors = process.communicate(timeout=30)
-    assert (process.returncode, errors) == (code, message)
-
-
 IN_A_CALLBACK = """
 import time
 import weakref
@@ -284,18 +268,21 @@ mnist_edge.cli.main()
 @pytest.mark.parametrize(
     ("name", "code", "message"), [(signal.SIGTERM, 143, ""), (signal.SIGINT, 130, "Error: interrupted\n")]
 )
-def test_a_signal_that_a_callback_of_the_interpreter_drops_still_ends_the_command(
-    name: signal.Signals, code: int, message: str
+@pytest.mark.parametrize(
+    ("program", "printed"), [(DEAF, ""), (IN_A_CALLBACK, "tidied up\n")], ids=["library", "interpreter"]
+)
+def test_a_signal_ends_a_command_also_where_its_exception_is_dropped(
+    program: str, printed: str, name: signal.Signals, code: int, message: str
 ) -> None:
-    """Such as the one of a lock of an import; what it raises is printed and forgotten."""
+    """By a library, or by the interpreter in a callback, such as the one of a lock of an import."""
     with subprocess.Popen(
-        [sys.executable, "-c", IN_A_CALLBACK, "formats"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, "formats"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(name)
         output, errors = process.communicate(timeout=30)
-    assert (process.returncode, output, errors) == (code, "tidied up\n", message)
+    assert (process.returncode, output, errors) == (code, printed, message)
 
 
 @pytest.mark.parametrize("where", ["make_context", "invoke"])

@@ -1,44 +1,25 @@
 """Trained model → a chain of layers in double precision: normalization and ReLU become part of their neighbors."""
 
 import operator
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import fx, nn
-from torch.nn import functional
+from torch import nn
 
-from mnist_edge.artifact.fields import one_line
 from mnist_edge.errors import UserError
 from mnist_edge.formats.c.network import Layer, Network, Window, check_chain, pixel
+from mnist_edge.formats.c.tracing import SizedFlatten, modules_of, refused
 from mnist_edge.types import TensorSpec
 
 Sides = int | Sequence[int]
 """A number for both height and width, or one for each, as torch takes it."""
 
-_FUNCTIONS: dict[Any, Callable[..., nn.Module]] = {
-    torch.relu: nn.ReLU,
-    functional.relu: nn.ReLU,
-    torch.flatten: nn.Flatten,
-    functional.max_pool2d: nn.MaxPool2d,
-    functional.avg_pool2d: nn.AvgPool2d,
-    functional.adaptive_avg_pool2d: nn.AdaptiveAvgPool2d,
-    functional.dropout: nn.Dropout,
-    "relu": nn.ReLU,
-    "flatten": nn.Flatten,
-}
-"""The module that does what a function, or the method of a tensor with this name, does."""
-
 _DROPPED = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.Identity)
 """Modules that do nothing outside training."""
-
-KNOWN = "Linear, Conv2d, BatchNorm, ReLU, MaxPool2d, AvgPool2d, Flatten and Dropout"
-"""What a network may be made of."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +48,7 @@ def lower(model: nn.Module, tensor: TensorSpec) -> Network:
         raise UserError(f"cannot write this network layer by layer: its input starts at {low:g}, expected 0")
     channels, height, width = tensor.shape
     chain = _Chain((), (channels, height, width))
-    for name, module in _modules(model):
+    for name, module in modules_of(model):
         chain = _append(chain, name, module)
     try:
         check_chain(chain.layers)
@@ -76,144 +57,6 @@ def lower(model: nn.Module, tensor: TensorSpec) -> Network:
     except ValueError as error:
         raise UserError(f"cannot write this network layer by layer: {error}") from error
     return Network(chain.layers, high / 255)
-
-
-_VALUES = "values"
-"""What the number of values in each line is kept as in a node of a graph."""
-
-
-class _Flatten(nn.Flatten):
-    """One that knows how many values each line must have, or None."""
-
-    def __init__(self, values: int | None, start_dim: int = 1, end_dim: int = -1) -> None:
-        super().__init__(start_dim, end_dim)
-        self.values = values
-
-
-def _modules(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Return the modules that a value goes through, one after the other, and their names."""
-    try:
-        traced = fx.symbolic_trace(model)
-    except (TypeError, ValueError, RuntimeError, AttributeError) as error:  # fx.proxy.TraceError is a ValueError
-        raise UserError(
-            f"cannot write this network layer by layer: torch.fx can't follow its forward() ({one_line(error)})"
-        ) from error
-    _simplify(traced.graph)
-    modules = dict(traced.named_modules())
-    found: list[tuple[str, nn.Module]] = []
-    for node in traced.graph.nodes:
-        if node.op == "placeholder":
-            continue
-        if len(node.all_input_nodes) != 1 or len(node.all_input_nodes[0].users) != 1:
-            raise _refused(_called(node), node.name, "the values do not go through one layer after the other")
-        if node.op == "call_module":
-            found.append((str(node.target), modules[str(node.target)]))
-        elif node.op in ("call_function", "call_method"):
-            found.append((node.name, _as_module(node)))
-        elif node.op != "output":
-            raise _refused(_called(node), node.name)
-    return found
-
-
-def _simplify(graph: fx.Graph) -> None:
-    """Put one function in the place of each view of the images as lines, and of each mean over images, in place."""
-    for node in list(graph.nodes):
-        if not node.args:
-            continue
-        lines = _view_of_lines(node) if node.target in (torch.reshape, "reshape", "view") else None
-        if lines:
-            functions: list[Callable[..., Any]] = [torch.flatten]
-        elif node.target in (torch.mean, "mean") and _sides(node) in ({2, 3}, {-1, -2}):
-            functions = [functional.adaptive_avg_pool2d]
-            functions += [] if _argument(node, 2, "keepdim", default=False) else [torch.flatten]
-        else:
-            continue
-        value = node.args[0]
-        with graph.inserting_before(node):
-            for function in functions:
-                value = graph.call_function(function, (value, 1))
-        if lines and lines.values > 0:
-            value.meta[_VALUES] = lines.values
-        node.replace_all_uses_with(value)
-        graph.erase_node(node)
-        if lines:
-            _erase_unused(graph, lines.images)
-
-
-class _Lines(NamedTuple):
-    """What a view of images as lines asks for: the number of images, and of values in each, -1 for all."""
-
-    images: int | fx.Node
-    values: int
-
-
-def _view_of_lines(node: fx.Node) -> _Lines | None:
-    """Return what a view asks for that is of as many lines as there are images, else None."""
-    given = node.args[1:]
-    target = given[0] if len(given) == 1 and isinstance(given[0], tuple | list) else given
-    if not isinstance(target, tuple | list) or len(target) != 2:
-        return None
-    images, values = target
-    if not isinstance(values, int):
-        return None
-    if isinstance(images, fx.Node):
-        return _Lines(images, values) if _is_number_of_images(images) else None
-    return _Lines(-1, values) if images == -1 and values > 0 else None
-
-
-def _is_number_of_images(node: fx.Node) -> bool:
-    """Say whether a node is `x.size(0)`, `x.size()[0]` or `x.shape[0]`; each value of a chain has all images."""
-    if node.target == "size":
-        return bool(node.args[1:] == (0,) or node.kwargs == {"dim": 0})
-    sizes = node.args[0] if node.target is operator.getitem and node.args[1] == 0 else None
-    if not isinstance(sizes, fx.Node):
-        return False
-    return bool((sizes.target, sizes.args[1:]) in (("size", ()), (getattr, ("shape",))))
-
-
-def _erase_unused(graph: fx.Graph, node: object) -> None:
-    """Erase what only asked for a size; nothing else, since a statement that changes a value in place has no user."""
-    while isinstance(node, fx.Node) and not node.users and node.target in ("size", getattr, operator.getitem):
-        (before,) = node.all_input_nodes
-        graph.erase_node(node)
-        node = before
-
-
-def _argument(node: fx.Node, place: int, name: str, default: Any = None) -> Any:  # noqa: ANN401 - whatever was given
-    return node.args[place] if len(node.args) > place else node.kwargs.get(name, default)
-
-
-def _sides(node: fx.Node) -> set[Any]:
-    sides = _argument(node, 1, "dim")
-    return set(sides) if isinstance(sides, tuple | list) else {sides}
-
-
-def _as_module(node: fx.Node) -> nn.Module:
-    """Return the module that does what a function or a method does in a graph."""
-    make = _FUNCTIONS.get(node.target)
-    if make is None:
-        raise _refused(_called(node), node.name)
-    arguments: list[Any] = list(node.args[1:])
-    named: dict[str, Any] = {name: value for name, value in node.kwargs.items() if name != "input"}
-    if make is nn.Flatten:
-        return _Flatten(node.meta.get(_VALUES), *(arguments or [0]), **named)
-    if make in (nn.ReLU, nn.Dropout):
-        return make()
-    return make(*arguments, **named)
-
-
-def _called(node: fx.Node) -> str:
-    return str(getattr(node.target, "__name__", node.target))
-
-
-def _refused(kind: str, name: str, reason: str = "is not a layer that is known here") -> UserError:
-    what, where = (
-        re.sub(r"^network[._]", "", text) for text in (kind, name)
-    )  # what it is in a checkpoint of one's own
-    return UserError(
-        f"cannot write this network layer by layer: {what} ({where}) {reason}; "
-        f"expected a chain of {KNOWN}; export it to another --format"
-    )
 
 
 def _append(chain: _Chain, name: str, module: nn.Module) -> _Chain:
@@ -234,17 +77,17 @@ def _append(chain: _Chain, name: str, module: nn.Module) -> _Chain:
 def _window_layer(chain: _Chain, name: str, module: nn.Module) -> Layer:
     """Return the layer of a module that looks at windows of an image."""
     if not isinstance(module, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d | nn.AdaptiveAvgPool2d):
-        raise _refused(type(module).__name__, name)
+        raise refused(type(module).__name__, name)
     if chain.flat:
-        raise _refused(type(module).__name__, name, "follows Flatten")
+        raise refused(type(module).__name__, name, "follows Flatten")
     return _convolution(chain, name, module) if isinstance(module, nn.Conv2d) else _pool(chain, name, module)
 
 
 def _flattened(chain: _Chain, name: str, module: nn.Flatten) -> _Chain:
     if (module.start_dim, module.end_dim) not in ((1, -1), (1, 3)):
-        raise _refused("Flatten", name, "does not flatten an image into one line")
-    if isinstance(module, _Flatten) and module.values not in (None, prod(chain.shape)):
-        raise _refused("view", name, f"is not of the {prod(chain.shape):,} values of an image")
+        raise refused("Flatten", name, "does not flatten an image into one line")
+    if isinstance(module, SizedFlatten) and module.values not in (None, prod(chain.shape)):
+        raise refused("view", name, f"is not of the {prod(chain.shape):,} values of an image")
     return replace(chain, flat=True)
 
 
@@ -265,7 +108,7 @@ def _with_relu(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
 def _with_linear(chain: _Chain, name: str, module: nn.Linear) -> _Chain:
     channels, height, width = chain.shape
     if channels * height * width != module.in_features or (height * width > 1 and not chain.flat):
-        raise _refused("Linear", name, f"does not take all {channels * height * width:,} values before it")
+        raise refused("Linear", name, f"does not take all {channels * height * width:,} values before it")
     weights = _numbers(module.weight).reshape(module.out_features, channels, height, width)
     rows = weights.transpose(2, 3, 1, 0).reshape(1, 1, 1, module.in_features, module.out_features)
     layer = Layer(
@@ -276,7 +119,7 @@ def _with_linear(chain: _Chain, name: str, module: nn.Linear) -> _Chain:
 
 def _convolution(chain: _Chain, name: str, module: nn.Conv2d) -> Layer:
     if module.padding_mode != "zeros":
-        raise _refused("Conv2d", name, f"pads with {module.padding_mode!r}")
+        raise refused("Conv2d", name, f"pads with {module.padding_mode!r}")
     kernel, stride, dilation = module.kernel_size, module.stride, module.dilation
     reach = [step * (side - 1) for step, side in zip(dilation, kernel, strict=True)]
     if isinstance(module.padding, str):
@@ -305,7 +148,7 @@ def _pool(chain: _Chain, name: str, module: nn.MaxPool2d | nn.AvgPool2d | nn.Ada
         sides = asked if isinstance(asked, tuple) else (asked, asked)
         wanted = [side or full for side, full in zip(sides, size, strict=True)]
         if any(full % side for side, full in zip(wanted, size, strict=True)):
-            raise _refused(kind, name, f"does not divide {size[0]}×{size[1]} into equal parts")
+            raise refused(kind, name, f"does not divide {size[0]}×{size[1]} into equal parts")
         kernel = _pair([full // side for side, full in zip(wanted, size, strict=True)])
         window = _window(chain, kernel, kernel, (1, 1), [0, 0], wanted, chain.shape[0])
         return Layer(name, "AvgPool2d", window)
@@ -317,9 +160,9 @@ def _pool(chain: _Chain, name: str, module: nn.MaxPool2d | nn.AvgPool2d | nn.Ada
     ]
     whole = [_pooled(*side, ceil=False) for side in zip(size, kernel, stride, dilation, padding, strict=True)]
     if isinstance(module, nn.AvgPool2d) and (module.divisor_override or outputs != whole):
-        raise _refused(kind, name, "divides by another number than that of its values")
+        raise refused(kind, name, "divides by another number than that of its values")
     if any(padding) and max(dilation) > 1:
-        raise _refused(kind, name, "has both padding and dilation")
+        raise refused(kind, name, "has both padding and dilation")
     counts = isinstance(module, nn.AvgPool2d) and module.count_include_pad
     window = _window(chain, kernel, stride, dilation, padding, outputs, chain.shape[0])
     return Layer(name, kind, window, counts_padding=counts)
@@ -354,7 +197,7 @@ def _pair(value: Sides) -> tuple[int, int]:
 def _with_norm(chain: _Chain, name: str, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> _Chain:
     """Return the chain with a batch normalization, folded into the layer before where that has weights and no ReLU."""
     if norm.running_mean is None or norm.running_var is None:
-        raise _refused(type(norm).__name__, name, "keeps no mean and variance")
+        raise refused(type(norm).__name__, name, "keeps no mean and variance")
     factor = 1 / np.sqrt(_numbers(norm.running_var) + norm.eps)
     if norm.weight is not None:
         factor = factor * _numbers(norm.weight)
@@ -363,7 +206,7 @@ def _with_norm(chain: _Chain, name: str, norm: nn.BatchNorm1d | nn.BatchNorm2d) 
         shift = shift + _numbers(norm.bias)
     channels, height, width = chain.shape
     if len(factor) != channels or (chain.flat and height * width > 1):
-        raise _refused(type(norm).__name__, name, f"does not take the {channels:,} channels before it")
+        raise refused(type(norm).__name__, name, f"does not take the {channels:,} channels before it")
     layer = chain.layers[-1] if chain.layers else None
     if layer is not None and layer.weights is not None and layer.bias is not None and not layer.relu:
         groups, *_, outputs = layer.weights_shape

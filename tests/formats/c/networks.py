@@ -38,6 +38,18 @@ class Functional(nn.Module):
         return logits
 
 
+class Viewed(nn.Module):
+    """A convolution, a way to flatten, and the mean over an image where that is none."""
+
+    def __init__(self, together: Callable[[Tensor], Tensor], features: int) -> None:
+        super().__init__()
+        self.first, self.last, self.together = nn.Conv2d(1, 2, 2), nn.Linear(features, 3), together
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.last(self.together(torch.relu(self.first(image))))
+        return logits
+
+
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "linear": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(12, 3)), (1, 3, 4)),
     "without ReLU": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(30, 9), nn.Linear(9, 7, bias=False)), (1, 5, 6)),

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -13,7 +12,7 @@ from mnist_edge.errors import UserError
 from mnist_edge.formats.c.lowering import lower
 from mnist_edge.formats.c.reference import exact_outputs
 from mnist_edge.types import TensorSpec
-from tests.formats.c.networks import NETWORKS, made
+from tests.formats.c.networks import NETWORKS, Viewed, made
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -25,58 +24,6 @@ def test_a_network_in_double_precision_is_torchs(name: str) -> None:
         expected = model.double()(torch.from_numpy(images).double()).numpy()
     assert np.abs(logits.reshape(expected.shape) - expected).max() < 1e-12
     assert np.ptp(expected, axis=0).min() > 0.01
-
-
-FLATTENED: dict[str, Callable[[Tensor], Tensor]] = {
-    "view, number": lambda x: x.view(-1, 18),
-    "view, size": lambda x: x.view(x.size(0), -1),
-    "view, both": lambda x: x.view(x.size()[0], 18),
-    "view, tuple": lambda x: x.view((x.shape[0], -1)),
-    "reshape": lambda x: x.reshape(x.shape[0], -1),
-    "torch.reshape": lambda x: torch.reshape(x, (x.shape[0], 18)),
-}
-
-
-class Viewed(nn.Module):
-    """A convolution, a way to flatten, and the mean over an image where that is none."""
-
-    def __init__(self, together: Callable[[Tensor], Tensor], features: int) -> None:
-        super().__init__()
-        self.first, self.last, self.together = nn.Conv2d(1, 2, 2), nn.Linear(features, 3), together
-
-    def forward(self, image: Tensor) -> Tensor:
-        logits: Tensor = self.last(self.together(torch.relu(self.first(image))))
-        return logits
-
-
-def logits_and_expected(model: nn.Module) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    images = np.random.default_rng(0).random((5, 1, 4, 4), np.float32)
-    *_, (_, logits) = exact_outputs(lower(model.eval(), TensorSpec("image", (1, 4, 4))), images.transpose(0, 2, 3, 1))
-    with torch.inference_mode():
-        expected: NDArray[np.float64] = model.double()(torch.from_numpy(images).double()).numpy()
-    return logits.reshape(expected.shape), expected
-
-
-@pytest.mark.parametrize("way", FLATTENED)
-def test_a_view_of_each_image_as_a_line_is_flatten(way: str) -> None:
-    torch.manual_seed(0)
-    logits, expected = logits_and_expected(Viewed(FLATTENED[way], 18))
-    assert np.abs(logits - expected).max() < 1e-12
-
-
-@pytest.mark.parametrize(
-    "mean",
-    [
-        lambda x: x.mean((2, 3)),
-        lambda x: x.mean(dim=[-1, -2]),
-        lambda x: torch.mean(x, (2, 3)),
-        lambda x: torch.mean(x, dim=(3, 2), keepdim=True).flatten(1),
-    ],
-)
-def test_the_mean_over_an_image_is_a_pool(mean: Callable[[Tensor], Tensor]) -> None:
-    torch.manual_seed(0)
-    logits, expected = logits_and_expected(Viewed(mean, 2))
-    assert np.abs(logits - expected).max() < 1e-12
 
 
 class InPlace(nn.Module):
