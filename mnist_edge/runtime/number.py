@@ -6,6 +6,8 @@ from itertools import pairwise
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from mnist_edge.preprocessing.result import DigitGroup
 from mnist_edge.runtime.prediction import Scored, Status
 from mnist_edge.runtime.touching import split_group
@@ -133,11 +135,31 @@ def _read_group(
     best, probabilities, _, known = scored(group.tensor)
     if aspect >= MAX_DIGIT_ASPECT or (aspect >= MIN_CUT_ASPECT and not known):
         parts = split_group(group.pieces(), lambda piece: scored(piece.tensor), height_share)
-        return [
-            Digit(labels[best], probabilities[best], piece.box, line, Status.UNCERTAIN)
-            for piece, (best, probabilities, _, _) in parts
-        ]
+        if len(parts) > 1:
+            return [
+                Digit(labels[best], probabilities[best], piece.box, line, Status.UNCERTAIN)
+                for piece, (best, probabilities, _, _) in parts
+            ]
+        known = False
+    if not known:
+        best, probabilities = _read_at_five_positions(group.tensor, scored)
     return [Digit(labels[best], probabilities[best], group.box, line, Status.OK if known else Status.UNCERTAIN)]
+
+
+def _read_at_five_positions(image: Images, scored: Callable[[Images], Scored]) -> tuple[int, tuple[float, ...]]:
+    """Return the best label and the mean probabilities of a digit where it is, and a pixel further on each side.
+
+    Averaging over moved copies is test-time augmentation (Krizhevsky et al. 2012). Of wide lines that the CNN reads
+    wrongly it mends three of ten; of the pieces of a group that is cut it would read fewer.
+    """
+    padded = np.pad(image, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    height, width = image.shape[2:]
+    moved = [
+        scored(np.ascontiguousarray(padded[:, :, top : top + height, left : left + width]))[1]
+        for top, left in ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2))
+    ]
+    means = tuple(sum(of_label) / len(moved) for of_label in zip(*moved, strict=True))
+    return means.index(max(means)), means
 
 
 def text_of(digits: Iterable[Digit]) -> str:
