@@ -56,6 +56,39 @@ class Attention(nn.Module):
         return logits
 
 
+class VisionTransformer(nn.Module):
+    """Patches, a class token, positions, and an encoder of torch's own layers (Dosovitskiy et al. 2021)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(1, 16, 4, 4)
+        self.token, self.positions = (nn.Parameter(torch.randn(1, count, 16) / 4) for count in (1, 10))
+        layer = nn.TransformerEncoderLayer(16, 4, 32, batch_first=True, norm_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
+        self.head = nn.Linear(16, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        patches = self.patches(images).flatten(2).transpose(1, 2)
+        tokens = torch.cat([self.token.expand(patches.shape[0], -1, -1), patches], 1) + self.positions
+        logits: Tensor = self.head(self.encoder(tokens)[:, 0])
+        return logits
+
+
+class Heads(nn.Module):
+    """Attention of several heads, as it is written by hand, by torch's function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.together, self.last = nn.Linear(SIDE, 24), nn.Linear(8, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        count, rows, _ = images.squeeze(1).shape
+        parts = self.together(images.squeeze(1)).reshape(count, rows, 3, 2, 4).permute(2, 0, 3, 1, 4).unbind(0)
+        seen = nn.functional.scaled_dot_product_attention(*parts).transpose(1, 2).reshape(count, rows, 8)
+        logits: Tensor = self.last(seen.mean(1))
+        return logits
+
+
 def tied() -> nn.Module:
     first, second = nn.Linear(16, 16), nn.Linear(16, 16)
     second.weight = first.weight
@@ -122,6 +155,8 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...]]] = {
     ),
     "an approximation by name": (lambda: convolution(nn.GELU("tanh"), features=400), FLOATS),
     "attention": (Attention, FLOATS),
+    "attention of several heads": (Heads, ("onnx",)),
+    "a vision transformer": (VisionTransformer, ("onnx",)),
     "biases of zeros": (zero_biases, (*FLOATS, "c", "litert")),
     "a dropout in place": (
         lambda: convolution(nn.Dropout2d(0.2, inplace=True), nn.Hardsigmoid(inplace=True), features=400),
@@ -148,6 +183,14 @@ def test_a_network_is_exported_in_float32(name: str, tmp_path: Path) -> None:
     network = make()
     artifacts = mnist_edge.export(network, *images_and_labels(network), formats=formats, output=tmp_path)
     assert [artifact.format for artifact in artifacts] == list(formats)
+
+
+def test_a_transformer_is_exported_in_int8(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = VisionTransformer()
+    network.head.bias.data = torch.tensor([9.0, 0, 0, 0, 0])  # no rounding changes the answer
+    (artifact,) = mnist_edge.export(network, *images_and_labels(network), precisions=["int8"], output=tmp_path)
+    assert artifact.contract.precision == "int8"
 
 
 def test_a_few_floats_do_not_keep_a_network_from_four_bits(tmp_path: Path) -> None:

@@ -14,10 +14,21 @@ _FIXED = {1: 8, 5: 4}
 """Lengths of the wire types of a fixed length."""
 
 
+MAX_FIELDS = 1 << 20
+"""Most fields of a message: a million take a second."""
+
+
 def fields(data: memoryview) -> Iterator[tuple[int, Value]]:
-    """Yield the number and the value of each field of a message; raises `ArtifactError` where it is damaged."""
-    position, end = 0, len(data)
+    """Yield the number and the value of each field of a message.
+
+    Raises:
+        ArtifactError: it is damaged, or has more than `MAX_FIELDS`.
+    """
+    position, end, remaining = 0, len(data), MAX_FIELDS
     while position < end:
+        remaining -= 1
+        if remaining < 0:
+            raise ArtifactError(f"a part of it has more than {MAX_FIELDS:,} fields")
         key, position = _varint(data, position)
         number, wire = key >> 3, key & 7
         if wire == 0:

@@ -8,13 +8,6 @@ from mnist_edge.errors import ArtifactError
 
 Shape = tuple[int, ...]
 
-MAX_PRODUCTS = 1_000_000_000
-"""Most multiplications of one operator, for one image."""
-
-
-MAX_MATRICES = 4_096
-"""Most pairs of matrices that one operator multiplies, for one image: onnxruntime keeps a hundred bytes for each."""
-
 
 class Node(NamedTuple):
     """An operator: its type, the names of its inputs and outputs, and its whole numbers by attribute."""
@@ -40,10 +33,9 @@ def output_shapes(node: Node, shapes: Mapping[str, Shape], values: Mapping[str, 
     if rule is None:
         raise ArtifactError(f"it has the operator {node.kind[:60]!r}, which is not on the list of small classifiers")
     missing = [name for name in node.inputs if name and name not in shapes]
-    if missing or not node.inputs:
-        raise ArtifactError(
-            f"its {node.kind} takes {missing[0][:60]!r}, which nothing gives" if missing else "no input"
-        )
+    if missing or not node.inputs or not node.inputs[0]:
+        what = f"{missing[0][:60]!r}, which nothing gives" if missing else "no input"
+        raise ArtifactError(f"its {node.kind} takes {what}")
     inputs = [shapes[name] for name in node.inputs if name]
     try:
         return rule(node, inputs, values)
@@ -70,7 +62,7 @@ def _together(shapes: list[Shape]) -> Shape:
 
 
 def _reshape(node: Node, inputs: list[Shape], values: Mapping[str, tuple[int, ...]]) -> list[Shape]:
-    target = [inputs[0][place] if side == 0 else side for place, side in enumerate(values.get(node.inputs[1], (0,)))]
+    target = [inputs[0][place] if side == 0 else side for place, side in enumerate(values[node.inputs[1]])]
     known = prod(side for side in target if side > 0)
     shape = tuple(prod(inputs[0]) // known if side < 0 else side for side in target)
     if prod(shape) != prod(inputs[0]):
@@ -94,34 +86,28 @@ def _gemm(node: Node, inputs: list[Shape], _: Mapping[str, tuple[int, ...]]) -> 
     first, second = inputs[:2]
     rows, inner = reversed(first) if node.integers.get("transA") == (1,) else first
     others, columns = reversed(second) if node.integers.get("transB") == (1,) else second
-    return [_product((rows, columns), inner, others)]
+    _same_number(inner, others)
+    return [(rows, columns)]
 
 
 def _matmul(_: Node, inputs: list[Shape], __: Mapping[str, tuple[int, ...]]) -> list[Shape]:
     first, second = inputs[:2]
     if min(len(first), len(second)) < 2:
         raise ValueError("not a matrix")
-    before = _together([first[:-2], second[:-2]])
-    if len(second) > 2 and prod(before) > MAX_MATRICES:
-        raise ArtifactError(f"it multiplies more than {MAX_MATRICES:,} pairs of matrices in one operator")
-    return [_product((*before, first[-2], second[-1]), first[-1], second[-2])]
+    _same_number(first[-1], second[-2])
+    return [(*_together([first[:-2], second[:-2]]), first[-2], second[-1])]
 
 
-def _product(shape: Shape, inner: int, other: int) -> Shape:
-    if inner != other:
+def _same_number(first: int, second: int) -> None:
+    if first != second:
         raise ValueError("another number of elements")
-    if prod(shape) * inner > MAX_PRODUCTS:
-        raise ArtifactError(f"it multiplies more than {MAX_PRODUCTS:,} times in one operator")
-    return shape
 
 
 def _convolution(node: Node, inputs: list[Shape], _: Mapping[str, tuple[int, ...]]) -> list[Shape]:
     image, weight = inputs[:2]
     (group,) = node.integers.get("group", (1,))
-    if image[1] != weight[1] * group:
-        raise ValueError("another number of channels")
-    sides = _slide(node, image[2:], weight[2:])
-    return [_product((image[0], weight[0], *sides), prod(weight[1:]), prod(weight[1:]))]
+    _same_number(image[1], weight[1] * group)
+    return [(image[0], weight[0], *_slide(node, image[2:], weight[2:]))]
 
 
 def _pool(node: Node, inputs: list[Shape], _: Mapping[str, tuple[int, ...]]) -> list[Shape]:
@@ -193,16 +179,53 @@ def _split(node: Node, inputs: list[Shape], values: Mapping[str, tuple[int, ...]
     return [(*inputs[0][:axis], size, *inputs[0][axis + 1 :]) for size in sizes]
 
 
+def _slice(node: Node, inputs: list[Shape], values: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+    sides = list(inputs[0])
+    for axis, part in slices(node, len(sides), values):
+        sides[axis] = len(range(*part.indices(sides[axis])))
+    return [tuple(sides)]
+
+
+def slices(node: Node, rank: int, values: Mapping[str, tuple[int, ...]]) -> list[tuple[int, slice]]:
+    """Return the axes that a `Slice` cuts, and where; their numbers must be known, and their steps positive."""
+    starts, ends = values[node.inputs[1]], values[node.inputs[2]]
+    given = [values[name] if name else None for name in node.inputs[3:]]
+    axes, steps = (*given, None, None)[:2]
+    axes = tuple(axis % rank for axis in (range(len(starts)) if axes is None else axes))
+    steps = steps or (1,) * len(starts)
+    if min(steps) < 1 or len(set(axes)) < len(axes):
+        raise ValueError("backwards, or twice along a side")
+    parts = map(slice, starts, ends, steps)
+    return list(zip(axes, parts, strict=True))
+
+
+def _gather(node: Node, inputs: list[Shape], values: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+    (axis,) = node.integers.get("axis", (0,))
+    axis %= len(inputs[0])
+    side = inputs[0][axis]
+    if any(not -side <= index < side for index in values[node.inputs[1]]):
+        raise ValueError("not on that side")
+    return [(*inputs[0][:axis], *inputs[1], *inputs[0][axis + 1 :])]
+
+
+def _expand(node: Node, inputs: list[Shape], values: Mapping[str, tuple[int, ...]]) -> list[Shape]:
+    return [_together([inputs[0], values[node.inputs[1]]])]
+
+
 def _shape(node: Node, inputs: list[Shape], _: Mapping[str, tuple[int, ...]]) -> list[Shape]:
-    if node.integers.get("start", (0,)) != (0,) or "end" in node.integers:
-        raise ValueError("a part of a shape")
-    return [(len(inputs[0]),)]
+    return [(len(inputs[0][part_of_shape(node)]),)]
+
+
+def part_of_shape(node: Node) -> slice:
+    """Return which sides a `Shape` gives."""
+    (start,), end = node.integers.get("start", (0,)), node.integers.get("end", (None,))
+    return slice(start, *end)
 
 
 def _pad(node: Node, inputs: list[Shape], values: Mapping[str, tuple[int, ...]]) -> list[Shape]:
     rank, pads = len(inputs[0]), values[node.inputs[1]]
-    if len(pads) != 2 * rank or min(pads) < 0:
-        raise ValueError("another number of sides")
+    if len(pads) != 2 * rank or min(pads) < 0 or len(node.inputs) > 3:
+        raise ValueError("pads of other sides")
     return [tuple(side + pads[axis] + pads[rank + axis] for axis, side in enumerate(inputs[0]))]
 
 
@@ -221,6 +244,9 @@ _RULES: dict[str, _Rule] = {
     "Unsqueeze": _unsqueeze,
     "Concat": _concat,
     "Split": _split,
+    "Slice": _slice,
+    "Gather": _gather,
+    "Expand": _expand,
     "Pad": _pad,
     "Shape": _shape,
     "Reshape": _reshape,

@@ -237,6 +237,71 @@ def many_matrices(model: onnx.ModelProto) -> None:
     )
 
 
+def squared_images(model: onnx.ModelProto) -> None:
+    """Multiply the column of all images' pixels by the same as a row: small for one image, huge for a thousand."""
+    constant(model, "column", [-1, 1], np.int64)
+    constant(model, "both", [0, 1], np.int64)
+    then(
+        model,
+        onnx.helper.make_node("Reshape", ["image", "column"], ["pixels"]),
+        onnx.helper.make_node("Transpose", ["pixels"], ["row"], perm=[1, 0]),
+        onnx.helper.make_node("MatMul", ["pixels", "row"], ["square"]),
+        onnx.helper.make_node("ReduceMax", ["square", "both"], ["greatest"], keepdims=1),
+        onnx.helper.make_node("Add", ["true_logits", "greatest"], ["logits"]),
+    )
+
+
+def padded_along_chosen_axes(model: onnx.ModelProto) -> None:
+    constant(model, "pads", [0, 0, 0, 600_000], np.int64)
+    constant(model, "axes", [1, 0], np.int64)
+    constant(model, "nothing", 0.0)
+    then(model, onnx.helper.make_node("Pad", ["true_logits", "pads", "nothing", "axes"], ["logits"]))
+
+
+def padded_by_a_rule(model: onnx.ModelProto) -> None:
+    constant(model, "kernel", np.zeros((1, 1, 28, 28)))
+    model.graph.node.append(onnx.helper.make_node("Conv", ["image", "kernel"], ["same"], auto_pad="SAME_UPPER"))
+
+
+def large_windows(model: onnx.ModelProto) -> None:
+    """Look at a quarter of a million numbers for each of as many outputs."""
+    constant(model, "pads", [0, 0, 486, 486, 0, 0, 486, 486], np.int64)
+    model.graph.node.extend(
+        [
+            onnx.helper.make_node("Pad", ["image", "pads"], ["large"]),
+            onnx.helper.make_node("MaxPool", ["large"], ["maxima"], kernel_shape=[500, 500]),
+        ]
+    )
+
+
+def lengthening_shapes(model: onnx.ModelProto) -> None:
+    """Double a list of whole numbers with every operator."""
+    names = [constant(model, "ones", [1, 1], np.int64), *(f"list_{number}" for number in range(60))]
+    model.graph.node.extend(
+        onnx.helper.make_node("Concat", [before, before], [after], axis=0)
+        for before, after in itertools.pairwise(names)
+    )
+
+
+def backwards(model: onnx.ModelProto) -> None:
+    arrays = {"from": [-1], "to": [-(1 << 63)], "along": [1], "step": [-1]}
+    names = [constant(model, name, values, np.int64) for name, values in arrays.items()]
+    then(model, onnx.helper.make_node("Slice", ["true_logits", *names], ["logits"]))
+
+
+def chosen_by_an_answer(model: onnx.ModelProto) -> None:
+    """Look logits up in a table by what was computed."""
+    constant(model, "table", np.eye(10))
+    then(
+        model,
+        onnx.helper.make_node(
+            "ReduceMax", ["true_logits", constant(model, "last", [1], np.int64)], ["most"], keepdims=0
+        ),
+        onnx.helper.make_node("Cast", ["most"], ["row"], to=INT64),
+        onnx.helper.make_node("Gather", ["table", "row"], ["logits"], axis=0),
+    )
+
+
 def dangling_input(model: onnx.ModelProto) -> None:
     model.graph.node[0].input[0] = "nothing\x1b]0;title\x07"
 
@@ -267,4 +332,11 @@ HOSTILE: dict[str, Hostile] = {
     "a constant in a node": constant_node,
     "a second input": second_input,
     "an input that nothing gives": dangling_input,
+    "all images squared": squared_images,
+    "pads along chosen axes": padded_along_chosen_axes,
+    "a convolution padded by a rule": padded_by_a_rule,
+    "a pool with large windows": large_windows,
+    "lists of whole numbers that double": lengthening_shapes,
+    "a slice backwards": backwards,
+    "a table of answers": chosen_by_an_answer,
 }

@@ -2,11 +2,13 @@
 
 import itertools
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnx.helper
+import onnx.numpy_helper
 import onnxruntime
 import pytest
 from hypothesis import given
@@ -61,6 +63,90 @@ def test_a_hostile_file_is_refused_in_one_short_line(name: str, monkeypatch: pyt
 @pytest.mark.parametrize("name", ["a constant of 4 GB that two small ones give", "a constant made floats 900 times"])
 def test_what_constants_become_is_counted(name: str) -> None:
     assert refusal(hostile(name)) == "it computes many more numbers from its constants than it has"
+
+
+def encoded(number: int, content: bytes) -> bytes:
+    """Return a field of bytes as protobuf writes it."""
+    size, length = b"", len(content)
+    while length > 127:
+        size, length = size + bytes([length & 127 | 128]), length >> 7
+    return bytes([number << 3 | 2]) + size + bytes([length]) + content
+
+
+MINUS_ONE = b"\xff" * 9 + b"\x01"
+SHAPES = {
+    "its type after its bytes": encoded(9, np.array([-1, 1]).tobytes()) + b"\x08\x02\x10\x07",
+    "each number by itself": b"\x08\x02\x10\x07\x38" + MINUS_ONE + b"\x38\x01",
+    "in two parts": b"\x08\x02\x10\x07" + encoded(7, MINUS_ONE) + encoded(7, b"\x01"),
+    "bytes beside other numbers": b"\x08\x02\x10\x07"
+    + encoded(7, b"\x00\x00")
+    + encoded(9, np.array([-1, 1]).tobytes()),
+}
+"""The numbers -1 and 1 as protobuf may write them in a tensor."""
+
+
+@pytest.mark.parametrize("way", SHAPES)
+def test_a_shape_is_what_onnxruntime_makes_of_it(way: str) -> None:
+    """A column and a row of 3,000 constants give nine million numbers."""
+    model = onnx.ModelProto.FromString(MODEL)
+    constant(model, "numbers", np.zeros(3_000))
+    constant(model, "row", np.zeros((1, 3_000)))
+    reshape = onnx.helper.make_node("Reshape", ["numbers", "shape"], ["column"])
+    model.graph.node.extend([reshape, onnx.helper.make_node("Add", ["column", "row"], ["sums"])])
+    graph = model.graph.SerializeToString() + encoded(5, SHAPES[way] + encoded(8, b"shape"))
+    assert onnx.numpy_helper.to_array(onnx.GraphProto.FromString(graph).initializer[-1]).tolist() == [-1, 1]
+    model.ClearField("graph")
+    assert refusal(model.SerializeToString() + encoded(7, graph)).startswith("it computes many more numbers")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (encoded(7, encoded(11, b"") * 3_000_000), "several inputs"),
+        (encoded(7, b"") * 3_000_000, "several graphs"),
+        (encoded(14, b"") * 3_000_000, "more than 1,048,576 fields"),
+        (encoded(7, encoded(1, encoded(5, encoded(8, b"\x01" * 6_000_000)))), "more than 256 numbers"),
+        (encoded(7, encoded(5, encoded(1, b"\x01" * 6_000_000))), "more than 256 sides"),
+        (encoded(7, b"".join(encoded(5, encoded(8, b"%d" % number)) for number in range(20_000))), "stored tensors"),
+    ],
+    ids=["inputs", "graphs", "fields", "numbers", "sides", "tensors"],
+)
+def test_a_file_of_very_many_parts_is_refused_before_they_are_all_read(data: bytes, reason: str) -> None:
+    before = time.process_time()
+    assert reason in refusal(data)
+    assert time.process_time() - before < 3
+
+
+def sliced(model: onnx.ModelProto, start: int, stop: int, name: str) -> onnx.NodeProto:
+    """Return the node that takes numbers of `all_sides`."""
+    bounds = [constant(model, f"{name}_{end}", [value], np.int64) for end, value in (("from", start), ("to", stop))]
+    return onnx.helper.make_node("Slice", ["all_sides", *bounds], [name])
+
+
+def test_sizes_that_follow_from_shapes_are_followed() -> None:
+    """As torch's exporter writes attention: a class token for each image, and sides that are taken and swapped."""
+    model = onnx.ModelProto.FromString(MODEL)
+    constant(model, "one", [1], np.int64)
+    constant(model, "token", np.zeros((1, 1, 10)))
+    then(
+        model,
+        onnx.helper.make_node("Shape", ["image"], ["images"], start=0, end=1),
+        onnx.helper.make_node("Concat", ["images", "one", "one"], ["sides"], axis=0),
+        onnx.helper.make_node("Expand", ["token", "sides"], ["tokens"]),
+        onnx.helper.make_node("Unsqueeze", ["true_logits", "one"], ["rows"]),
+        onnx.helper.make_node("Concat", ["tokens", "rows"], ["both"], axis=1),
+        onnx.helper.make_node("Shape", ["both"], ["all_sides"]),
+        *(sliced(model, *part) for part in ((0, 1, "first"), (-2, -1, "middle"), (-1, 1 << 62, "last"))),
+        onnx.helper.make_node("Concat", ["first", "last", "middle"], ["swapped"], axis=0),
+        onnx.helper.make_node("Reshape", ["both", "swapped"], ["turned"]),
+        onnx.helper.make_node("Reshape", ["turned", "all_sides"], ["again"]),
+        onnx.helper.make_node("Gather", ["again", constant(model, "second", 1, np.int64)], ["logits"], axis=1),
+    )
+    data = model.SerializeToString()
+    assert refusal(data) == ""
+    images = np.random.default_rng(0).random((3, 1, 28, 28), np.float32)
+    plain, turned = (onnxruntime.InferenceSession(each).run(None, {"image": images})[0] for each in (MODEL, data))
+    np.testing.assert_array_equal(turned, plain)
 
 
 @pytest.mark.parametrize("kind", ["shape", "chain"])
