@@ -59,7 +59,7 @@ def test_the_c_example_reads_pictures(header: bytes, test_data: Split, tmp_path:
     compile_c([*command, "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"], folder)
     for index in range(4):
         pixels = (test_data.images[index, 0].numpy() * 255).round().astype(np.uint8)
-        (folder / "picture.pgm").write_bytes(b"P5\n28 28\n255\n" + pixels.tobytes())
+        (folder / "picture.pgm").write_bytes(b"P5\n# by a program\n#\n28 28\n255\n" + pixels.tobytes())
         done = subprocess.run(["./digit", "picture.pgm"], cwd=folder, capture_output=True, text=True, check=True)
         assert re.fullmatch(rf"{test_data.labels[index]} \d+\.\d%\n", done.stdout)
     recognizer = Recognizer(folder / "mnist-mlp-int8.h")

@@ -6,6 +6,7 @@
 #define MNIST_MLP_INT8_SELF_TEST
 #include "mnist-mlp-int8.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -14,17 +15,36 @@ typedef struct {
     uint8_t *pixels; /* null where the file is not a picture of this kind */
 } picture;
 
+/* The next whole number in the head of a picture, behind blanks and lines of comment; -1 where there is none. */
+static int next_number(FILE *file)
+{
+    int number = -1, byte = fgetc(file);
+    while (byte == '#' || isspace(byte)) {
+        if (byte == '#') {
+            while (byte != '\n' && byte != EOF) {
+                byte = fgetc(file);
+            }
+        }
+        byte = fgetc(file);
+    }
+    return ungetc(byte, file) != EOF && fscanf(file, "%d", &number) == 1 ? number : -1;
+}
+
 static picture read_picture(const char *path)
 {
     picture found = {0, 0, 0, NULL};
-    int kind = 0, most = 0;
+    int kind, most;
     size_t bytes;
     FILE *file = fopen(path, "rb");
     if (file == NULL) {
         return found;
     }
-    if (fscanf(file, "P%d %d %d %d", &kind, &found.width, &found.height, &most) == 4 && (kind == 5 || kind == 6) &&
-        most == 255 && fgetc(file) != EOF && mnist_v3_workspace_bytes(found.width, found.height) != 0) {
+    kind = fgetc(file) == 'P' ? next_number(file) : 0;
+    found.width = next_number(file);
+    found.height = next_number(file);
+    most = next_number(file);
+    if ((kind == 5 || kind == 6) && most == 255 && fgetc(file) != EOF &&
+        mnist_v3_workspace_bytes(found.width, found.height) != 0) {
         found.channels = kind == 5 ? 1 : 3;
         bytes = (size_t)found.width * (size_t)found.height * (size_t)found.channels;
         found.pixels = (uint8_t *)malloc(bytes);

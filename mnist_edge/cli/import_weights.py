@@ -75,7 +75,7 @@ def command(
     --std, the normalization becomes the network's first layer, so that every export takes images in [0, 1]. Its
     temperature and thresholds are fitted on the validation images, its accuracy is measured on the test images.
     """
-    from mnist_edge.training.architectures.names import file_stem, recorded_name
+    from mnist_edge.artifact.names import file_stem, recorded_name
 
     source = data_options.open_data(dataset, data_dir, 0, image_size, color, preprocessing)
     task = source.task

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from mnist_edge.artifact.contract import NO_LICENSE
-from mnist_edge.training.architectures.names import BUILTIN_ARCHITECTURES, is_own
+from mnist_edge.artifact.names import BUILTIN_ARCHITECTURES, is_own
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mnist_edge.artifact.contract import NO_LICENSE
+from mnist_edge.artifact.names import file_stem, is_own, recorded_name
 from mnist_edge.cli import data_options, options, outputs, recipe_options, torch_setup
 from mnist_edge.cli.output import note, say, say_json
-from mnist_edge.training.architectures.names import file_stem, is_own, recorded_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mnist_edge.artifact.names import is_own, recorded_name
 from mnist_edge.cli import data_options, options, outputs, recipe_options, torch_setup
 from mnist_edge.cli.output import note, say, say_json
 from mnist_edge.text import caption
-from mnist_edge.training.architectures.names import is_own, recorded_name
 from mnist_edge.training.datasets.registry import DEFAULT_DATASET
 
 if TYPE_CHECKING:

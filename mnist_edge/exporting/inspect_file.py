@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from mnist_edge.artifact.bundle import Bundle
+from mnist_edge.artifact.names import is_own
 from mnist_edge.errors import ArtifactError, ChecksumError, UserError
 from mnist_edge.formats.base import ArtifactFile
 from mnist_edge.formats.build import Outline
 from mnist_edge.formats.runner import Runner
 from mnist_edge.parity.evaluate import read_model
 from mnist_edge.reading import read_bytes
-from mnist_edge.training.architectures.names import is_own
 from mnist_edge.training.checkpoint import CHECKPOINT_SUFFIX, Checkpoint, load_checkpoint
 
 Groups = dict[str, dict[str, Any]]

@@ -12,6 +12,7 @@ import mnist_edge
 from mnist_edge.artifact.bundle import Bundle, read_bundle
 from mnist_edge.artifact.contract import CONTRACT_KEY, Contract, Task
 from mnist_edge.artifact.manifest import MANIFEST, manifest_bytes, read_manifest
+from mnist_edge.artifact.names import file_stem
 from mnist_edge.atomic import Transaction, atomic_write, check_writable, transaction
 from mnist_edge.errors import UserError
 from mnist_edge.exporting.own_network import export_own
@@ -29,7 +30,6 @@ from mnist_edge.parity.steps import OnStep, nothing, of_file
 from mnist_edge.parity.tolerance import Goals
 from mnist_edge.parity.verify import verify
 from mnist_edge.reading import read_bytes
-from mnist_edge.training.architectures.names import file_stem
 from mnist_edge.training.checkpoint import Checkpoint
 
 

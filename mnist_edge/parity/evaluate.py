@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mnist_edge.artifact.contract import Task
+from mnist_edge.artifact.names import is_own
 from mnist_edge.errors import ArtifactError, UnknownFormatError, UserError
 from mnist_edge.formats.base import ArtifactFile
 from mnist_edge.formats.registry import open_artifact, read_artifact
@@ -15,7 +16,6 @@ from mnist_edge.formats.runner import Runner, predict_in_batches
 from mnist_edge.parity.foreign import open_foreign
 from mnist_edge.parity.reference import EAGER_BATCH, eager_predictor
 from mnist_edge.parity.steps import OnStep, nothing
-from mnist_edge.training.architectures.names import is_own
 from mnist_edge.training.architectures.own import OwnArchitecture
 from mnist_edge.training.checkpoint import CHECKPOINT_SUFFIX, Checkpoint, load_checkpoint
 from mnist_edge.training.datasets import of_checkpoint, registry

@@ -26,9 +26,9 @@ from mnist_edge.artifact.fields import (
     take_text,
     take_versions,
 )
+from mnist_edge.artifact.names import is_own
 from mnist_edge.atomic import atomic_write
 from mnist_edge.errors import UserError
-from mnist_edge.training.architectures.names import is_own
 from mnist_edge.training.architectures.normalization import Normalization
 from mnist_edge.training.architectures.own import OwnArchitecture
 from mnist_edge.training.architectures.registry import build_model, weights_fit

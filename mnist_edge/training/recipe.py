@@ -8,8 +8,8 @@ from typing import Any, Literal, cast, get_args
 
 from mnist_edge.artifact.contract import Task
 from mnist_edge.artifact.fields import MAX_COUNT, expect_fields, take_integer, take_number, take_object, take_text
+from mnist_edge.artifact.names import is_own
 from mnist_edge.errors import UserError
-from mnist_edge.training.architectures.names import is_own
 from mnist_edge.training.augment import OF_DIGITS, Augmentation
 
 LrSchedule = Literal["constant", "cosine"]

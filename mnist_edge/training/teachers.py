@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from mnist_edge.artifact.contract import Task
+from mnist_edge.artifact.names import is_own
 from mnist_edge.errors import UserError
-from mnist_edge.training.architectures.names import is_own
 from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint
 from mnist_edge.training.recipe import Recipe
 

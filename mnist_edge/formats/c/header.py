@@ -8,12 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from mnist_edge.artifact.contract import Contract
+from mnist_edge.artifact.names import file_stem
 from mnist_edge.artifact.test_vectors import TestVectors
 from mnist_edge.formats.c.network import Layer, Network
 from mnist_edge.types import AnyArray
 
 NETWORK_KEY = "mnist_edge.network"
 """Under this name a header carries its layers without their numbers, for `mnist-edge`."""
+
+_PREPROCESSING = re.compile(r"(mnist|resize)_v\d+")
+"""What names in the headers of a preprocessing begin with."""
 
 WEIGHTS, BIAS, MULTIPLIERS, SCALES = "weights", "bias", "multipliers", "scales"
 
@@ -38,13 +42,13 @@ class Header:
     def title(self) -> str:
         """Name of the file, without its suffix, as `mnist-edge export` names it."""
         precision = f"-{self.contract.precision}" if self.network.quantized else ""
-        return plain(f"{self.contract.task.name}-{self.contract.architecture}{precision}")
+        return plain(f"{file_stem(self.contract.task, self.contract.architecture)}{precision}")
 
     @property
     def prefix(self) -> str:
-        """What all names in it begin with, so that two headers fit into one program."""
+        """What all names in it begin with, so that two headers, and a preprocessing's, fit into one program."""
         name = re.sub("[^a-z0-9]", "_", self.title.lower())
-        return name if name[0].isalpha() else f"net_{name}"
+        return name if name[0].isalpha() and not _PREPROCESSING.fullmatch(name) else f"net_{name}"
 
     @property
     def pixels(self) -> int:

@@ -239,6 +239,9 @@ def check_chain(layers: Sequence[Layer]) -> None:
         raise ValueError(f"an image has more than {MAX_INPUTS:,} values")
     last = layers[-1]
     if not last.has_weights or last.relu or last.window.outputs[:2] != (1, 1):
-        raise ValueError(f"{last.name} does not give logits")
+        raise ValueError(
+            f"its last layer, {last.name} ({last.kind}), does not give logits: expected a Linear, or a convolution "
+            "that gives one value for each label, and no ReLU after it"
+        )
     if sum(layer.products for layer in layers) > MAX_PRODUCTS:
         raise ValueError(f"it needs more than {MAX_PRODUCTS:,} products for an image")

@@ -49,6 +49,10 @@ def _read(data: bytes) -> Header:
         raise ArtifactError(f"it has more than {MAX_BYTES >> 20} MiB")
     text = data.decode("ascii", "replace")
     found = _DATA.search(text)
+    if "\r\n" in text:
+        raise ArtifactError(
+            "its line ends were changed to those of Windows: tell git to leave it as it is (`*.h -text`)"
+        )
     if not found:
         raise ArtifactError("it is not a header that mnist-edge wrote, or was cut off")
     contract = Contract.from_json(found[1])

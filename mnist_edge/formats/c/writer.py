@@ -32,7 +32,8 @@ def write(header: Header) -> str:
     implementation = "\n\n".join(_implementation(header))
     code = (
         f"{_filled('declarations', _declared(header))}\n\n"
-        f"#ifdef NET_IMPLEMENTATION\n\n{implementation}\n\n#endif /* NET_IMPLEMENTATION */"
+        "#if defined(NET_IMPLEMENTATION) && !defined(NET_IMPLEMENTED)\n#define NET_IMPLEMENTED\n\n"
+        f"{implementation}\n\n#endif /* NET_IMPLEMENTATION */"
     )
     return f"{_introduction(header)}\n{_named(code, header.prefix)}\n\n{_data(header)}"
 

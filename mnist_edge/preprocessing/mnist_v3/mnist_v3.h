@@ -61,7 +61,8 @@ int mnist_v3_prepare(const uint8_t *pixels, int width, int height, int channels,
 
 #endif /* MNIST_V3_H */
 
-#ifdef MNIST_V3_IMPLEMENTATION
+#if defined(MNIST_V3_IMPLEMENTATION) && !defined(MNIST_V3_IMPLEMENTED)
+#define MNIST_V3_IMPLEMENTED
 
 /* The constants of the Python modules, under their names; what each is for is said there. */
 #define MNIST_V3_MAX_WORKING_SIDE 800          /* pipeline.py */

@@ -53,7 +53,8 @@ int resize_v1_prepare(const uint8_t *pixels, int width, int height, int channels
 
 #endif /* RESIZE_V1_H */
 
-#ifdef RESIZE_V1_IMPLEMENTATION
+#if defined(RESIZE_V1_IMPLEMENTATION) && !defined(RESIZE_V1_IMPLEMENTED)
+#define RESIZE_V1_IMPLEMENTED
 
 #define RESIZE_V1_OVERSAMPLING 4 /* pipeline.py */
 #define RESIZE_V1_PRECISION 22   /* bits behind the point of Pillow's weights for bytes */

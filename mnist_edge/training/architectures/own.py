@@ -25,8 +25,8 @@ from torch import Tensor, nn
 
 from mnist_edge.artifact.contract import Task
 from mnist_edge.artifact.fields import one_line
+from mnist_edge.artifact.names import is_own, recorded_name
 from mnist_edge.errors import MnistEdgeError, UserError
-from mnist_edge.training.architectures.names import is_own, recorded_name
 from mnist_edge.training.architectures.normalization import Normalization
 
 T = TypeVar("T")

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from mnist_edge.artifact.contract import Task
+from mnist_edge.artifact.names import is_own
 from mnist_edge.errors import UserError
 from mnist_edge.training.architectures.cnn import CNN
 from mnist_edge.training.architectures.mlp import MLP
-from mnist_edge.training.architectures.names import is_own
 from mnist_edge.training.architectures.own import OwnArchitecture
 
 ARCHITECTURES: dict[str, Callable[[Task], nn.Module]] = {"mlp": MLP, "cnn": CNN}

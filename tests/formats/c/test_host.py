@@ -21,6 +21,7 @@ from mnist_edge.formats.c.targets import TARGETS
 from mnist_edge.formats.c.writer import write
 from mnist_edge.parity.devices import equal_logits
 from mnist_edge.parity.reference import Reference, make_reference
+from mnist_edge.preprocessing.registry import c_header
 from mnist_edge.training.checkpoint import load_checkpoint
 from mnist_edge.training.datasets.splits import Split, TrainingData
 from mnist_edge.training.ood import energy_scores, margin_scores
@@ -202,6 +203,53 @@ def test_no_input_is_undefined_behavior(
         with (tmp_path / "images").open("rb") as stdin:
             done = subprocess.run([binary], stdin=stdin, capture_output=True, text=True, check=False)
         assert (done.stdout, done.stderr) == (f"{len(images)} 0", "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compiler", ["gcc", "g++"])
+def test_a_header_may_be_included_again_behind_its_implementation(
+    compiler: str, quantized: Header, tmp_path: Path
+) -> None:
+    """First for its declarations alone, then with the implementation and the self-test, then by another header."""
+    command, suffix = COMPILERS[compiler]
+    (tmp_path / "net.h").write_text(write(quantized))
+    (tmp_path / "mnist_v3.h").write_text(c_header("mnist/3"))
+    (tmp_path / "resize_v1.h").write_text(c_header("resize/1"))
+    names = ("net.h", "mnist_v3.h", "resize_v1.h")
+    (tmp_path / "app.h").write_text("".join(f'#include "{name}"\n' for name in names))
+    macro, name = quantized.prefix.upper(), quantized.prefix
+    defined = [f"{macro}_IMPLEMENTATION", f"{macro}_SELF_TEST", "MNIST_V3_IMPLEMENTATION", "RESIZE_V1_IMPLEMENTATION"]
+    source = tmp_path / f"main.{suffix}"
+    source.write_text(
+        '#include "app.h"\n'
+        + "".join(f"#define {each}\n" for each in defined)
+        + '#include "app.h"\n#include "app.h"\n'
+        + f"int main(void) {{ static {name}_workspace workspace; return (int){name}_self_test(&workspace); }}\n"
+    )
+    subprocess.run([*command, *WARNINGS, "-o", tmp_path / "main", source], check=True)
+    assert subprocess.run([tmp_path / "main"], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("architecture", "title", "prefix"),
+    [
+        ("net.py:Depthwise", "mnist-depthwise-int8", "mnist_depthwise_int8"),
+        ("package.module:ResNet18", "mnist-resnet18-int8", "mnist_resnet18_int8"),
+        ("mlp", "mnist-mlp-int8", "mnist_mlp_int8"),
+    ],
+)
+def test_a_header_has_the_name_of_its_file(architecture: str, title: str, prefix: str, quantized: Header) -> None:
+    contract = dataclasses.replace(quantized.contract, architecture=architecture)
+    header = dataclasses.replace(quantized, contract=contract)
+    assert (header.title, header.prefix) == (title, prefix)
+    assert f'#include "{title}.h"' in write(header)
+
+
+def test_its_names_are_not_those_of_the_preprocessing(released_headers: dict[str, Header]) -> None:
+    floats = released_headers[FLOATS.name]
+    contract = dataclasses.replace(floats.contract, architecture="net.py:V3")
+    header = dataclasses.replace(floats, contract=contract)
+    assert (header.title, header.prefix) == ("mnist-v3", "net_mnist_v3")
 
 
 MUTATIONS = {

@@ -134,6 +134,14 @@ def test_node_gives_the_logits_of_floats(folder: Path, reference: Reference, tmp
     assert refusal == "RangeError: an image has 784 values, not 783"
 
 
+@needs_node
+@pytest.mark.parametrize("source", ["mnist-mlp-int8.web/model.wasm", "./mnist-mlp-int8.web/model.wasm"])
+def test_a_module_is_loaded_from_where_a_relative_name_says(source: str, folder: Path) -> None:
+    program = f"import {{ load }} from {str(folder / 'index.mjs')!r}; console.log((await load({source!r})).selfTest())"
+    command = ["node", "--input-type=module", "--eval", program]
+    assert subprocess.run(command, cwd=folder.parent, capture_output=True, text=True, check=True).stdout == "0\n"
+
+
 def test_its_logits_are_those_of_the_header(exported: list[Artifact], reference: Reference) -> None:
     by_name = {artifact.path.name: artifact.path for artifact in exported}
     for name in ("mnist-mlp", "mnist-mlp-int8"):

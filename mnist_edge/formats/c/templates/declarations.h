@@ -23,7 +23,8 @@ typedef struct {
     float confidence; /* probability of the label, from 0 to 1 */
     float energy;     /* how much the image is like those that were learned from; see docs/training.md of mnist-edge */
     float margin;     /* by how much the best label is ahead of the second */
-    int32_t certain;  /* 1 where energy and margin reach their thresholds, else 0: do not rely on the label */
+    int32_t certain;  /* 1 where energy and margin reach their thresholds, else 0: do not rely on the label. Whether
+                         there is anything in the image is for its preprocessing to say: black may look like a thin 1 */
 } net_answer;
 
 /* The names of the labels, in UTF-8. */
@@ -43,11 +44,12 @@ net_answer net_judge(const float logits[NET_LABELS]);
 /* An image -> label, confidence, and whether to rely on them. */
 net_answer net_classify(net_workspace *workspace, const uint8_t pixels[NET_PIXELS]);
 
-#ifdef NET_SELF_TEST
 #define NET_TEST_VECTORS @vectors@
-/* Returns how many of the test vectors give other logits here than they must, in any bit: 0 where all is well. */
+/*
+ * How many of the test vectors give other logits here than they must, in any bit: 0 where all is well. It is there if
+ * NET_SELF_TEST is defined where the implementation is.
+ */
 int32_t net_self_test(net_workspace *workspace);
-#endif
 
 #ifdef __cplusplus
 }

@@ -11,9 +11,14 @@ const NO_DIGIT = 1;
 
 /** Load the module: from beside this file, from another URL, or from its bytes. */
 export async function load(source = new URL("model.wasm", import.meta.url)) {
-  const bytes = source instanceof ArrayBuffer || ArrayBuffer.isView(source) ? source : await read(new URL(source));
+  const bytes = source instanceof ArrayBuffer || ArrayBuffer.isView(source) ? source : await read(new URL(source, base()));
   const { instance } = await WebAssembly.instantiate(bytes);
   return new Model(instance.exports);
+}
+
+/** What a relative URL is relative to: the page, or in Node the folder in which it runs. */
+function base() {
+  return globalThis.document?.baseURI ?? globalThis.location?.href ?? `file://${process.cwd().replace(/[%?#]/g, encodeURIComponent)}/`;
 }
 
 async function read(url) {

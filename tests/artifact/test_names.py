@@ -1,6 +1,6 @@
 import pytest
 
-from mnist_edge.training.architectures.names import BUILTIN_ARCHITECTURES, file_stem, is_own, recorded_name
+from mnist_edge.artifact.names import BUILTIN_ARCHITECTURES, file_stem, is_own, recorded_name
 from mnist_edge.training.architectures.registry import ARCHITECTURES
 from mnist_edge.training.datasets.registry import DATASETS
 
