@@ -25,6 +25,7 @@ from tests.formats.page.chromium import (
     draw,
     label,
     needs_chromium,
+    on_paper,
     opened,
     serving,
     status,
@@ -107,6 +108,51 @@ def test_undo_and_clear(page: Page) -> None:
     page.keyboard.press("Escape")
     assert (label(page), status(page)) == ("–", "Nothing to read yet.")
     assert page.locator("#invitation").is_visible()
+
+
+@pytest.mark.parametrize(("key", "left"), [("Escape", 0), ("Control+z", 1), ("Control+Z", 1)])
+def test_a_stroke_that_is_taken_back_while_it_is_drawn_is_gone(page: Page, key: str, left: int) -> None:
+    draw(page, placed(STROKES[1][0]))
+    before = status(page) if left else "Nothing to read yet."
+    page.mouse.move(*on_paper(page, [(0.2, 0.2)])[0])
+    page.mouse.down()
+    for point in on_paper(page, [(0.4, 0.2), (0.6, 0.3)]):
+        page.mouse.move(*point)
+    page.keyboard.press(key)
+    page.mouse.move(*on_paper(page, [(0.8, 0.8)])[0])
+    page.mouse.up()
+    assert status(page) == before
+
+
+def test_a_picture_is_chosen_while_the_pen_of_the_keyboard_is_down(page: Page) -> None:
+    page.locator("#paper").focus()
+    for key in (" ", "ArrowDown"):
+        page.keyboard.press(key)
+    choose(page, "seven.png", encoded(seven(), "PNG"))
+    assert label(page) == "7"
+    page.locator("#paper").focus()
+    page.keyboard.press("ArrowDown")
+    assert label(page) == "7"
+    assert page.locator("#seen").get_attribute("aria-label") == "What the model saw of 7"
+    page.keyboard.press("Escape")
+    assert page.locator("#seen").get_attribute("aria-label") == "What the model saw"
+
+
+def test_a_browser_that_lacks_something_says_so(browser: Browser, path: Path) -> None:
+    context = browser.new_context(offline=True)
+    without = context.new_page()
+    without.add_init_script("delete globalThis.WebAssembly")
+    without.goto(path.resolve().as_uri())
+    expect(without.locator("#status")).to_have_text("This browser can't run WebAssembly: open the page in another one.")
+    assert without.locator("#prove").is_disabled()
+    old = context.new_page()
+    old.add_init_script("delete globalThis.DecompressionStream")
+    old.goto(path.resolve().as_uri())
+    old.click("#prove")
+    expect(old.locator("#verdict")).to_have_text(
+        re.compile("It can't be checked in this browser: .*DecompressionStream")
+    )
+    context.close()
 
 
 def test_it_can_be_used_with_the_keyboard_alone(page: Page) -> None:
@@ -217,6 +263,11 @@ def test_what_is_not_a_picture_is_said_in_a_line(page: Page) -> None:
         expected = "is not a picture that this browser can read: choose a PNG, JPEG, WebP, GIF or BMP."
         assert status(page) == f"“{name}” {expected}"
         assert label(page) == "–"
+
+
+def test_a_picture_that_is_too_long_is_said_in_a_line(page: Page) -> None:
+    choose(page, "long.png", encoded(Image.new("L", (32_768, 1)), "PNG"))
+    assert "a side of more than 32767 pixels" in status(page)
 
 
 def test_several_digits_are_not_sure(page: Page) -> None:

@@ -36,6 +36,7 @@ function showNothing(why, kind = "") {
   showLabel("–");
   element("status").className = `status ${kind}`;
   setText("status", why);
+  element("seen").setAttribute("aria-label", "What the model saw");
   element("seen").getContext("2d").clearRect(0, 0, width, height);
   showBars(labels.map(() => 0), -1);
   element("time").textContent = "\u00a0";

@@ -43,8 +43,7 @@ async function startCamera() {
     return;
   }
   stream = opened;
-  strokes = [];
-  picture = null;
+  startOver();
   video.hidden = false;
   element("camera").setAttribute("aria-pressed", "true");
   stream.timer = setInterval(readCamera, CAMERA_MILLISECONDS);

@@ -2,9 +2,7 @@
 
 function clear() {
   stopCamera();
-  strokes = [];
-  picture = null;
-  keys.down = false;
+  startOver();
   redraw();
   showNothing("Nothing to read yet.");
 }
@@ -16,6 +14,7 @@ function undo() {
     return;
   }
   strokes.pop();
+  pen = null;
   keys.down = false;
   redraw();
   readStrokes(true);
@@ -97,7 +96,7 @@ paper.addEventListener("focus", redraw);
 paper.addEventListener("blur", redraw);
 
 document.addEventListener("keydown", (event) => {
-  if ((event.ctrlKey || event.metaKey) && event.key === "z") {
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") {
     event.preventDefault();
     undo();
   } else if (event.key === "Escape") {

@@ -26,8 +26,19 @@ async function prove() {
   });
 }
 
+function showVerdict(well, text) {
+  element("verdict").className = well ? "good" : "bad";
+  setText("verdict", text);
+}
+
 element("prove").addEventListener("click", async () => {
-  const found = await prove();
+  let found;
+  try {
+    found = await prove();
+  } catch (error) {
+    showVerdict(false, `It can't be checked in this browser: ${error.message}`);
+    return;
+  }
   const lines = found.map(({ image, label, index, difference, passed }) => {
     const canvas = document.createElement("canvas");
     canvas.width = width;
@@ -41,8 +52,7 @@ element("prove").addEventListener("click", async () => {
   element("vectors").hidden = false;
   const passed = found.filter((each) => each.passed).length;
   const well = passed === found.length && model.selfTest() === 0;
-  element("verdict").className = well ? "good" : "bad";
-  setText("verdict", `${passed} of ${found.length} test vectors passed${well ? "" : ": do not rely on this page here"}.`);
+  showVerdict(well, `${passed} of ${found.length} test vectors passed${well ? "" : ": do not rely on this page here"}.`);
 });
 
 const number = (value) => value.toLocaleString("en-US");

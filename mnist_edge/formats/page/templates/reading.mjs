@@ -46,14 +46,14 @@ async function bitmapOf(blob) {
     }
     const options = { imageOrientation: "from-image", premultiplyAlpha: "none", colorSpaceConversion: "none" };
     const bitmap = await createImageBitmap(blob, options);
-    if (bitmap.width * bitmap.height <= MAX_PIXELS) {
+    if (bitmap.width * bitmap.height <= MAX_PIXELS && Math.max(bitmap.width, bitmap.height) <= MAX_SIDE) {
       return bitmap;
     }
     bitmap.close();
   } catch {
     throw new Error(`${name} is not a picture that this browser can read: choose a PNG, JPEG, WebP, GIF or BMP.`);
   }
-  throw new Error(`${name} has more than ${MAX_PIXELS / 1e6} megapixels: choose a smaller picture.`);
+  throw new Error(`${name} has more than ${MAX_PIXELS / 1e6} megapixels, or a side of more than ${MAX_SIDE} pixels: choose a smaller picture.`);
 }
 
 /** Answer a file, show it, and return the answer. */
@@ -61,8 +61,7 @@ async function readFile(blob) {
   stopCamera();
   const bitmap = await bitmapOf(blob);
   const answer = readDrawn(bitmap.width, bitmap.height, (context) => context.drawImage(bitmap, 0, 0));
-  strokes = [];
-  picture = { bitmap, answer };
+  startOver({ bitmap, answer });
   show(answer);
   redraw();
   return answer;
@@ -72,8 +71,7 @@ async function readFileOrSay(blob) {
   try {
     await readFile(blob);
   } catch (error) {
-    strokes = [];
-    picture = null;
+    startOver();
     redraw();
     showNothing(error.message, "bad");
   }

@@ -7,6 +7,7 @@ const LIVE_MILLISECONDS = 120; // between two readings while somebody draws
 const CAMERA_MILLISECONDS = 250;
 const CAMERA_SIDE = 360;
 const MAX_PIXELS = 64e6; // of a picture that was chosen
+const MAX_SIDE = 32767; // of its sides: that of the preprocessing
 const MOST_BARS = 12;
 
 const element = (id) => document.getElementById(id);
@@ -15,7 +16,11 @@ const paper = element("paper");
 const video = element("video");
 const scratch = document.createElement("canvas");
 
-const model = await load(bytesOf(element("module").textContent));
+const model = await load(bytesOf(element("module").textContent)).catch((error) => {
+  element("status").textContent = "This browser can't run WebAssembly: open the page in another one.";
+  element("invitation").hidden = element("prove").disabled = true;
+  throw error;
+});
 const ready = performance.now();
 
 let strokes = [];
@@ -25,3 +30,11 @@ let picture = null; // what was chosen, and its answer
 let stream = null; // of the camera
 let cameraRequest = null; // which one it is on for, also while the browser asks whether the page may have it
 let lastReading = 0;
+
+/** Forget what was drawn, also a stroke that is not finished, and what was chosen; show a picture instead. */
+function startOver(shown = null) {
+  pen = null;
+  keys.down = false;
+  strokes = [];
+  picture = shown;
+}
