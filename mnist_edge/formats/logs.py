@@ -3,8 +3,6 @@
 import contextlib
 import io
 import logging
-import os
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,20 +37,3 @@ def silent() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
-
-
-@contextmanager
-def silent_descriptors() -> Iterator[None]:
-    """Hold back what a library's C++ code writes to this process's stdout and stderr, past Python."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    kept = [os.dup(number) for number in (1, 2)]
-    try:
-        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - it is not a file
-            for number in (1, 2):
-                os.dup2(nowhere.fileno(), number)
-        yield
-    finally:
-        for number, before in zip((1, 2), kept, strict=True):
-            os.dup2(before, number)
-            os.close(before)

@@ -8,7 +8,6 @@ is allocated for them, so that a few bytes can't ask for gigabytes. Of a file wi
 import io
 import logging
 import os
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from functools import cache
 
 from PIL import Image, ImageFile
 
+from mnist_edge.descriptors import QUIET_LOCK, silent_descriptors
 from mnist_edge.errors import PictureError
 from mnist_edge.preprocessing.bounded_read import check_length, read_file
 from mnist_edge.preprocessing.guard import PILLOW_GUARD, damaged
@@ -59,20 +59,9 @@ _BYTES_PER_PIXEL = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
 _NEVER_WARN = frozenset({"PNG", "BMP", "PPM", "WebP"})
 """Formats over which Pillow has nothing to say on stderr, once a PNG has lost its animation."""
 
-_quiet_lock = threading.RLock()
-"""Held while warnings and stderr belong to one thread; by one that forks, too, so that its child finds neither changed.
-
-It may be taken again by the thread that holds it, since a fork may come from anywhere, such as a signal handler.
-"""
-
 # Pillow logs some damage as an error, which the interpreter prints where nobody set up a handler. This one prints
 # nothing, and leaves those that somebody did set up as they are.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_quiet_lock.acquire, after_in_parent=_quiet_lock.release, after_in_child=_quiet_lock.release
-    )
 
 
 def load(path: str | os.PathLike[str]) -> Image.Image:
@@ -121,7 +110,7 @@ def decode(data: bytes) -> Image.Image:
 @cache
 def _pillow_class(name: str) -> PillowClass:
     """Import Pillow's class for a format, never while another thread forks: its child would find it half imported."""
-    with _quiet_lock:
+    with QUIET_LOCK:
         _, loader = PICTURE_FORMATS[name]
         return loader()
 
@@ -158,7 +147,7 @@ class _CountedReads(io.BytesIO):
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep Pillow's warnings from the user. The filters belong to the process: one thread at a time changes them."""
-    with _quiet_lock, warnings.catch_warnings():
+    with QUIET_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
@@ -166,15 +155,8 @@ def _quiet() -> Iterator[None]:
 @contextmanager
 def _quiet_libtiff() -> Iterator[None]:
     """Keep from the user what libtiff writes about damage to the process's stderr, and Pillow's warnings."""
-    with _quiet():
-        kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-        try:
-            os.dup2(nothing, 2)
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            os.close(nothing)
+    with _quiet(), silent_descriptors(2):
+        yield
 
 
 def _check_picture(picture: ImageFile.ImageFile, data: bytes) -> None:

@@ -12,11 +12,12 @@ from torch import nn
 from mnist_edge.artifact.bundle import Bundle, metadata_of
 from mnist_edge.artifact.contract import Contract
 from mnist_edge.artifact.fields import one_line
+from mnist_edge.descriptors import silent_descriptors
 from mnist_edge.errors import UserError
 from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.litert.flatbuffer import read_model, set_metadata, write_model
 from mnist_edge.formats.litert.runner import Interpreter
-from mnist_edge.formats.logs import silent, silent_descriptors
+from mnist_edge.formats.logs import silent
 
 
 def export(model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
@@ -73,5 +74,5 @@ def _quantized(floating: bytes) -> bytes:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Hold back what the converters print, log and warn of, some of it in C++."""
-    with silent_descriptors(), silent():
+    with silent_descriptors(1, 2), silent():
         yield

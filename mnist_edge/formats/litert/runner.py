@@ -8,9 +8,9 @@ from ai_edge_litert import interpreter as litert
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import CONTRACT_KEY, Contract
 from mnist_edge.artifact.fields import one_line
+from mnist_edge.descriptors import silent_descriptors
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.litert.flatbuffer import metadata_of, read_model, write_model
-from mnist_edge.formats.logs import silent_descriptors
 from mnist_edge.formats.runner import Runner
 from mnist_edge.types import Images, Logits
 
@@ -37,7 +37,7 @@ class Interpreter:
         self._lock = threading.Lock()
         self._shape = contract.task.input.shape
         try:
-            with silent_descriptors():  # it tells that it uses XNNPACK
+            with silent_descriptors(1, 2):  # it tells that it uses XNNPACK
                 self._run = litert.Interpreter(model_content=data, num_threads=1)
                 self._run.allocate_tensors()
             inputs, outputs = self._run.get_input_details(), self._run.get_output_details()
