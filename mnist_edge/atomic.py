@@ -15,6 +15,7 @@ from mnist_edge.temporaries import (
     create_file,
     create_folder,
     hold,
+    hold_folder,
     put_folder,
     remove,
     remove_abandoned,
@@ -28,22 +29,26 @@ class _Change:
     Attributes:
         target: with no link in it.
         temporary: what was written.
-        kept: what was at `target`, from when it is replaced.
-        done: whether `target` is the new one.
+        kept: what was at `target`, from before it is replaced.
+        renamed: the file or folder that is renamed to `target`, from before that is done: Ctrl-C may come right after.
+        done: whether `target` is known to be the new one.
     """
 
     target: Path
     temporary: Temporary
     kept: Temporary | None = None
+    renamed: os.stat_result | None = None
     done: bool = False
 
     def apply(self) -> None:
         _refuse_other_kinds(self.target, folder=self.temporary.path.is_dir())  # it may have come since
         new = self.temporary.named()
+        self.renamed = new.lstat()
         if os.name != "posix":
             self.temporary.release()  # Windows renames no open file
         if self.target.is_dir():
-            self.kept = put_folder(self.temporary, self.target)
+            self.kept = hold_folder(self.temporary, self.target)
+            put_folder(self.temporary, self.kept, self.target)
         else:
             self.kept = hold(self.target) if self.target.exists() else None
             os.replace(new, self.target)
@@ -51,11 +56,20 @@ class _Change:
         self.temporary.release()
 
     def undo(self) -> None:
-        if self.done and self.kept is not None:
+        if self._is_there() and self.kept is not None:
             bring_back(self.kept, self.target)
-        elif self.done:
+        elif self._is_there():
             remove(self.target)
         self.done = False
+
+    def _is_there(self) -> bool:
+        """Say whether the new one has its name, also where an interruption came before that was noted."""
+        if self.done or self.renamed is None:
+            return self.done
+        try:
+            return os.path.samestat(self.renamed, self.target.lstat())
+        except FileNotFoundError:
+            return False
 
     def clear(self) -> None:
         """Remove what has no name to stay under."""

@@ -31,7 +31,7 @@ class Temporary:
     """
 
     def __init__(self, path: Path, descriptor: int | None, folder: Path, *, unnamed: bool = False) -> None:
-        """Take over what `create_file`, `create_folder` or `hold` made in `folder`."""
+        """Take over what `create_file`, `create_folder`, `hold` or `hold_folder` made in `folder`."""
         self.path, self.descriptor = path, descriptor
         self._folder, self._unnamed = folder, unnamed
 
@@ -49,9 +49,9 @@ class Temporary:
 
     def release(self) -> None:
         """Close it, and with that give up its lock."""
-        if self.descriptor is not None:
-            os.close(self.descriptor)
-            self.descriptor = None
+        descriptor, self.descriptor = self.descriptor, None  # first, so that Ctrl-C can't let it be closed twice
+        if descriptor is not None:
+            os.close(descriptor)
 
     def remove(self) -> None:
         """Remove it where it has not got its name, and release it."""
@@ -113,33 +113,34 @@ def hold(target: Path) -> Temporary:
     return kept
 
 
-def put_folder(new: Temporary, target: Path) -> Temporary:
-    """Give a new folder the name of one that is there, and return that one; raises `OSError`.
+def hold_folder(new: Temporary, target: Path) -> Temporary:
+    """Return the folder `target` as what it is once `new` and it have changed places; raises `OSError`."""
+    kept = Temporary(new.path, None if fcntl is None else os.open(target, os.O_RDONLY), target.parent)
+    if kept.descriptor is not None:
+        _lock(kept.descriptor, shared=True)
+    return kept
+
+
+def put_folder(new: Temporary, kept: Temporary, target: Path) -> None:
+    """Give a new folder the name of one that is there, which is what `hold_folder` returned; raises `OSError`.
 
     Where two names can't be exchanged in one step, the name stands for nothing for a moment. What a kill leaves then is
     called `.old` and nobody removes it.
     """
-    descriptor = None if fcntl is None else os.open(target, os.O_RDONLY)
-    kept = Temporary(new.path, descriptor, target.parent)
+    if exchange(new.path, target):
+        return
+    kept.path = new.path.with_suffix(".old")
     try:
-        if descriptor is not None:
-            _lock(descriptor, shared=True)
-        if not exchange(new.path, target):
-            kept.path = new.path.with_suffix(".old")
-            os.replace(target, kept.path)
-            try:
-                os.replace(new.path, target)
-            except BaseException:  # Ctrl-C too
-                os.replace(kept.path, target)
-                raise
-    except BaseException:
-        kept.release()
+        os.replace(target, kept.path)
+        os.replace(new.path, target)
+    except BaseException:  # Ctrl-C too, which may come after either
+        if not target.exists():
+            os.replace(kept.path, target)
         raise
-    return kept
 
 
 def bring_back(kept: Temporary, target: Path) -> None:
-    """Give what `hold` or `put_folder` returned its name again; raises `OSError`."""
+    """Give what `hold` or `hold_folder` returned its name again; raises `OSError`."""
     if kept.path.is_dir() and not exchange(kept.path, target):
         remove(target)
     if not target.is_dir():

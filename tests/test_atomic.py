@@ -9,10 +9,11 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
-from mnist_edge import temporaries
+from mnist_edge import atomic, temporaries
 from mnist_edge.atomic import atomic_write, check_writable, transaction
 from mnist_edge.errors import UserError
 from mnist_edge.reading import read_bytes
@@ -166,6 +167,51 @@ def test_a_rename_that_fails_undoes_the_ones_before_it(
         assert str(caught.value) == f"cannot write {second}: Operation not permitted; nothing was changed"
     assert everything(tmp_path) == before
     assert sorted(tmp_path.iterdir()) == [first, folder]
+
+
+@pytest.mark.usefixtures("both")
+def test_ctrl_c_at_any_step_leaves_all_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # which takes most of the time
+    steps = 0
+    while True:
+        place = tmp_path / str(steps)
+        place.mkdir()
+        old = {"a": b"old", "folder": b"old", "b": b"old"}
+        new = {"a": b"new", "folder": b"new", "b": b"new", "c": b"new"}
+        write_all(place / "a", place / "folder", old)
+        before = everything(place)
+        tracer = sys.gettrace()
+        sys.settrace(interruption := Interruption(after=steps))
+        try:
+            write_all(place / "a", place / "folder", new)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(tracer)
+        found = {name: data for name, data in everything(place).items() if not name.startswith(".mnist-edge-")}
+        assert found in (before, {"a": b"new", "b": b"new", "c": b"new", "folder/x": b"new"}), interruption.where
+        if not interruption.where:
+            break
+        steps += 1
+    assert steps > 50
+
+
+class Interruption:
+    """A tracer that raises `KeyboardInterrupt` after some steps of what writes, from when the renames begin."""
+
+    def __init__(self, after: int) -> None:
+        self.left, self.began, self.where = after, False, ""
+
+    def __call__(self, frame: FrameType, event: str, _: object) -> "Interruption | None":
+        if frame.f_code.co_filename not in (atomic.__file__, temporaries.__file__):
+            return None
+        self.began = self.began or frame.f_code is atomic.Transaction.commit.__code__
+        if self.began and event in ("line", "return"):
+            if not self.left and not self.where:
+                self.where = f"{frame.f_code.co_qualname}:{frame.f_lineno}"
+                raise KeyboardInterrupt
+            self.left -= 1
+        return self
 
 
 def write_all(beside: Path, folder: Path, files: dict[str, bytes]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnist_edge import atomic, temporaries
+from mnist_edge import atomic
 from mnist_edge.artifact.bundle import Bundle, read_bundle
 from mnist_edge.artifact.checksum import CHECKSUM_KEY, CHECKSUM_PLACEHOLDER, sha256
 from mnist_edge.artifact.manifest import MANIFEST, manifest_bytes, read_manifest
@@ -218,7 +218,7 @@ def test_an_export_that_fails_leaves_the_manifest_as_it_was(
     (first,) = export_artifacts(few, settings, tmp_path)
     before = (tmp_path / MANIFEST).read_bytes()
 
-    def refuse(*_: object) -> temporaries.Temporary:
+    def refuse(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(atomic, "put_folder", refuse)
