@@ -27,7 +27,7 @@ class Temporary:
 
     Attributes:
         path: where this process can read it.
-        descriptor: open on it, and holding its lock; None after `release`, and for a folder on Windows.
+        descriptor: open on it, and holding its lock; None after `release`, and on Windows for all but a new file.
     """
 
     def __init__(self, path: Path, descriptor: int | None, folder: Path, *, unnamed: bool = False) -> None:
@@ -55,6 +55,8 @@ class Temporary:
 
     def remove(self) -> None:
         """Remove it where it has not got its name, and release it."""
+        if fcntl is None:
+            self.release()  # Windows removes no open file
         if not self._unnamed:
             remove(self.path)
         self.release()
@@ -97,9 +99,10 @@ def hold(target: Path) -> Temporary:
     The file's own name never stands for nothing. Raises `OSError`.
     """
     kept = Temporary(_new_name(target.parent), None, target.parent)
-    with contextlib.suppress(PermissionError):  # who may replace a file need not be allowed to read it
-        kept.descriptor = os.open(target, _OPEN_TO_LOCK | _BINARY)
-        _lock(kept.descriptor, shared=True)
+    if fcntl is not None:  # Windows replaces no open file
+        with contextlib.suppress(PermissionError):  # who may replace a file need not be allowed to read it
+            kept.descriptor = os.open(target, _OPEN_TO_LOCK)
+            _lock(kept.descriptor, shared=True)
     try:
         os.link(target, kept.path)
     except OSError:  # a file system without hard links

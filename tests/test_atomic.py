@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import os
 import resource
@@ -221,6 +222,67 @@ def write_all(beside: Path, folder: Path, files: dict[str, bytes]) -> None:
                 changes.write_folder(folder, {"x": data})
             else:
                 changes.write(beside.with_name(name), data)
+
+
+class WindowsOs:
+    """The module `os` as Windows has it, as far as the writing of files shows it."""
+
+    name = "nt"
+
+    def __getattr__(self, name: str) -> object:
+        if name in ("O_TMPFILE", "O_NONBLOCK", "O_NOFOLLOW", "fchmod"):
+            raise AttributeError(name)
+        return getattr(os, name)
+
+
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No locks, no exchange of two names, and no open file that is renamed, replaced or removed."""
+    open_files = Path("/proc/self/fd")
+    if not open_files.is_dir():
+        pytest.skip("what is open is not listed here")
+    rename, unlink = os.replace, os.unlink
+
+    def refuse_open(path: Path) -> None:
+        status = path.stat() if path.exists() else None
+        for descriptor in open_files.iterdir():
+            with contextlib.suppress(OSError):
+                if status and os.path.samestat(descriptor.stat(), status):
+                    raise AssertionError(f"{path} is open")
+
+    def replace(source: Path, target: Path) -> None:
+        refuse_open(source)
+        refuse_open(target)
+        rename(source, target)
+
+    def remove_closed(path: str | Path, *, dir_fd: int | None = None) -> None:
+        refuse_open(Path(path))
+        unlink(path, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "replace", replace)
+    monkeypatch.setattr(os, "unlink", remove_closed)
+    monkeypatch.setattr(atomic, "os", WindowsOs())
+    monkeypatch.setattr(temporaries, "os", WindowsOs())
+    monkeypatch.setattr(temporaries, "fcntl", None)
+
+
+@pytest.mark.usefixtures("windows")
+def test_windows_replaces_and_removes_what_is_not_open(tmp_path: Path) -> None:
+    file, folder = tmp_path / "a", tmp_path / "folder"
+    for data in (b"old", b"new"):
+        check_writable(file)
+        write_all(file, folder, {"a": data, "folder": data})
+        assert everything(tmp_path) == {"a": data, "folder/x": data}
+
+    def fails() -> None:
+        with transaction() as changes:
+            changes.write(file, b"newer")
+            changes.write(folder, b"a file")
+
+    with pytest.raises(UserError, match="it is a folder"):
+        fails()
+    assert everything(tmp_path) == {"a": b"new", "folder/x": b"new"}
+    assert names(tmp_path) == ["a", "folder"]
 
 
 def test_what_is_not_a_file_is_refused_and_never_opened(tmp_path: Path) -> None:

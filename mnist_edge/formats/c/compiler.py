@@ -76,7 +76,8 @@ def host_library(header: str, prefix: str, flags: tuple[str, ...] = ("-O3",)) ->
     Raises:
         ArtifactError: there is no compiler, or it fails.
     """
-    with tempfile.TemporaryDirectory(prefix="mnist-edge-") as name:
+    # Windows does not remove a library that is loaded: there it stays in the folder for temporary files
+    with tempfile.TemporaryDirectory(prefix="mnist-edge-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         (folder / "net.h").write_text(header, encoding="utf-8")
         (folder / "host.c").write_text(named(template("host.c"), prefix), encoding="utf-8")

@@ -1,8 +1,10 @@
 """The C compiler that is found, and what is said where there is none."""
 
 import importlib.util
+import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -48,3 +50,22 @@ def test_what_a_compiler_says_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(ArtifactError, match="no-such-compiler could not be run"):
         compiler.compile_c(["no-such-compiler"], tmp_path)
+
+
+def test_a_library_that_can_not_be_removed_is_loaded_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows removes none that is loaded."""
+    unlink = os.unlink
+
+    def refuse_library(path: str, *, dir_fd: int | None = None) -> None:
+        if path.endswith("net.so"):
+            raise PermissionError(5, "Access is denied")
+        unlink(path, dir_fd=dir_fd)
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(compiler, "template", lambda _: "int net_answer(void) { return 42; }\n")
+    monkeypatch.setattr(os, "unlink", refuse_library)
+    library = compiler.host_library("/* of a test */", "own")
+    assert library.own_answer() == 42
+    assert [path.name for path in tmp_path.glob("*/*")] == ["net.so"]
