@@ -40,7 +40,8 @@ def long_calls_interrupted(grace: float) -> Iterator[None]:
         yield
         return
     reader, writer = os.pipe()
-    os.set_blocking(writer, False)
+    if hasattr(os, "set_blocking"):  # Windows before Python 3.12 has none; it also takes a pipe that blocks when full
+        os.set_blocking(writer, False)
     ended = threading.Event()
     before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     watcher = threading.Thread(target=_watch, args=(reader, ended, grace), daemon=True)

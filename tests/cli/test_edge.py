@@ -239,6 +239,22 @@ mnist_edge.cli.main()
 """
 
 
+AS_ON_WINDOWS = """
+import os
+import signal
+
+set_blocking, set_wakeup_fd = os.set_blocking, signal.set_wakeup_fd
+del os.set_blocking  # which it lacks before Python 3.12
+
+def take_any(descriptor, **options):
+    if descriptor != -1:
+        set_blocking(descriptor, False)  # where it takes one that blocks
+    return set_wakeup_fd(descriptor, **options)
+
+signal.set_wakeup_fd = take_any
+"""
+
+
 IN_A_CALLBACK = """
 import time
 import weakref
@@ -269,7 +285,9 @@ mnist_edge.cli.main()
     ("name", "code", "message"), [(signal.SIGTERM, 143, ""), (signal.SIGINT, 130, "Error: interrupted\n")]
 )
 @pytest.mark.parametrize(
-    ("program", "printed"), [(DEAF, ""), (IN_A_CALLBACK, "tidied up\n")], ids=["library", "interpreter"]
+    ("program", "printed"),
+    [(DEAF, ""), (IN_A_CALLBACK, "tidied up\n"), (AS_ON_WINDOWS + DEAF, "")],
+    ids=["library", "interpreter", "windows"],
 )
 def test_a_signal_ends_a_command_also_where_its_exception_is_dropped(
     program: str, printed: str, name: signal.Signals, code: int, message: str
