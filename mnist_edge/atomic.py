@@ -20,6 +20,7 @@ from mnist_edge.temporaries import (
     remove,
     remove_abandoned,
 )
+from mnist_edge.text import printable
 
 
 @dataclass
@@ -208,9 +209,13 @@ def _place(target: Path, *, folder: bool) -> tuple[Path, int | None]:
     """Return what a target stands for, through links, and its mode, or None where there is nothing yet.
 
     Raises:
-        OSError: it is of another kind, its name is too long, or links lead back to themselves.
+        OSError: it is of another kind, its name is too long or none that the system has, or links lead back to
+            themselves.
     """
-    place = Path(os.path.realpath(target))
+    try:
+        place = Path(os.path.realpath(target))
+    except ValueError as error:  # a NUL, or half of a surrogate pair
+        raise OSError(errno.EINVAL, f"it cannot be a name here ({printable(str(error))})") from error
     mode = _mode(place)
     if place.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
@@ -249,7 +254,7 @@ def _blaming(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"cannot write {target}: {error.strerror}; nothing was changed") from error
+        raise UserError(f"cannot write {printable(str(target))}: {error.strerror}; nothing was changed") from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -75,6 +75,10 @@ def test_names_that_are_not_known_are_refused_before_any_work(tmp_path: Path) ->
         mnist_edge.export(tmp_path / "missing", precisions=["int2"])
     with pytest.raises(UserError, match="onnx has no beam: leave out --beam"):
         mnist_edge.export(tmp_path / "missing", options={"beam": 3})
+    with pytest.raises(UserError, match="there is no format to export to"):
+        mnist_edge.export(tmp_path / "missing", formats=[])
+    with pytest.raises(UserError, match="there is no precision to export in"):
+        mnist_edge.export(tmp_path / "missing", precisions=[])
     with pytest.raises(UserError, match="no checkpoint at"):
         mnist_edge.export(tmp_path / "missing")
 

@@ -1,6 +1,7 @@
 import contextlib
 import errno
 import os
+import re
 import resource
 import signal
 import socket
@@ -144,6 +145,16 @@ def test_a_full_disk_leaves_what_was_there(step: str, tmp_path: Path, monkeypatc
         atomic_write(target, b"new")
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800b"])
+def test_what_can_not_be_a_name_is_one_line_that_quotes_it(name: str, tmp_path: Path) -> None:
+    quoted = re.escape(name.encode("unicode_escape").decode())
+    with pytest.raises(UserError, match=rf"cannot write .*/{quoted}/x: it cannot be a name here \(.*\); nothing was"):
+        check_writable(tmp_path / name / "x")
+    with pytest.raises(UserError, match=rf"cannot write .*/{quoted}: it cannot be a name here \(.*\); nothing was"):
+        atomic_write(tmp_path / name, b"")
+    assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize("interruption", [PermissionError(errno.EPERM, os.strerror(errno.EPERM)), KeyboardInterrupt()])

@@ -37,7 +37,11 @@ class ExportSettings:
     force: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what a format does not have, before any work is done; raises `UserError`."""
+        """Refuse an export of nothing, and what a format does not have, before any work is done; raises `UserError`."""
+        if not self.formats:
+            raise UserError("there is no format to export to: name at least one")
+        if self.precisions is not None and not self.precisions:
+            raise UserError(f"there is no precision to export in: name at least one, such as {Precision.FP32}")
         for spec in self.formats:
             for name in self.options:
                 if name not in spec.options:

@@ -21,3 +21,10 @@ def test_what_a_format_does_not_have_is_refused_before_any_work() -> None:
         ExportSettings([TORCHSCRIPT], [Precision.FP16])
     assert ExportSettings([ONNX, TORCHSCRIPT], [Precision.FP16])
     assert ExportSettings([ONNX], scheme="unknown")  # nothing is quantized
+
+
+def test_an_export_of_nothing_is_refused() -> None:
+    with pytest.raises(UserError, match="there is no format to export to: name at least one"):
+        ExportSettings([])
+    with pytest.raises(UserError, match="there is no precision to export in: name at least one, such as fp32"):
+        ExportSettings([ONNX], [])
