@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _DEPRECATIONS = (
-    r"`torch\.jit\.\w+` is deprecated",
+    r"`torch\.jit\.\w+` is (deprecated|not supported in Python 3\.14\+)",
     r"torch\.ao\.quantization is deprecated",
     r"torch\.quantize_per_tensor, torch\.quantize_per_channel and other quantized tensor creation functions",
 )

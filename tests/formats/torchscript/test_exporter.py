@@ -39,10 +39,13 @@ def test_a_torch_without_eager_quantization_says_what_it_needs(
         unjudged(FORMATS["torchscript"], reference, "dynamic-s8")
 
 
-def test_only_the_known_deprecations_are_silenced() -> None:
+@pytest.mark.parametrize("function", ["trace", "trace_method", "script", "script_method", "save", "load"])
+def test_only_the_known_deprecations_are_silenced(function: str) -> None:
     def warn() -> None:
         with without_deprecations():
-            warnings.warn("`torch.jit.trace` is deprecated.", FutureWarning, stacklevel=1)
+            warnings.warn(f"`torch.jit.{function}` is deprecated. Please switch.", FutureWarning, stacklevel=1)
+            unsupported = f"`torch.jit.{function}` is not supported in Python 3.14+ and may break. Please switch."
+            warnings.warn(unsupported, FutureWarning, stacklevel=1)
             warnings.warn("something else", FutureWarning, stacklevel=1)
 
     with pytest.warns(FutureWarning) as caught:
