@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from math import ceil, inf
 
 
 class Precision(StrEnum):
@@ -14,13 +15,18 @@ class Precision(StrEnum):
     INT4 = "int4"
 
 
+USUAL_LOGIT = 50.0
+"""A logit that is twice as far from 0 as any of a well-trained network. Rounding errors grow with the logits."""
+
+
 @dataclass(frozen=True)
 class Tolerance:
     """What an exported artifact may differ by from the trained model.
 
     Attributes:
         batches: the batch sizes at which it is compared; the first one is that of deployment.
-        max_abs_diff: the largest |Δlogit| allowed, or None where only answers count.
+        max_abs_diff: the largest |Δlogit| allowed between logits of up to `USUAL_LOGIT`, or None where only answers
+            count.
         min_agreement: the least share of images whose top-1 answer is the same, in [0, 1].
         max_accuracy_drop: by how much the accuracy may be lower, in [0, 1].
     """
@@ -29,6 +35,15 @@ class Tolerance:
     max_abs_diff: float | None
     min_agreement: float
     max_accuracy_drop: float
+
+    def for_logits(self, largest: float) -> "Tolerance":
+        """Return the same for a trained model's logits, of which the largest is so far from 0.
+
+        Beyond `USUAL_LOGIT`, the bound on |Δlogit| is a share of it, as the spacing of floats is.
+        """
+        if self.max_abs_diff is None or not USUAL_LOGIT < largest < inf:
+            return self
+        return replace(self, max_abs_diff=self.max_abs_diff * largest / USUAL_LOGIT)
 
 
 @dataclass(frozen=True)
@@ -63,6 +78,13 @@ class Scheme:
     def quantized(self) -> bool:
         """Whether the weights are stored in fewer bits than they were trained in."""
         return self.precision is not Precision.FP32
+
+    def bound_for(self, largest: float) -> float:
+        """Return the largest |Δlogit| between processors for logits of which the largest is so far from 0.
+
+        In whole steps, since what another machine computes may be a last digit away.
+        """
+        return self.device_bound * max(1, ceil(largest / USUAL_LOGIT))
 
     def tolerance_at(self, accuracy: float) -> Tolerance:
         """Return by what artifacts are judged of a model that is right on this share of the images, in [0, 1]."""

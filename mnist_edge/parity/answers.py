@@ -17,6 +17,7 @@ from mnist_edge.parity.checks import (
 )
 from mnist_edge.parity.comparison import Comparison, compare
 from mnist_edge.parity.evaluate import deployed
+from mnist_edge.parity.logits import largest_logit
 from mnist_edge.parity.reference import Reference, eager_predictor
 from mnist_edge.parity.steps import OnStep
 from mnist_edge.parity.tolerance import violations
@@ -98,7 +99,7 @@ def check_other_inputs(
     batches = artifact.spec.batches(scheme)
     first = deployed(artifact.path, runner, batches[0])
     trained = eager_predictor(reference.checkpoint)
-    fixed, tolerance = runner.contract.batch, scheme.tolerance
+    fixed, tolerance = runner.contract.batch, scheme.tolerance.for_logits(largest_logit(reference.logits))
 
     def batch_invariance() -> Check:
         if fixed is not None:
@@ -109,7 +110,7 @@ def check_other_inputs(
     try:
         return [
             timed(batch_invariance),
-            timed(lambda: check_synthetic_inputs(first.predict, trained, tolerance, runner.contract.task.input)),
+            timed(lambda: check_synthetic_inputs(first.predict, trained, scheme.tolerance, runner.contract.task.input)),
             timed(lambda: check_nonfinite_inputs(first.predict, trained, tolerance, reference.images[0])),
         ]
     except ArtifactError as error:

@@ -10,7 +10,7 @@ import numpy as np
 from mnist_edge.artifact.fields import json_numbers
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.scheme import Tolerance
-from mnist_edge.parity.logits import absolute_differences
+from mnist_edge.parity.logits import absolute_differences, largest_logit
 from mnist_edge.parity.tolerance import excess_of
 from mnist_edge.types import Images, Logits, Predict, PredictInBatches, TensorSpec
 
@@ -124,13 +124,13 @@ def check_synthetic_inputs(predict: Predict, trained: Predict, tolerance: Tolera
     Args:
         predict: runs the artifact, on any number of images.
         trained: runs the trained model.
-        tolerance: of the artifact.
+        tolerance: of the scheme.
         tensor: its input.
     """
     images = np.concatenate(list(synthetic_inputs(tensor).values()))
     logits, expected = predict(images), trained(images)
     largest = float(absolute_differences(expected, logits).max())
-    excess = excess_of(largest, tolerance, "on synthetic inputs")
+    excess = excess_of(largest, tolerance.for_logits(largest_logit(expected)), "on synthetic inputs")
     if not np.isfinite(logits).all():
         excess = "some logits are not finite on synthetic inputs"
     return Check(

@@ -13,7 +13,7 @@ from mnist_edge.formats.base import ArtifactFile
 from mnist_edge.formats.device_run import DeviceRun
 from mnist_edge.formats.registry import read_artifact
 from mnist_edge.parity.checks import Check, timed
-from mnist_edge.parity.logits import absolute_differences
+from mnist_edge.parity.logits import absolute_differences, largest_logit
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.reference import Reference
 from mnist_edge.parity.steps import OnStep, nothing
@@ -50,8 +50,8 @@ def on_devices(
     runs: list[DeviceRun] = []
     with artifact.open() as runner:
         scheme = artifact.spec.scheme(runner.contract.scheme)
-        bound = scheme.device_bound if scheme else 0.0
         here = runner.predict_in_batches(inputs, artifact.spec.batches(scheme)[0] if scheme else 1)
+        bound = scheme.bound_for(largest_logit(here)) if scheme else 0.0
     for name in names:
         on_step(f"runs on {name}")
 

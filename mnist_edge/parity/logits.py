@@ -14,6 +14,11 @@ def absolute_differences(trained: Logits, exported: Logits) -> NDArray[np.float6
     return differences
 
 
+def largest_logit(logits: Logits) -> float:
+    """Return how far the logits reach from 0; infinity or NaN where one is not a finite number."""
+    return float(np.abs(logits).max())
+
+
 def top2_margin(logits: Logits) -> NDArray[np.float32]:
     """Return by how much the greatest of each image's logits exceeds the second, `[N]`."""
     two = np.partition(logits, -2, axis=1)[:, -2:]

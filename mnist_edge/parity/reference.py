@@ -21,7 +21,7 @@ from mnist_edge.formats.build import ExportRequest, TrainedAnswers
 from mnist_edge.formats.logs import silent
 from mnist_edge.formats.runner import predict_in_batches
 from mnist_edge.formats.scheme import Scheme
-from mnist_edge.parity.logits import top2_margin
+from mnist_edge.parity.logits import largest_logit, top2_margin
 from mnist_edge.parity.test_vectors import choose_test_vectors, exact_logits
 from mnist_edge.training.architectures.own import OwnArchitecture, load_architecture
 from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint
@@ -124,7 +124,8 @@ class Reference:
 
     def test_vectors_for(self, scheme: Scheme) -> TestVectors:
         """Return the test vectors with the bound of a scheme."""
-        return replace(self.test_vectors, bound=scheme.device_bound)
+        largest = largest_logit(self.test_vectors.trained_logits)
+        return replace(self.test_vectors, bound=scheme.bound_for(largest))
 
 
 def _program_key(spec: FormatSpec, scheme: Scheme, options: Mapping[str, int]) -> tuple[object, ...]:

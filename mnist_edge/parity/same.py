@@ -18,7 +18,7 @@ from mnist_edge.formats.build import Outline
 from mnist_edge.formats.registry import open_artifact, read_artifact
 from mnist_edge.formats.runner import predict_in_batches
 from mnist_edge.formats.scheme import FLOAT32, Tolerance
-from mnist_edge.parity.logits import absolute_differences
+from mnist_edge.parity.logits import absolute_differences, largest_logit
 from mnist_edge.parity.tolerance import round_up
 from mnist_edge.types import Images, Logits, Predict
 
@@ -71,7 +71,7 @@ def assert_same(
         artifact: an ONNX file, or any artifact that `mnist_edge.export` wrote.
         images: float `[N, …]`, N > 0, as the model and the file take them.
         max_abs_diff: the largest |Δlogit| that passes. None is the tolerance of the file's scheme, or 1e-4 for a file
-            of another exporter; `math.inf` leaves it to the answers.
+            of another exporter, and more where logits are beyond 50; `math.inf` leaves it to the answers.
         min_agreement: the least share of images whose greatest logit must be the same one, in [0, 1]; None likewise, or
             1.0 for a file of another exporter.
 
@@ -88,9 +88,10 @@ def assert_same(
     expected = _logits_of(model, name, given)
     with _opened(Path(artifact)) as opened:
         found = {batch: opened.answers(given, batch) for batch in opened.batches}
+    usual = opened.tolerance.for_logits(largest_logit(expected))
     tolerance = replace(
         opened.tolerance,
-        max_abs_diff=opened.tolerance.max_abs_diff if max_abs_diff is None else max_abs_diff,
+        max_abs_diff=usual.max_abs_diff if max_abs_diff is None else max_abs_diff,
         min_agreement=opened.tolerance.min_agreement if min_agreement is None else min_agreement,
     )
     for batch, logits in found.items():

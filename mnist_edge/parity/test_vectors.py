@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mnist_edge.artifact.test_vectors import TestVectors
 from mnist_edge.formats.scheme import FLOAT32, Scheme
-from mnist_edge.parity.logits import label_margin
+from mnist_edge.parity.logits import label_margin, largest_logit
 from mnist_edge.training.architectures.own import OwnNetwork
 from mnist_edge.training.datasets.splits import Split
 
@@ -96,6 +96,7 @@ def test_vector_problems(carried: TestVectors, chosen: TestVectors, scheme: Sche
     off = float(np.abs(carried.trained_logits.astype(np.float64) - chosen.trained_logits).max())
     if not off <= _SAME_ATOL:
         return (f"its test vectors are stale: off by {off:.3g} from the trained model's logits; export again",)
-    if carried.bound != scheme.device_bound:
-        return (f"its test vectors allow {carried.bound:g}, expected {scheme.device_bound:g}: export again",)
+    bound = scheme.bound_for(largest_logit(chosen.trained_logits))
+    if carried.bound != bound:
+        return (f"its test vectors allow {carried.bound:g}, expected {bound:g}: export again",)
     return ()

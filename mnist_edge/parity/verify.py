@@ -18,7 +18,7 @@ from mnist_edge.parity.answers import check_other_inputs, compare_answers
 from mnist_edge.parity.baseline import Baseline, check_baseline, compare_with_baseline
 from mnist_edge.parity.checks import Check, as_expected, not_available, timed
 from mnist_edge.parity.layerwise import compare_layers
-from mnist_edge.parity.logits import absolute_differences
+from mnist_edge.parity.logits import absolute_differences, largest_logit
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.recorded_answers import record_answers
 from mnist_edge.parity.reference import Reference
@@ -218,7 +218,7 @@ def _verify_answers(
     checks: list[Check],
     on_step: OnStep,
 ) -> ParityReport:
-    tolerance = goals.tighten(scheme.tolerance_at(reference.accuracy))
+    tolerance = goals.tighten(scheme.tolerance_at(reference.accuracy).for_logits(largest_logit(reference.logits)))
     batches = artifact.spec.batches(scheme)
     answers = compare_answers(runner, batches, tolerance, reference, on_step)
     report = ParityReport(

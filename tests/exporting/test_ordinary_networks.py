@@ -193,6 +193,17 @@ def test_a_transformer_is_exported_in_int8(tmp_path: Path) -> None:
     assert artifact.contract.precision == "int8"
 
 
+def test_large_logits_differ_by_more_and_as_many_digits_are_the_same(tmp_path: Path) -> None:
+    """Of two thousand sums of hundreds of products, float32 gives five to six digits."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 256), nn.ReLU(), nn.Linear(256, 5))
+    network.get_parameter("3.weight").data *= 1_000
+    formats = (*FLOATS, "c", "numpy", "litert")
+    artifacts = mnist_edge.export(network, *images_and_labels(network), formats=formats, output=tmp_path)
+    found = [artifact.report.max_abs_diff for artifact in artifacts]
+    assert any(difference is not None and difference > 1e-4 for difference in found)
+
+
 def test_a_few_floats_do_not_keep_a_network_from_four_bits(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = nn.Sequential(

@@ -1,7 +1,9 @@
 """What a scheme allows, given how good the trained model is."""
 
+import math
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +22,16 @@ def test_where_a_model_errs_more_rounding_may_change_more_answers() -> None:
         else:
             assert scheme.tolerance_at(0.92) == scheme.tolerance
     assert FLOAT32.tolerance_at(0.5).min_agreement == 1.0
+
+
+def test_the_bound_grows_with_logits_that_are_larger_than_usual() -> None:
+    assert FLOAT32.tolerance.for_logits(26.7) == FLOAT32.tolerance.for_logits(50) == FLOAT32.tolerance
+    assert FLOAT32.tolerance.for_logits(150).max_abs_diff == pytest.approx(3e-4)
+    assert FLOAT32.bound_for(50) == FLOAT32.device_bound
+    assert FLOAT32.bound_for(50.1) == FLOAT32.bound_for(99.9) == 2 * FLOAT32.device_bound
+    assert INT8_TOLERANCE.for_logits(150) == INT8_TOLERANCE
+    for what in (math.inf, math.nan):
+        assert FLOAT32.tolerance.for_logits(what) == FLOAT32.tolerance
 
 
 @given(st.floats(0, 1))
