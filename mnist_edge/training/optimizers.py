@@ -8,12 +8,22 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
+from mnist_edge.errors import UserError
 from mnist_edge.training.recipe import Recipe
 
 
 def make_optimizers(model: nn.Module, recipe: Recipe) -> tuple[Optimizer, ...]:
-    """Return SGD, and Muon for all matrices but the last layer's where the recipe has it."""
+    """Return SGD, and Muon for all matrices but the last layer's where the recipe has it.
+
+    Raises:
+        UserError: the network has no weights, or all of them are frozen.
+    """
     parameters = list(model.parameters())
+    if not any(parameter.requires_grad for parameter in parameters):
+        raise UserError(
+            "the network has no weights to train: it has none, or requires_grad is off for all of them; "
+            "`mnist-edge import` takes a network that was trained already"
+        )
     matrices = [parameter for parameter in parameters if parameter.ndim == 2][:-1] if recipe.muon_learning_rate else []
     others = [parameter for parameter in parameters if not any(parameter is matrix for matrix in matrices)]
     decay = recipe.weight_decay

@@ -2,7 +2,9 @@ import dataclasses
 
 import pytest
 import torch
+from torch import nn
 
+from mnist_edge.errors import UserError
 from mnist_edge.training.architectures.registry import build_model
 from mnist_edge.training.datasets.registry import DATASETS
 from mnist_edge.training.optimizers import make_optimizers, scale_learning_rates, state_of
@@ -27,6 +29,12 @@ def test_muon_moves_the_hidden_matrices_and_sgd_the_rest() -> None:
 def test_a_network_without_hidden_matrices_is_left_to_sgd() -> None:
     (only,) = make_optimizers(build_model("cnn", DATASETS["mnist"].task), MUON)
     assert isinstance(only, torch.optim.SGD)
+
+
+@pytest.mark.parametrize("network", [nn.Flatten(), nn.Linear(2, 2).requires_grad_(requires_grad=False)])
+def test_a_network_without_weights_to_train_is_one_line(network: nn.Module) -> None:
+    with pytest.raises(UserError, match="no weights to train"):
+        make_optimizers(network, PLAIN)
 
 
 def test_both_learning_rates_follow_the_schedule() -> None:

@@ -137,13 +137,16 @@ class OwnArchitecture:
             raise UserError(f"{self.spec} gives logits that are not finite numbers for a black image")
 
     def run(self, when: str, action: Callable[[], T]) -> T:
-        """Return what the user's code gives; raises `UserError` with the line that raised something."""
+        """Return what the user's code gives; raises `UserError` with the line that raised something.
+
+        What the code prints goes to stderr, since stdout is for results.
+        """
         try:
-            with torch.no_grad():
+            with torch.no_grad(), contextlib.redirect_stdout(sys.stderr):
                 return action()
         except MnistEdgeError:
             raise
-        except Exception as error:  # the code is the user's, and so are its bugs
+        except (Exception, SystemExit) as error:  # the code is the user's, and so are its bugs
             raise UserError(f"{self.spec} raises {_raised(error, self.spec)} {when}") from error
 
 
@@ -164,8 +167,12 @@ class OwnNetwork(nn.Module):
         self.network = network
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return logits, float32 `[batch, labels]`, for images, float32 `[batch, channels, height, width]`."""
-        logits: Tensor = self.network(self.prepare(image))
+        """Return logits, float32 `[batch, labels]`, for images, float32 `[batch, channels, height, width]`.
+
+        What the user's code prints goes to stderr.
+        """
+        with contextlib.redirect_stdout(sys.stderr):
+            logits: Tensor = self.network(self.prepare(image))
         return logits
 
 
@@ -262,9 +269,10 @@ def _importing_from(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _readable(spec: str) -> Iterator[None]:
-    """Turn what an import raises into one line."""
+    """Turn what an import raises into one line, and lead what it prints to stderr."""
     try:
-        yield
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
     except (Exception, SystemExit) as error:
         raise UserError(f"cannot import {spec.rpartition(':')[0]}: {_raised(error, spec)}") from error
 

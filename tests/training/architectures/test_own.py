@@ -119,6 +119,10 @@ HOSTILE = {
         " def forward(self, x):\n  if self.training: raise ValueError('no')\n  return super().forward(x)",
         r"ValueError \(no\) in line 6 of net.py in training",
     ),
+    "a class that ends the program": (
+        "class Net(nn.Module):\n def __init__(self): raise SystemExit(0)",
+        r"raises SystemExit \(0\) in line 4 of net.py when it is called",
+    ),
     "not Python": ("class Net(", "cannot import .*SyntaxError"),
     "raises as it is read": ("1 / 0", r"cannot import .*ZeroDivisionError \(division by zero\) in line 3 of net.py"),
     "ends the program": ("import sys; sys.exit(3)", "cannot import .*SystemExit"),
@@ -135,6 +139,19 @@ def test_code_that_does_not_give_a_network_is_one_line(case: str, tmp_path: Path
         build_model("net.py:Net", MNIST, own=load_architecture(f"{tmp_path / 'net.py'}:Net"))
     assert "\n" not in str(caught.value)
     assert set(sys.modules) - modules <= {"own_net"}
+
+
+def test_what_a_network_prints_goes_to_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "net.py").write_text(
+        HEAD
+        + "print('read')\nclass Net(nn.Linear):\n def __init__(self):\n  super().__init__(784, 10)\n  print('made')\n"
+        " def forward(self, x):\n  print('run')\n  return super().forward(x)\n"
+    )
+    model = build_model("net.py:Net", MNIST, own=load_architecture(f"{tmp_path / 'net.py'}:Net"))
+    model(torch.zeros(1, 1, 28, 28))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert set(err.split()) == {"read", "made", "run"}
 
 
 @pytest.mark.parametrize(
