@@ -43,6 +43,9 @@ Arrays = Mapping[str, AnyArray]
 PROCESS = struct.Struct("<q")
 """A process number, as the server sends it."""
 
+REQUEST_LENGTH = 256
+"""Bytes of a request to the server, a module's name filled up with spaces: two requests are never read as one."""
+
 
 class Session(Protocol):
     """An artifact that is open somewhere else."""
@@ -101,14 +104,18 @@ class _Sandboxed:
         except TimeoutError as error:
             self._kill()
             raise ArtifactError(f"it did not answer within {seconds:g} seconds") from error
-        except (OSError, EOFError, MessageError) as error:
+        except MessageError as error:
             self._kill()
+            raise ArtifactError("it ended the process that runs it") from error
+        except (OSError, EOFError) as error:
+            self.close()  # its number may be another process's by now
             raise ArtifactError("it ended the process that runs it") from error
         if "error" in reply:
             raise ArtifactError(str(reply["error"]))
         return reply, results
 
     def _kill(self) -> None:
+        """End a child that still holds the connection."""
         with contextlib.suppress(OSError):
             os.kill(self._process, signal.SIGKILL)
         self.close()
@@ -156,13 +163,19 @@ class _Server:
             )
 
     def connect(self, module: str) -> tuple[socket.socket, int]:
-        """Return the connection to a new child that will run sessions of a module, and its process number."""
+        """Return the connection to a new child that will run sessions of a module, and its process number.
+
+        The number comes over the child's own connection, so threads that open artifacts at once can't take another's.
+
+        Raises:
+            ArtifactError: the server has ended, or took too long.
+        """
         ours, theirs = socket.socketpair()
         try:
             with theirs:
-                socket.send_fds(self._control, [module.encode()], [theirs.fileno()])
-            self._control.settimeout(OPEN_SECONDS)
-            process, *_ = PROCESS.unpack(self._control.recv(PROCESS.size))
+                socket.send_fds(self._control, [module.encode().ljust(REQUEST_LENGTH)], [theirs.fileno()])
+            ours.settimeout(OPEN_SECONDS)
+            process, *_ = PROCESS.unpack(ours.recv(PROCESS.size))
         except (OSError, struct.error) as error:
             ours.close()
             self._control.close()

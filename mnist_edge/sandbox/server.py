@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from mnist_edge.errors import ArtifactError
-from mnist_edge.sandbox.client import PROCESS, TIMED_CALL, run_call, time_calls
+from mnist_edge.sandbox.client import PROCESS, REQUEST_LENGTH, TIMED_CALL, run_call, time_calls
 from mnist_edge.sandbox.messages import MessageError, receive, send
 
 CPU_SECONDS = 600
@@ -26,29 +26,29 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 def main(descriptor: int) -> None:
     """Serve on a control socket until the other side closes it.
 
-    Each message is the name of a module, with a descriptor; it is answered with the process number of a child that
-    serves sessions of that module on the descriptor.
+    Each message is the name of a module, with a descriptor; on that descriptor it is answered with the process number
+    of a child that serves sessions of the module there.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are not waited for
     warm: set[str] = set()
     with socket.socket(fileno=descriptor) as control:
         while True:
-            message, descriptors, _, _ = socket.recv_fds(control, 1_000, 1)
+            message, descriptors, _, _ = socket.recv_fds(control, REQUEST_LENGTH, 1)
             if not message:
                 return
-            name = message.decode()
+            name = message.decode().rstrip()
             module = importlib.import_module(name)
             if name not in warm:
                 module.warm_up()  # kernels open their libraries when they are first used, and children can't
                 warm.add(name)
-            process = os.fork()
-            if process == 0:
-                control.close()
-                _serve(socket.socket(fileno=descriptors[0]), module.Session)
-                os._exit(0)
-            control.sendall(PROCESS.pack(process))
-            for received in descriptors:
-                os.close(received)
+            with socket.socket(fileno=descriptors[0]) as connection:
+                process = os.fork()
+                if process == 0:
+                    control.close()
+                    _serve(connection, module.Session)
+                    os._exit(0)
+                with contextlib.suppress(OSError):  # the other side gave up meanwhile
+                    connection.sendall(PROCESS.pack(process))
 
 
 def _serve(connection: socket.socket, make_session: type) -> None:

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,28 @@ def test_a_child_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ArtifactError, match=r"did not answer within 0\.5 seconds"):
         session.call("hang")
     assert gone(process)
+
+
+def test_threads_that_open_at_once_have_children_of_their_own() -> None:
+    def of_another(_: int) -> bool:
+        session = open_session(MODULE, b"")
+        assert isinstance(session, client._Sandboxed)
+        process = session.call("echo")[0]["process"]
+        session.close()
+        return bool(process != session._process)
+
+    open_session(MODULE, b"").close()
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(of_another, range(80))) == 0
+
+
+def test_a_child_that_has_ended_is_not_signaled(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = open_session(MODULE, b"")
+    signaled: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda process, _: signaled.append(process))
+    with pytest.raises(ArtifactError, match="ended the process"):
+        session.call("crash")
+    assert signaled == []  # its number may be another's by then
 
 
 @pytest.mark.parametrize(
