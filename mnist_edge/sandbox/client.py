@@ -8,7 +8,6 @@ A server process imports the runtime once and forks a child for each artifact. W
 artifact runs in this process after its text was checked.
 """
 
-import atexit
 import contextlib
 import importlib
 import os
@@ -32,6 +31,9 @@ OPEN_SECONDS = 120.0
 
 CALL_SECONDS = 60.0
 """Most time for one call; 1,000 images take a tenth of a second, one by one up to two."""
+
+END_SECONDS = 5.0
+"""Most time for the server to end when nothing needs it anymore."""
 
 TIMED_CALL = "time"
 """The call that times calls of `predict`, where they are made: a message would take longer than most of them."""
@@ -72,7 +74,7 @@ def open_session(module: str, data: bytes) -> Session:
     """
     if not hasattr(os, "fork") or not hasattr(socket, "send_fds"):
         return _InProcess(module, data)
-    session = _Sandboxed(*_server().connect(module))
+    session = _server().connect(module)
     try:
         session.request("open", {}, {}, [data], OPEN_SECONDS)
     except ArtifactError:
@@ -84,9 +86,10 @@ def open_session(module: str, data: bytes) -> Session:
 class _Sandboxed:
     """An artifact in a child process."""
 
-    def __init__(self, connection: socket.socket, process: int) -> None:
+    def __init__(self, connection: socket.socket, process: int, server: "_Server") -> None:
         self._connection = connection
         self._process = process
+        self._server = server  # with which the child would end
         weakref.finalize(self, connection.close)  # where nobody closes it, the child ends with the last reference
         self._lock = threading.Lock()
 
@@ -141,7 +144,10 @@ class _InProcess:
 
 
 class _Server:
-    """The process that forks a child for each artifact."""
+    """The process that forks a child for each artifact.
+
+    It ends when nothing refers to it anymore: it is not the one to ask, and no session of it is left.
+    """
 
     def __init__(self) -> None:
         self.owner = os.getpid()
@@ -161,14 +167,15 @@ class _Server:
                 env=environment,
                 start_new_session=True,  # Ctrl-C is for the process that was started by hand
             )
+        weakref.finalize(self, _end, self._control, self._process, self.owner)
 
-    def connect(self, module: str) -> tuple[socket.socket, int]:
-        """Return the connection to a new child that will run sessions of a module, and its process number.
+    def connect(self, module: str) -> _Sandboxed:
+        """Return a session of a module, to be opened, in a new child.
 
         The number comes over the child's own connection, so threads that open artifacts at once can't take another's.
 
         Raises:
-            ArtifactError: the server has ended, or took too long.
+            ArtifactError: the server has ended, or took too long; it is not asked again.
         """
         ours, theirs = socket.socketpair()
         try:
@@ -178,19 +185,27 @@ class _Server:
             process, *_ = PROCESS.unpack(ours.recv(PROCESS.size))
         except (OSError, struct.error) as error:
             ours.close()
-            self._control.close()
+            with _lock:
+                if self in _servers:
+                    _servers.remove(self)
             raise ArtifactError("the process that runs such artifacts could not be started") from error
-        return ours, process
+        return _Sandboxed(ours, process, self)
 
     def alive(self) -> bool:
         """Say whether it can be used by this process."""
         return self.owner == os.getpid() and self._process.poll() is None
 
-    def close(self) -> None:
-        """Close the connection, at whose end the server ends itself."""
-        self._control.close()
-        if self.owner == os.getpid():
-            self._process.wait()
+
+def _end(control: socket.socket, process: subprocess.Popen[bytes], owner: int) -> None:
+    """Close the connection to a server, at whose end it ends itself; kill it if it does not."""
+    control.close()
+    if owner != os.getpid():
+        return
+    try:
+        process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 _lock = threading.Lock()
@@ -202,7 +217,6 @@ def _server() -> _Server:
     with _lock:
         if not _servers or not _servers[-1].alive():
             _servers[:] = [_Server()]
-            atexit.register(_servers[-1].close)
         return _servers[-1]
 
 

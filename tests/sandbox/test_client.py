@@ -94,6 +94,23 @@ def test_a_child_that_has_ended_is_not_signaled(monkeypatch: pytest.MonkeyPatch)
     assert signaled == []  # its number may be another's by then
 
 
+def test_a_server_that_takes_too_long_is_replaced_and_its_sessions_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_servers", [])
+    monkeypatch.setattr(client, "END_SECONDS", 0.1, raising=False)
+    before = open_session(MODULE, b"before")
+    stuck = client._server()._process.pid
+    with monkeypatch.context() as patch:
+        patch.setattr(client, "OPEN_SECONDS", 0.5)
+        with pytest.raises(ArtifactError, match="could not be started"):
+            open_session("tests.sandbox.stuck_session", b"")
+    after = open_session(MODULE, b"after")
+    assert [session.call("echo")[0]["length"] for session in (before, after)] == [6, 5]
+    for session in (before, after):
+        session.close()
+    del session, before
+    assert gone(stuck)  # with the last of its sessions
+
+
 @pytest.mark.parametrize(
     ("data", "message"), [(b"hang", "did not answer"), (b"crash", "ended the process"), (b"refuse", "it refuses")]
 )
