@@ -17,12 +17,13 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 from mnist_edge.errors import ArtifactError
-from mnist_edge.sandbox.messages import MessageError, receive, send
+from mnist_edge.sandbox.messages import MAX_REPLY, MessageError, receive, send
 from mnist_edge.types import AnyArray
 from mnist_edge.usage import peak_memory, time_each
 
@@ -101,9 +102,9 @@ class _Sandboxed:
     ) -> tuple[Values, Arrays]:
         try:
             with self._lock:
-                self._connection.settimeout(seconds)
-                send(self._connection, {"call": name, **values}, arrays, blobs)
-                reply, results, _ = receive(self._connection)
+                deadline = time.monotonic() + seconds
+                send(self._connection, {"call": name, **values}, arrays, blobs, deadline)
+                reply, results, _ = receive(self._connection, MAX_REPLY, deadline)
         except TimeoutError as error:
             self._kill()
             raise ArtifactError(f"it did not answer within {seconds:g} seconds") from error

@@ -4,6 +4,7 @@ import json
 import math
 import socket
 import struct
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,11 +12,14 @@ import numpy as np
 
 from mnist_edge.types import AnyArray
 
-MAX_HEADER = 1 << 24
-"""Most bytes of a message's JSON."""
+MAX_HEADER = 8 << 20
+"""Most bytes of a message's JSON: an artifact's test vectors are a text of at most 4 MB in it."""
 
 MAX_BODY = 1 << 31
 """Most bytes of a message's arrays and blobs."""
+
+MAX_REPLY = 512 << 20
+"""Most bytes of the arrays that a child answers with: it has them twice, and 1 GiB of memory for everything."""
 
 _DTYPES = {"<f4", "<f8", "|i1", "|u1", "<i4", "<i8", "|b1"}
 _LENGTHS = struct.Struct("<QQ")
@@ -26,33 +30,44 @@ class MessageError(Exception):
 
 
 def send(
-    connection: socket.socket, values: Mapping[str, Any], arrays: Mapping[str, AnyArray], blobs: Sequence[bytes] = ()
+    connection: socket.socket,
+    values: Mapping[str, Any],
+    arrays: Mapping[str, AnyArray],
+    blobs: Sequence[bytes] = (),
+    deadline: float = math.inf,
 ) -> None:
-    """Send JSON values, arrays by name, and bytes."""
+    """Send JSON values, arrays by name, and bytes.
+
+    Raises:
+        TimeoutError: they are not sent by a time of `time.monotonic()`.
+    """
     plain = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     described = [[name, array.dtype.str, list(array.shape)] for name, array in plain.items()]
     header = json.dumps({"values": values, "arrays": described, "blobs": [len(blob) for blob in blobs]}).encode()
     body = [array.tobytes() for array in plain.values()]
     length = sum(map(len, (*body, *blobs)))
-    connection.sendall(_LENGTHS.pack(len(header), length) + header)
-    for part in (*body, *blobs):
+    for part in (_LENGTHS.pack(len(header), length), header, *body, *blobs):
+        _wait_until(deadline, connection)
         connection.sendall(part)
 
 
-def receive(connection: socket.socket) -> tuple[dict[str, Any], dict[str, AnyArray], list[bytes]]:
+def receive(
+    connection: socket.socket, max_body: int = MAX_BODY, deadline: float = math.inf
+) -> tuple[dict[str, Any], dict[str, AnyArray], list[bytes]]:
     """Return what `send` sent.
 
     Raises:
         EOFError: the other side closed the connection.
+        TimeoutError: it is not there by a time of `time.monotonic()`.
         MessageError: it is not a message, or too long a one.
     """
-    header_length, body_length = _LENGTHS.unpack(_read(connection, _LENGTHS.size))
-    if header_length > MAX_HEADER or body_length > MAX_BODY:
+    header_length, body_length = _LENGTHS.unpack(_read(connection, _LENGTHS.size, deadline))
+    if header_length > MAX_HEADER or body_length > max_body:
         raise MessageError("the message is too long")
     try:
-        header = json.loads(_read(connection, header_length))
-        return _unpack(header, memoryview(_read(connection, body_length)))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        header = json.loads(_read(connection, header_length, deadline))
+        return _unpack(header, memoryview(_read(connection, body_length, deadline)))
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise MessageError("the message is damaged") from error
 
 
@@ -74,12 +89,23 @@ def _unpack(header: Any, body: memoryview) -> tuple[dict[str, Any], dict[str, An
     return header["values"], arrays, blobs
 
 
-def _read(connection: socket.socket, length: int) -> bytes:
+def _read(connection: socket.socket, length: int, deadline: float) -> bytearray:
     data = bytearray(length)
     view = memoryview(data)
     while view:
+        _wait_until(deadline, connection)
         count = connection.recv_into(view)
         if not count:
             raise EOFError("the connection was closed")
         view = view[count:]
-    return bytes(data)
+    return data
+
+
+def _wait_until(deadline: float, connection: socket.socket) -> None:
+    """Let the next use of a connection wait until a deadline; raises `TimeoutError` if it has passed."""
+    if deadline == math.inf:
+        return
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    connection.settimeout(left)

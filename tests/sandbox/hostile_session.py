@@ -1,8 +1,10 @@
 """A session that does everything that a child of the sandbox must not be able to do."""
 
 import ctypes
+import gc
 import os
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Mapping
@@ -62,6 +64,27 @@ class Session:
 
     def call_lie(self, _: Values, __: Arrays) -> tuple[Values, Arrays]:
         return {}, {"objects": np.array([object()], dtype=object)}
+
+    def call_drip(self, _: Values, __: Arrays) -> tuple[Values, Arrays]:
+        for byte in struct.pack("<QQ", 30, 0):
+            time.sleep(0.2)
+            self._connection().send(bytes([byte]))
+        return {}, {}
+
+    def call_claim(self, values: Values, __: Arrays) -> tuple[Values, Arrays]:
+        self._connection().send(struct.pack("<QQ", values["header"], values["body"]))
+        return self.call_hang({}, {})
+
+    def call_describe_wrongly(self, values: Values, _: Arrays) -> tuple[Values, Arrays]:
+        header = b'{"values": {}, "blobs": [], "arrays": [["x", "<f4", [' + str(values["side"]).encode() + b"]]]}"
+        self._connection().send(struct.pack("<QQ", len(header), 4) + header + bytes(4))
+        return self.call_hang({}, {})
+
+    @staticmethod
+    def _connection() -> socket.socket:
+        found = [thing for thing in gc.get_objects() if isinstance(thing, socket.socket) and thing.fileno() >= 0]
+        (connection,) = found
+        return connection
 
     @staticmethod
     def _tried(action: Any) -> tuple[Values, Arrays]:  # noqa: ANN401

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from mnist_edge.errors import ArtifactError
 from mnist_edge.sandbox import client
 from mnist_edge.sandbox.client import open_session
+from mnist_edge.sandbox.messages import MAX_HEADER, MAX_REPLY
 from mnist_edge.types import AnyArray
 
 MODULE = "tests.sandbox.hostile_session"
@@ -109,6 +111,43 @@ def test_a_server_that_takes_too_long_is_replaced_and_its_sessions_go_on(monkeyp
         session.close()
     del session, before
     assert gone(stuck)  # with the last of its sessions
+
+
+def test_an_answer_that_comes_in_drops_is_not_waited_for_any_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = open_session(MODULE, b"")
+    monkeypatch.setattr(client, "CALL_SECONDS", 0.5)
+    with pytest.raises(ArtifactError, match=r"did not answer within 0\.5 seconds"):
+        session.call("drip")
+
+
+@pytest.mark.parametrize(("header", "body"), [(1, MAX_REPLY + 1), (MAX_HEADER + 1, 1)])
+def test_no_memory_is_taken_for_an_answer_that_is_too_long(
+    header: int, body: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = open_session(MODULE, b"")
+    process = session.call("echo")[0]["process"]
+    monkeypatch.setattr(client, "CALL_SECONDS", 5.0)
+    with pytest.raises(ArtifactError, match="ended the process"):
+        session.call("claim", {"header": header, "body": body})
+    assert gone(process)
+
+
+def test_an_answer_is_kept_once() -> None:
+    session = open_session(MODULE, b"")
+    array = np.zeros(32 << 20, np.uint8)
+    tracemalloc.start()
+    session.call("echo", arrays={"zeros": array})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    session.close()
+    assert peak < 40 << 20
+
+
+@pytest.mark.parametrize("side", [2**70, -1, 1.5, '"1"'])
+def test_an_array_of_a_wrong_shape_is_an_error(side: object) -> None:
+    session = open_session(MODULE, b"")
+    with pytest.raises(ArtifactError, match="ended the process"):
+        session.call("describe_wrongly", {"side": side})
 
 
 @pytest.mark.parametrize(
