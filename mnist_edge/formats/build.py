@@ -190,10 +190,12 @@ class Intermediates:
             `ArtifactError` where the artifact does not take a batch.
         weights: weight and bias of each layer as the trained model's module has them, float32, dequantized and with
             batch normalization folded in; layers whose weights can't be read are missing.
+        close: lets go of sessions and child processes.
     """
 
     run: Callable[[Images], tuple[dict[str, LayerIO], Logits]]
     weights: Mapping[str, tuple[AnyArray, AnyArray]]
+    close: Callable[[], None] = lambda: None
 
 
 class Inspector(Protocol):

@@ -274,9 +274,13 @@ def open_artifact(artifact: ArtifactFile) -> Runner:
     """
     try:
         runner = artifact.open()
-        artifact.bundle.verify_checksum()
-        if runner.mismatches:
-            raise ArtifactError(runner.mismatches[0])
+        try:
+            artifact.bundle.verify_checksum()
+            if runner.mismatches:
+                raise ArtifactError(runner.mismatches[0])
+        except ArtifactError:
+            runner.close()
+            raise
     except ArtifactError as error:
         raise UserError(
             f"cannot use {artifact.path}: {error}; expected an artifact made by `mnist-edge export`"

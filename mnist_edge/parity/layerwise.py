@@ -4,6 +4,7 @@ Each layer is judged on what the file itself gave it: the trained model's layer 
 it, so an error is charged to the layer that makes it and not to those that pass it on.
 """
 
+import contextlib
 import copy
 import dataclasses
 import math
@@ -121,8 +122,8 @@ def compare_layers(artifact: ArtifactFile, model: nn.Module, images: Images, bat
     if layers is None:
         raise ArtifactError("not available for this network, which is not a chain of layers")
     names = tuple(layer.name for layer in layers if layer.module)
-    opened = artifact.spec.inspector().open_intermediates(artifact.bundle, names)
-    values, logits = _in_batches(opened, images, batch)
+    with contextlib.closing(artifact.spec.inspector().open_intermediates(artifact.bundle, names)) as opened:
+        values, logits = _in_batches(opened, images, batch)
     with torch.inference_mode():
         return _compare(layers, opened, values, logits, images)
 

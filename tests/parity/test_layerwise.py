@@ -18,6 +18,7 @@ from mnist_edge.formats.base import ArtifactFile, FormatSpec
 from mnist_edge.formats.registry import FORMATS, read_artifact
 from mnist_edge.parity.layerwise import ROUNDING_RTOL, LayerwiseReport, compare_layers
 from mnist_edge.parity.reference import Reference
+from mnist_edge.sandbox.client import Session, open_session
 from mnist_edge.training.checkpoint import Checkpoint
 from mnist_edge.training.datasets.splits import Split, TrainingData
 from tests.damage import catalog, edits
@@ -193,6 +194,27 @@ def test_int8_separates_the_error_of_the_weights_from_that_of_the_arithmetic(
         eager = torch.from_numpy(sample.logits).double()
         logits = model(torch.from_numpy(sample.images)).double()
     assert report.weights == pytest.approx(float((logits - eager).norm() / eager.norm()), rel=1e-3)
+
+
+@pytest.mark.parametrize("names", [None, ("absent",)])
+def test_no_session_stays_open(
+    names: tuple[str, ...] | None, exports: Path, sample: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions: list[Session] = []
+
+    def recorded(module: str, data: bytes) -> Session:
+        sessions.append(open_session(module, data))
+        return sessions[-1]
+
+    monkeypatch.setattr("mnist_edge.formats.torchscript.inspector.open_session", recorded)
+    artifact = read_artifact(exports / "mnist-mlp.pt")
+    if names is None:
+        compare(artifact, sample)
+    else:
+        with pytest.raises(ArtifactError):
+            artifact.spec.inspector().open_intermediates(artifact.bundle, names)
+    with pytest.raises(ArtifactError, match="ended the process"):
+        sessions[0].call("operators")
 
 
 def test_a_quantized_layer_of_torchscript_is_read_too(exported: list[Artifact], sample: Reference) -> None:

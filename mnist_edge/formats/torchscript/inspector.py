@@ -56,15 +56,19 @@ def program(bundle: Bundle) -> Mapping[str, bytes]:
 def open_intermediates(bundle: Bundle, names: tuple[str, ...]) -> Intermediates:
     """Open an archive so that its layers can be seen; see `mnist_edge.formats.build.Inspector`."""
     session = _open(bundle)
-    layers = session.call("open_layers", {"names": list(names)})[0]["layers"]
-    _, tensors = _stored_tensors(session)
+    try:
+        layers = session.call("open_layers", {"names": list(names)})[0]["layers"]
+        _, tensors = _stored_tensors(session)
+    except ArtifactError:
+        session.close()
+        raise
 
     def run(images: Images) -> tuple[dict[str, LayerIO], Logits]:
         _, arrays = session.call("run_layers", arrays={"images": images})
         return {name: LayerIO(arrays[f"{name} input"], arrays[f"{name} output"]) for name in names}, arrays["logits"]
 
     weights = {name: found for name in names if (found := _layer_weights(layers[name], tensors))}
-    return Intermediates(run, weights)
+    return Intermediates(run, weights, session.close)
 
 
 def _open(bundle: Bundle) -> Session:
