@@ -1,8 +1,11 @@
 """A child process for artifacts that carry code: it has limits of time and memory, and can open no file.
 
 TorchScript and `torch.export` archives hold programs. What their text shows is checked before they are loaded; loading
-and running happen here all the same, since one library's parser is not a proof. The child can read and write nothing
-but the socket to its parent, so the worst that is left are wrong answers, which the proof is for.
+and running happen here all the same, since one library's parser is not a proof. The child can open nothing, and its
+memory is limited on Linux. Where Linux filters its system calls (`mnist_edge.sandbox.system_calls`), it reaches nothing
+but the socket to its parent, and the worst that is left are wrong answers, which the proof is for. Elsewhere, as on
+macOS, it could still remove and rename files by their names, signal processes of the same user, and start programs that
+have its limits.
 
 A server process imports the runtime once and forks a child for each artifact. Where there is no `fork` (Windows), the
 artifact runs in this process after its text was checked.

@@ -1,13 +1,17 @@
 """A session that does everything that a child of the sandbox must not be able to do."""
 
 import ctypes
+import fcntl
 import gc
 import os
+import resource
+import signal
 import socket
 import struct
 import subprocess
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +54,58 @@ class Session:
 
     def call_start(self, _: Values, __: Arrays) -> tuple[Values, Arrays]:
         return self._tried(lambda: subprocess.run(["true"], check=True, capture_output=True))
+
+    def call_alter(self, values: Values, _: Arrays) -> tuple[Values, Arrays]:
+        path, process = Path(values["path"]), values["process"]
+        other = path.with_name("other")
+        actions: dict[str, Callable[[], object]] = {
+            "unlink": path.unlink,
+            "truncate": lambda: os.truncate(path, 0),
+            "rename": lambda: path.rename(other),
+            "link": lambda: os.link(path, other),
+            "symlink": lambda: other.symlink_to(path),
+            "mkdir": other.mkdir,
+            "rmdir": Path(values["folder"]).rmdir,
+            "chmod": lambda: path.chmod(0),
+            "chown": lambda: os.chown(path, os.getuid(), os.getgid()),
+            "utime": lambda: os.utime(path, (0, 0)),
+            "chdir": lambda: os.chdir("/"),
+            "kill": lambda: os.kill(process, signal.SIGTERM),
+            "read memory": lambda: self._copy_memory("process_vm_readv", values["parent"], values["address"]),
+            "write memory": lambda: self._copy_memory("process_vm_writev", values["parent"], values["address"]),
+            "trace": lambda: self._called("ptrace", 16, process, None, None),  # PTRACE_ATTACH
+            "raise a limit": lambda: self._called("setrlimit", resource.RLIMIT_NOFILE, (ctypes.c_ulong * 2)(99, 99)),
+            "outlive the parent": lambda: self._called("prctl", 1, 0),
+            "signal another by input": lambda: fcntl.fcntl(self._connection(), fcntl.F_SETOWN, process),
+            "fork": self._fork,
+            "execute": lambda: os.execv("/bin/true", ["true"]),
+        }
+        return {"done": [name for name, action in actions.items() if "done" in self._tried(action)[0]]}, {}
+
+    def call_thread(self, _: Values, __: Arrays) -> tuple[Values, Arrays]:
+        found: list[int] = []
+        thread = threading.Thread(target=found.append, args=(7,))
+        thread.start()
+        thread.join()
+        return {"found": found}, {}
+
+    @staticmethod
+    def _fork() -> None:
+        if os.fork() == 0:
+            os._exit(0)
+
+    @staticmethod
+    def _copy_memory(name: str, process: int, address: int) -> None:
+        """Copy eight bytes of this process to or from another."""
+        ours = ctypes.create_string_buffer(b"altered", 8)
+        here, there = ((ctypes.c_size_t * 2)(start, 8) for start in (ctypes.addressof(ours), address))
+        Session._called(name, process, here, 1, there, 1, 0)
+
+    @staticmethod
+    def _called(name: str, *arguments: object) -> None:
+        """Call a function of the C library; raises `OSError` where it fails."""
+        if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments) == -1:
+            raise OSError(ctypes.get_errno(), name)
 
     def call_fill_memory(self, _: Values, __: Arrays) -> tuple[Values, Arrays]:
         return {"size": int(np.ones(4 << 30, np.uint8).sum())}, {}

@@ -1,4 +1,6 @@
+import ctypes
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from mnist_edge.errors import ArtifactError
 from mnist_edge.sandbox import client
 from mnist_edge.sandbox.client import open_session
 from mnist_edge.sandbox.messages import MAX_HEADER, MAX_REPLY
+from mnist_edge.sandbox.system_calls import CALL_NUMBERS, restrict_system_calls
 from mnist_edge.types import AnyArray
 
 MODULE = "tests.sandbox.hostile_session"
@@ -46,6 +49,35 @@ def test_a_child_reads_writes_connects_and_starts_nothing(tmp_path: Path) -> Non
     assert victim.read_bytes() == b"precious"
     assert list(tmp_path.iterdir()) == [victim]
     session.close()
+
+
+@pytest.mark.skipif(platform.machine() not in CALL_NUMBERS, reason="the system calls of this processor are not known")
+def test_a_child_alters_no_file_and_no_process(tmp_path: Path) -> None:
+    victim, folder = tmp_path / "victim", tmp_path / "folder"
+    victim.write_bytes(b"precious")
+    folder.mkdir()
+    secret = ctypes.create_string_buffer(b"secret", 8)
+    with subprocess.Popen(["sleep", "30"]) as sleeper:
+        session = open_session(MODULE, b"")
+        values = {
+            "address": ctypes.addressof(secret),
+            "path": str(victim),
+            "folder": str(folder),
+            "parent": os.getpid(),
+        }
+        assert session.call("alter", {**values, "process": sleeper.pid})[0]["done"] == []
+        assert sleeper.poll() is None
+        sleeper.kill()
+    assert secret.value == b"secret"
+    assert victim.read_bytes() == b"precious"
+    assert sorted(tmp_path.iterdir()) == [folder, victim]
+    assert session.call("thread")[0] == {"found": [7]}  # a runtime may start threads
+    session.close()
+
+
+def test_a_child_goes_on_with_its_limits_where_no_system_calls_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    assert not restrict_system_calls()
 
 
 def test_too_much_memory_is_an_error_and_the_child_goes_on() -> None:
