@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from mnist_edge import __version__
+from mnist_edge.formats.base import FormatSpec
+from mnist_edge.formats.registry import FORMATS
 from tests.conftest import ROOT
 
 PAGES = sorted(page for folder in (".", "docs", "data", "exports", "release") for page in (ROOT / folder).glob("*.md"))
@@ -51,6 +53,16 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert re.findall(r"^version: (.+)$", citation, re.MULTILINE) == [__version__]
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert re.findall(r"^## \[(.+?)\]", changelog, re.MULTILINE)[:2] == ["Unreleased", __version__]
+
+
+@pytest.mark.parametrize("spec", FORMATS.values(), ids=lambda spec: spec.name)
+def test_what_a_file_of_each_format_can_do_is_written_down(spec: FormatSpec) -> None:
+    page = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    rows = [row for row in page.splitlines() if row.startswith("|") and f"`{spec.suffix}`" in row.split("|")[1]]
+    rows = [row for row in rows if "| `import` |" not in row]  # weights of others, which have the suffix of TorchScript
+    runner = ROOT.joinpath(*spec.module.split("."), "runner.py").read_text(encoding="utf-8")
+    assert len(rows) == 1
+    assert ("(#the-sandbox)" in rows[0]) == ("from mnist_edge.sandbox.client import" in runner)
 
 
 def test_ci_runs_what_contributors_run() -> None:
