@@ -14,6 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from mnist_edge.artifact.fields import one_line
 from mnist_edge.errors import ArtifactError
+from mnist_edge.formats.litert.structure import MAX_ITEMS, check_graph
 from mnist_edge.types import AnyArray
 
 IDENTIFIER = b"TFL3"
@@ -22,27 +23,8 @@ IDENTIFIER = b"TFL3"
 MAX_BYTES = 64 << 20
 """Most bytes of a file."""
 
-MAX_ITEMS = 2_000
-"""Most operators, tensors or buffers."""
-
-MAX_ELEMENTS = 1 << 24
-"""Most numbers of a tensor."""
-
 _ALIGNMENT = 16
 """Of the data of a buffer: `force_align` in the schema, which flatbuffers' Python code does not know."""
-
-OPERATORS = frozenset(
-    getattr(schema.BuiltinOperator, name)
-    for name in (
-        *("RESHAPE", "TRANSPOSE", "PAD", "PADV2", "CONCATENATION", "SLICE", "STRIDED_SLICE", "SQUEEZE", "EXPAND_DIMS"),
-        *("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "BATCH_MATMUL", "MAX_POOL_2D", "AVERAGE_POOL_2D"),
-        *("MEAN", "SUM", "REDUCE_MAX", "ADD", "SUB", "MUL", "DIV", "NEG", "ABS", "SQUARED_DIFFERENCE", "POW"),
-        *("MAXIMUM", "MINIMUM", "RELU", "RELU6", "RELU_N1_TO_1", "RELU_0_TO_1", "LEAKY_RELU", "PRELU", "ELU"),
-        *("LOGISTIC", "TANH", "GELU", "HARD_SWISH", "SOFTMAX", "LOG_SOFTMAX", "EXP", "LOG", "SQRT", "RSQRT"),
-        *("QUANTIZE", "DEQUANTIZE", "CAST", "SELECT", "SELECT_V2", "GREATER", "GREATER_EQUAL", "LESS", "BROADCAST_TO"),
-    )
-)
-"""What a graph may call: layers of small classifiers. No control flow, no variables, no code of somebody else's."""
 
 
 class _Builder(flatbuffers.Builder):  # type: ignore[misc] # it has no annotations
@@ -69,7 +51,9 @@ def read_model(data: bytes) -> Any:  # noqa: ANN401
     try:
         _check_counts(schema.Model.GetRootAs(data))
         model = schema.ModelT.InitFromPackedBuf(data)
-        _check(model)
+        check_graph(model)
+        if any(buffer.offset or buffer.size for buffer in model.buffers):
+            raise ArtifactError("it holds data behind its end")
     # What reading past the end of the bytes, or of a list, gives; and what a vector of another kind gives.
     except (struct.error, ValueError, IndexError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ArtifactError(f"it is not a .tflite file, or is damaged ({one_line(error)})") from error
@@ -84,34 +68,6 @@ def _check_counts(model: Any) -> None:  # noqa: ANN401
     counts = (model.BuffersLength(), model.OperatorCodesLength(), graph.OperatorsLength(), graph.TensorsLength())
     if max(*counts, model.MetadataLength()) > MAX_ITEMS:
         raise ArtifactError(f"it holds more than {MAX_ITEMS:,} operators, tensors or buffers")
-
-
-def _check(model: Any) -> None:  # noqa: ANN401
-    for code in model.operatorCodes:
-        if code.customCode is not None or max(code.builtinCode, code.deprecatedBuiltinCode) not in OPERATORS:
-            found = max(code.builtinCode, code.deprecatedBuiltinCode)
-            raise ArtifactError(f"its graph calls operator {found}, which is not on the list of operators")
-    graph = model.subgraphs[0]
-    for tensor in graph.tensors:
-        shape = [] if tensor.shape is None else [int(side) for side in tensor.shape]
-        elements = 1
-        for side in shape:
-            elements *= side
-        if not all(side > 0 for side in shape) or elements > MAX_ELEMENTS or tensor.isVariable:
-            raise ArtifactError("a tensor of it has a size that no small classifier needs")
-        if not 0 <= tensor.buffer < len(model.buffers):
-            raise ArtifactError("a tensor of it has no buffer")
-    for operator in graph.operators:
-        if operator.customOptions is not None or not 0 <= operator.opcodeIndex < len(model.operatorCodes):
-            raise ArtifactError("an operator of it is not one of its operators")
-        if not all(-1 <= index < len(graph.tensors) for index in (*_list(operator.inputs), *_list(operator.outputs))):
-            raise ArtifactError("an operator of it has a tensor that is not there")
-    if any(buffer.offset or buffer.size for buffer in model.buffers):
-        raise ArtifactError("it holds data behind its end")
-
-
-def _list(indices: Any) -> list[int]:  # noqa: ANN401
-    return [] if indices is None else [int(index) for index in indices]
 
 
 def write_model(model: Any) -> bytes:  # noqa: ANN401

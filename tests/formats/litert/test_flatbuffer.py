@@ -16,6 +16,7 @@ from mnist_edge.formats.registry import FORMATS
 schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason="needs mnist-edge[litert]")
 
 from mnist_edge.formats.litert.flatbuffer import read_model, without_metadata, write_model  # noqa: E402
+from mnist_edge.formats.litert.structure import OPERATORS  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,12 @@ def _set(name: str, value: object, of: Callable[[Any], Any]) -> Callable[[Any], 
     return lambda model: setattr(of(model), name, value)
 
 
+def _in_many_dimensions(model: Any) -> None:  # noqa: ANN401
+    """Reshape to 1,000 dimensions."""
+    tensor = model.subgraphs[0].tensors[5]
+    tensor.shape, model.buffers[tensor.buffer].data = [1_000], np.ones(4_000, np.uint8)
+
+
 HOSTILE: dict[str, Callable[[Any], object]] = {
     "a loop": _set("builtinCode", schema.BuiltinOperator.WHILE, lambda m: m.operatorCodes[1]),
     "an operator of somebody else's": _set("customCode", "Evil", lambda m: m.operatorCodes[1]),
@@ -44,6 +51,20 @@ HOSTILE: dict[str, Callable[[Any], object]] = {
     "a tensor in no buffer": _set("buffer", 999, lambda m: m.subgraphs[0].tensors[3]),
     "a state": _set("isVariable", True, lambda m: m.subgraphs[0].tensors[3]),
     "an operator on no tensor": _set("inputs", [999, 1], lambda m: m.subgraphs[0].operators[1]),
+    "an operator without its input": _set("inputs", [-1, 4, 2], lambda m: m.subgraphs[0].operators[1]),
+    "an operator without its weights": _set("inputs", [6, -1, 2], lambda m: m.subgraphs[0].operators[1]),
+    "a shape that is absent": _set("inputs", [0, -1], lambda m: m.subgraphs[0].operators[0]),
+    "an operator with too few inputs": _set("inputs", [6], lambda m: m.subgraphs[0].operators[1]),
+    "an operator with too many inputs": _set("inputs", [6, 4, 2, 2], lambda m: m.subgraphs[0].operators[1]),
+    "an operator with two outputs": _set("outputs", [7, 6], lambda m: m.subgraphs[0].operators[1]),
+    "an operator without its output": _set("outputs", [-1], lambda m: m.subgraphs[0].operators[1]),
+    "an operator that writes over weights": _set("outputs", [4], lambda m: m.subgraphs[0].operators[0]),
+    "an operator that writes over the input": _set("outputs", [0], lambda m: m.subgraphs[0].operators[0]),
+    "an operator that reads its own output": _set("inputs", [7, 4, 2], lambda m: m.subgraphs[0].operators[1]),
+    "a tensor that is written twice": _set("outputs", [6], lambda m: m.subgraphs[0].operators[1]),
+    "an output that is not computed": _set("operators", [], lambda m: m.subgraphs[0]),
+    "a shape of many dimensions": _in_many_dimensions,
+    "a tensor of many dimensions": _set("shape", [1] * 9, lambda m: m.subgraphs[0].tensors[3]),
     "an operator of no code": _set("opcodeIndex", 99, lambda m: m.subgraphs[0].operators[1]),
     "weights behind the end": _set("offset", 1 << 20, lambda m: m.buffers[4]),
     "no input": _set("inputs", [], lambda m: m.subgraphs[0]),
@@ -61,6 +82,37 @@ def test_a_hostile_file_is_refused(name: str, good: bytes) -> None:
         raise ArtifactError(runner.mismatches[0])
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
+
+
+def _calling(operator: int, inputs: list[int]) -> Callable[[Any], object]:
+    """Return the change that makes the second operator of a file another one."""
+
+    def change(model: Any) -> None:  # noqa: ANN401
+        code = model.operatorCodes[1]
+        code.builtinCode, code.deprecatedBuiltinCode = operator, min(operator, 127)
+        model.subgraphs[0].operators[1].inputs = inputs
+
+    return change
+
+
+@pytest.mark.parametrize("operator", sorted(OPERATORS))
+def test_an_operator_has_all_its_inputs(operator: int, good: bytes) -> None:
+    """LiteRT would look for one that is not there, and end the process: so files are read alone, and not run."""
+    fewest, most = OPERATORS[operator]
+    for count in (fewest - 1, most + 1):
+        with pytest.raises(ArtifactError, match=f"has {count} inputs and 1 outputs, expected {fewest} to {most}"):
+            read_model(changed(good, _calling(operator, [1] * count)))
+    for position in range(fewest):
+        inputs = [1] * fewest  # a bias, which is there from the start
+        inputs[position] = -1
+        with pytest.raises(ArtifactError, match="has a tensor that is not there"):
+            read_model(changed(good, _calling(operator, inputs)))
+
+
+def test_a_linear_layer_needs_no_bias(good: bytes) -> None:
+    for inputs in ([6, 4, -1], [6, 4]):
+        model = read_model(changed(good, _set("inputs", inputs, lambda m: m.subgraphs[0].operators[1])))
+        assert model.subgraphs[0].operators[1].inputs.tolist() == inputs
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00" * 100, b"\xff" * 4 + b"TFL3" + b"\xff" * 100])
