@@ -20,6 +20,12 @@ MODULE = "model.wasm"
 MAX_MEMORY = 256 << 20
 """Most bytes of memory that a module may take."""
 
+MAX_TABLE = 1_000
+"""Most functions in a module's table, for calls by number."""
+
+_FEATURES = ("multi_memory", "memory64", "threads", "gc", "exceptions")
+"""What wasmtime offers that takes memory which `Store.set_limits` counts for each by itself, or not at all."""
+
 FUEL = 20_000_000_000
 """Most instructions for one image (`wasmtime::Config::consume_fuel`); the built-in CNN takes 20 million."""
 
@@ -46,9 +52,11 @@ class Module:
         """Load a module; raises `ArtifactError` where that can't be done."""
         config = wasmtime.Config()
         config.consume_fuel = True
+        for name in _FEATURES:
+            setattr(config, f"wasm_{name}", False)
         engine = wasmtime.Engine(config)
         self._store = wasmtime.Store(engine)
-        self._store.set_limits(memory_size=MAX_MEMORY)
+        self._store.set_limits(memory_size=MAX_MEMORY, table_elements=MAX_TABLE, instances=1, tables=1, memories=1)
         self._store.set_fuel(FUEL)
         self._lock = threading.Lock()
         self._shape, self._labels = contract.task.input.shape, len(contract.task.labels)

@@ -188,6 +188,37 @@ HOSTILE = {
         f'(module (memory (export "memory") 0) (func (export "run")) {EXPORTS})',
         "the WebAssembly module stopped",
     ),
+    "several memories": (
+        f'(module (memory (export "memory") 2) (memory 4000) (memory 4000) (func (export "run")) {EXPORTS})',
+        "wasmtime cannot load it",
+    ),
+    "several tables": (
+        f'(module (memory (export "memory") 2) (table 9 funcref) (table 9 funcref) (func (export "run")) {EXPORTS})',
+        "wasmtime cannot load it",
+    ),
+    "a large table": (
+        f'(module (memory (export "memory") 2) (table 1000000 funcref) (func (export "run")) {EXPORTS})',
+        "wasmtime cannot load it",
+    ),
+    "a table that grows": (
+        '(module (memory (export "memory") 2) (table $t 1 funcref) (func (export "run") '
+        "(if (i32.eq (i32.const -1) (table.grow $t (ref.null func) (i32.const 5000))) (then unreachable))) "
+        f"{EXPORTS})",
+        "the WebAssembly module stopped",
+    ),
+    "a memory of 64 bits": (
+        f'(module (memory (export "memory") i64 2) (func (export "run")) {EXPORTS})',
+        "wasmtime cannot load it",
+    ),
+    "a memory of several threads": (
+        f'(module (memory (export "memory") 2) (memory 1 9000 shared) (func (export "run")) {EXPORTS})',
+        "wasmtime cannot load it",
+    ),
+    "objects": (
+        '(module (type $a (array (mut i8))) (memory (export "memory") 2) (func (export "run") '
+        f"(drop (array.new_default $a (i32.const 1000)))) {EXPORTS})",
+        "wasmtime cannot load it",
+    ),
     "endless at the start": ("(module (func $a (loop br 0)) (start $a))", "wasmtime cannot load it"),
 }
 
