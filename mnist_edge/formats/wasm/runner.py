@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import wasmtime
@@ -62,11 +62,26 @@ class Module:
         self._shape, self._labels = contract.task.input.shape, len(contract.task.labels)
         try:
             instance = wasmtime.Instance(self._store, wasmtime.Module(engine, data), [])
-            exports = cast("Mapping[str, Any]", instance.exports(self._store))
-            self._memory, self._run = exports["memory"], exports["run"]
-            self._values, self._logits = (int(exports[name](self._store)) for name in ("values", "logits"))
+            exports = cast("Mapping[str, object]", instance.exports(self._store))
+            memory = exports["memory"]
+            if not isinstance(memory, wasmtime.Memory):
+                raise TypeError("its export memory is not a memory")
+            self._memory, self._run = memory, self._function(exports["run"], [])
+            integer = [wasmtime.ValType.i32()]
+            self._values, self._logits = (
+                int(self._function(exports[name], integer)(self._store)) for name in ("values", "logits")
+            )
         except (wasmtime.WasmtimeError, wasmtime.Trap, KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"wasmtime cannot load it ({one_line(error)})") from error
+
+    def _function(self, export: object, results: list[wasmtime.ValType]) -> wasmtime.Func:
+        """Return an export that is a function which takes nothing; raises `TypeError` where it is something else."""
+        if not isinstance(export, wasmtime.Func):
+            raise TypeError("an export of it is not a function")
+        kind = export.type(self._store)
+        if kind.params or kind.results != results:
+            raise TypeError("a function of it takes or gives other numbers than expected")
+        return export
 
     def predict(self, images: Images) -> Logits:
         """Return the logits, float32 `[N, classes]`; raises `ArtifactError` where images do not fit or it stops."""

@@ -12,10 +12,12 @@ from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.errors import ArtifactError
 from mnist_edge.exporting.pipeline import Artifact
 from mnist_edge.formats.registry import FORMATS
-from mnist_edge.formats.torch_export.archive import SAMPLE_INPUTS, read_archive
+from mnist_edge.formats.torch_export.archive import OPERATORS, SAMPLE_INPUTS, read_archive
 from tests.formats.torchscript.hostile_archives import Members, members, packed
 
 GRAPH = "archive/models/model.json"
+WEIGHTS = "archive/data/weights/model_weights_config.json"
+CONSTANTS = "archive/data/constants/model_constants_config.json"
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +50,14 @@ HOSTILE: dict[str, Callable[[Members], Members]] = {
     "an object": in_graph(lambda model: model["graph_module"]["graph"].update(custom_obj_values={"x": {}})),
     "a pickled weight": lambda found: {
         **found,
-        "archive/data/weights/model_weights_config.json": found[
-            "archive/data/weights/model_weights_config.json"
-        ].replace(b'"use_pickle": false', b'"use_pickle": true', 1),
+        WEIGHTS: found[WEIGHTS].replace(b'"use_pickle": false', b'"use_pickle": true', 1),
     },
     "a constant": lambda found: {
         **found,
-        "archive/data/constants/model_constants_config.json": b'{"config": {"x": {"path_name": "custom_obj_0"}}}',
+        CONSTANTS: b'{"config": {"x": {"path_name": "custom_obj_0"}}}',
     },
+    "an operator that is a list": in_graph(lambda model: nodes(model)[0].update(target=[])),
+    "a weight that is a number": lambda found: {**found, WEIGHTS: b'{"config": {"x": 1}}'},
     "a library": lambda found: {**found, "archive/data/aotinductor/model/evil.so": b"\x7fELF"},
     "a graph that is nested deeply": lambda found: {**found, GRAPH: b"[" * 100_000},
     "no graph": lambda found: {name: data for name, data in found.items() if name != GRAPH},
@@ -88,3 +90,36 @@ def test_a_damaged_archive_is_an_error_or_passes(data: st.DataObject, good: byte
     else:
         reason = ""
     assert "\n" not in reason
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(sorted(OPERATORS)),
+    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+    max_leaves=5,
+)
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:  # noqa: ANN401
+    """Return every field and item of nested JSON, as what holds it and its name or number there."""
+    keys = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    return [(value, key) for key in keys] + [place for key in keys for place in places(value[key])]
+
+
+@given(data=st.data())
+def test_any_json_in_the_place_of_a_field_is_an_error_or_passes(data: st.DataObject, good: bytes) -> None:
+    found = members(good)
+    member = data.draw(st.sampled_from([GRAPH, WEIGHTS, CONSTANTS]))
+    fields = {"": json.loads(found[member])}
+    by_name: dict[str, list[tuple[Any, Any]]] = {}  # so that a name that is used once is as likely as one of hundreds
+    for place in places(fields):
+        by_name.setdefault(str(place[1]), []).append(place)
+    same_name = by_name[data.draw(st.sampled_from(sorted(by_name)))]
+    holder, key = same_name[data.draw(st.integers(0, len(same_name) - 1))]
+    holder[key] = data.draw(JSON)
+    reason = ""
+    try:
+        read_archive(packed({**found, member: json.dumps(fields[""]).encode()}))
+    except ArtifactError as error:
+        reason = str(error)
+    assert "\n" not in reason
+    assert len(reason) < 300

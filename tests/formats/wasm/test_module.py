@@ -219,6 +219,23 @@ HOSTILE = {
         f"(drop (array.new_default $a (i32.const 1000)))) {EXPORTS})",
         "wasmtime cannot load it",
     ),
+    "a function for a memory": (
+        f'(module (func (export "memory")) (func (export "run")) {EXPORTS})',
+        "its export memory is not a memory",
+    ),
+    "a memory for a function": (
+        f'(module (memory (export "memory") 2) (export "run" (memory 0)) {EXPORTS})',
+        "an export of it is not a function",
+    ),
+    "a function that takes a number": (
+        f'(module (memory (export "memory") 2) (func (export "run") (param i32)) {EXPORTS})',
+        "takes or gives other numbers than expected",
+    ),
+    "a place that is infinite": (
+        '(module (memory (export "memory") 2) (func (export "run")) (func (export "values") (result f32) f32.const inf)'
+        ' (func (export "logits") (result i32) i32.const 0))',
+        "takes or gives other numbers than expected",
+    ),
     "endless at the start": ("(module (func $a (loop br 0)) (start $a))", "wasmtime cannot load it"),
 }
 
