@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from math import prod
 from typing import Any
 
 from mnist_edge.artifact.fields import check_integer, check_text, expect_fields, take, take_number
@@ -18,7 +19,7 @@ MAX_SIDE = 1 << 20
 """Greatest side, number of channels, stride or dilation."""
 
 MAX_VALUES = 1 << 24
-"""Most values between two layers."""
+"""Most values between two layers, or of an input with its padding."""
 
 MAX_INPUTS = 1 << 20
 """Most values of an image, which the C keeps on the stack where it takes floats."""
@@ -26,7 +27,7 @@ MAX_INPUTS = 1 << 20
 MAX_WINDOW = 1 << 20
 """Most places of a window: an average of bytes adds no more in 32 bits."""
 
-MAX_PRODUCTS = 1 << 32
+MAX_PRODUCTS = 1_000_000_000
 """Most products of weights and values, or values that are compared or averaged, for one image."""
 
 MAX_LAYERS = 1_000
@@ -101,6 +102,9 @@ class Window:
             last = (self.outputs[side] - 1) * self.stride[side] - self.padding[side]
             if self.padding[side] > reach or last >= self.size[side] or reach >= MAX_SIDE or last >= MAX_SIDE:
                 raise ValueError("a window lies outside its input")
+        sides = [size + sum(around) for size, around in zip(self.size, (self.around or [(0, 0)] * 4)[1:], strict=True)]
+        if prod(sides) > MAX_VALUES:
+            raise ValueError(f"the input of a layer has more than {MAX_VALUES:,} values with its padding")
 
 
 def pixel(channels: int, outputs: int) -> Window:

@@ -134,7 +134,7 @@ def pool(layer: Layer, values: AnyArray) -> AnyArray:
     window, whole = layer.window, values.dtype.kind == "i"
     if layer.kind == "MaxPool2d":
         lowest = np.iinfo(values.dtype).min if whole else -np.inf
-        largest: AnyArray = np.stack([seen for _, seen in _seen(window, values, lowest)]).max(axis=0)
+        largest: AnyArray = reduce(np.maximum, (seen for _, seen in _seen(window, values, lowest)))
         return largest
     inside = np.zeros((1, *window.outputs[:2], 1), values.dtype)
     for _, seen in _seen(window, np.ones((1, *window.size[:2], 1), values.dtype), 0):

@@ -1,10 +1,13 @@
 """Where a window sees its input, against the definition, value by value."""
 
+import dataclasses
+
 import numpy as np
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mnist_edge.formats.c.network import Window
+from mnist_edge.formats.c.network import Layer, Window, check_chain, pixel
 
 
 @st.composite
@@ -36,3 +39,20 @@ def test_each_place_of_the_kernel_sees_what_the_definition_says(window: Window) 
             if 0 <= y < height and 0 <= x < width:
                 expected[0, down, right] = values[0, y, x]
         np.testing.assert_array_equal(padded[part], expected)
+
+
+def test_a_window_cannot_ask_for_memory_by_its_padding() -> None:
+    """Two places far from each other, whose padding has 2³⁸ values."""
+    window = Window((1, 1, 1), (2, 2), (1, 1), (1 << 19, 1 << 19), (0, 0), (1, 1, 1))
+    with pytest.raises(ValueError, match="has more than 16,777,216 values with its padding"):
+        window.check()
+
+
+def test_a_network_can_take_no_more_time_than_that_of_a_small_one() -> None:
+    window = Window((199, 199, 1), (100, 100), (1, 1), (1, 1), (0, 0), (100, 100, 1))
+    pools = [Layer("pool", "MaxPool2d", window)]
+    window.check()
+    check_chain([*pools, Layer("linear", "Linear", pixel(10_000, 10))])
+    pools = [Layer("convolution", "Conv2d", dataclasses.replace(window, outputs=(100, 100, 11)))]
+    with pytest.raises(ValueError, match="it needs more than 1,000,000,000 products for an image"):
+        check_chain([*pools, Layer("linear", "Linear", pixel(110_000, 10))])
