@@ -50,6 +50,23 @@ def test_a_damaged_program_is_an_error_or_gives_answers_never_a_crash_here(posit
     assert "\n" not in reason
 
 
+def test_only_the_texts_of_a_program_may_differ(good: bytes) -> None:
+    program = FORMATS["executorch"].program
+    with FORMATS["executorch"].open(Bundle.of_file(good)) as runner:
+        text = padded(runner.contract.to_json()).encode()
+    (expected,) = program(Bundle.of_file(good)).values()
+    assert len(expected) == len(good)
+    assert text not in expected
+    assert good.count(text) == 1
+    for data, same in (
+        (good.replace(text, text[::-1]), True),
+        (good + text, False),
+        (good + 3 * text, False),
+        (good + b" ", False),
+    ):
+        assert (program(Bundle.of_file(data)) == {"program": expected}) is same
+
+
 def test_running_one_leaves_the_compilers_unimported() -> None:
     program = "import json, sys, mnist_edge.formats.executorch.session; print(json.dumps([*sys.modules]))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
