@@ -18,12 +18,6 @@ from mnist_edge.formats.logs import silent
 from mnist_edge.formats.sandboxed import predict
 from mnist_edge.types import Images
 
-_DYNAMIC = {"dynamic-s8-channel": True, "static-s8-channel": False}
-"""XNNPACK's quantization: whether the steps of activations are found for each image, or are fixed."""
-
-CALIBRATION_IMAGES = 500
-"""How many of the calibration images steps are fixed by."""
-
 
 def export(model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
     """Return a program for each request; see `mnist_edge.formats.build.Exporter`."""
@@ -36,7 +30,7 @@ def _export_one(model: nn.Module, request: ExportRequest) -> Bundle:
     vectors = request.test_vectors
     if not request.scheme.quantized:
         return Bundle.of_file(_program(model, sample, _texts(request.contract, vectors)))
-    model = _quantized(model, sample, request.calibration, dynamic=_DYNAMIC[request.scheme.name])
+    model = _quantized(model, sample, request.calibration)
     # With what PyTorch answers, which takes as much room as what the runtime will.
     expected = torch.cat([model(image) for image in torch.from_numpy(vectors.inputs).split(1)])
     drafted = _texts(request.contract, vectors.with_expected(expected.detach().numpy()))
@@ -79,18 +73,17 @@ def _program(model: nn.Module, sample: torch.Tensor, texts: Mapping[str, str]) -
         raise UserError(f"ExecuTorch cannot hold this network ({one_line(error)})") from error
 
 
-def _quantized(model: nn.Module, sample: torch.Tensor, images: Images, *, dynamic: bool) -> nn.Module:
-    """Return a network with int8 weights, a step for each output channel, as XNNPACK computes it."""
+def _quantized(model: nn.Module, sample: torch.Tensor, images: Images) -> nn.Module:
+    """Return a network with int8 weights, a step for each output channel, and a step for each image's activations."""
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
         XNNPACKQuantizer,
         get_symmetric_quantization_config,
     )
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-    config = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=dynamic)
+    config = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=True)
     prepared: Any = prepare_pt2e(torch.export.export(model, (sample,)).module(), XNNPACKQuantizer().set_global(config))
-    with torch.inference_mode():  # dynamic: only weights have fixed steps, for which one image is enough
-        for image in torch.from_numpy(images[: 1 if dynamic else CALIBRATION_IMAGES]).split(1):
-            prepared(image)
+    with torch.inference_mode():  # only weights have fixed steps, for which one image is enough
+        prepared(torch.from_numpy(images[:1]))
     converted: nn.Module = convert_pt2e(prepared)
     return converted
