@@ -6,6 +6,7 @@ from math import prod
 from xml.etree import ElementTree  # expat 2.4.1 and later refuse entities that grow without bound
 
 from mnist_edge.errors import ArtifactError
+from mnist_edge.formats.openvino.sizes import check_sizes
 
 GRAPH, WEIGHTS = "model.xml", "model.bin"
 """The files of the folder, named so that OpenVINO's own tools find the second beside the first."""
@@ -32,7 +33,10 @@ OPERATORS = frozenset(
 """What a graph may hold: the layers of small classifiers. No control flow, no state, no library of somebody else's."""
 
 MAX_ELEMENTS = 1 << 24
-"""Most numbers that a shape among the constants may ask for."""
+"""Most numbers that an operator may give for an image, or a shape among the constants may ask for."""
+
+MAX_TOTAL = 1 << 27
+"""Most numbers that all operators may give together, constants among them."""
 
 _INTEGERS = {"i64": "q", "i32": "i", "u64": "Q", "u32": "I"}
 """Whole numbers by their name in the text, and in `struct`."""
@@ -58,6 +62,7 @@ def check_representation(graph: bytes, weights: bytes) -> None:
     try:
         for layer in layers:
             _check_layer(layer, weights)
+        check_sizes(root)
     except ValueError as error:  # a number like 1.2.3, or of more digits than Python reads
         raise ArtifactError(f"its {GRAPH} is damaged") from error
 

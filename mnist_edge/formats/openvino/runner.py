@@ -1,6 +1,7 @@
 """An intermediate representation on the CPU of this machine, by OpenVINO."""
 
 import threading
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,13 @@ from mnist_edge.artifact.contract import BATCH, CONTRACT_KEY, Contract
 from mnist_edge.artifact.fields import one_line
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.openvino.library import core, load_openvino
-from mnist_edge.formats.openvino.representation import GRAPH, WEIGHTS, check_representation
+from mnist_edge.formats.openvino.representation import (
+    GRAPH,
+    MAX_ELEMENTS,
+    MAX_TOTAL,
+    WEIGHTS,
+    check_representation,
+)
 from mnist_edge.formats.runner import Runner
 from mnist_edge.types import Images, Logits, Predict
 
@@ -46,11 +53,35 @@ def open_runner(bundle: Bundle) -> Runner:
 
 
 def compiled(graph: bytes, weights: bytes) -> Any:  # noqa: ANN401
-    """Return a model compiled for the CPU; raises `ArtifactError` where OpenVINO can't."""
+    """Return a model compiled for the CPU.
+
+    Raises:
+        ArtifactError: OpenVINO can't load it, or it asks for more memory than a small classifier needs.
+    """
     try:
-        return core().compile_model(core().read_model(graph, weights), "CPU", _SETTINGS)
+        model = core().read_model(graph, weights)
+        _check_shapes(model.clone())
+        return core().compile_model(model, "CPU", _SETTINGS)
     except RuntimeError as error:
         raise ArtifactError(f"OpenVINO cannot load it ({one_line(error)})") from error
+
+
+def _check_shapes(model: Any) -> None:  # noqa: ANN401
+    """Refuse a model by what its operators give for one image, as OpenVINO infers it; changes the model."""
+    openvino, total = load_openvino(), 0
+    shapes = {
+        port: openvino.PartialShape([1 if side.is_dynamic else side for side in port.partial_shape])
+        for port in model.inputs
+    }
+    model.reshape(shapes)
+    for operator in model.get_ops():
+        for output in operator.outputs():
+            if output.partial_shape.is_dynamic:
+                raise ArtifactError(f"a size of its operator {operator.get_type_name()} depends on the picture")
+            numbers = prod(output.shape)
+            total += numbers
+            if numbers > MAX_ELEMENTS or total > MAX_TOTAL:
+                raise ArtifactError("an operator of it gives more numbers than a small classifier needs")
 
 
 def predictor(model: Any) -> Predict:  # noqa: ANN401

@@ -33,8 +33,8 @@ def good(exported: list[Artifact]) -> Bundle:
 def in_graph(old: str, new: str) -> Change:
     def changed(files: dict[str, bytes]) -> dict[str, bytes]:
         graph = files[GRAPH].decode()
-        assert re.search(old, graph)
-        return {**files, GRAPH: re.sub(old, new, graph, count=1).encode()}
+        assert re.search(old, graph, re.DOTALL)
+        return {**files, GRAPH: re.sub(old, new, graph, count=1, flags=re.DOTALL).encode()}
 
     return changed
 
@@ -59,6 +59,8 @@ HOSTILE: dict[str, Change] = {
     "no weights": lambda files: {name: data for name, data in files.items() if name != WEIGHTS},
     "a shape of very many numbers": lambda files: {**files, WEIGHTS: b"\xff\xff\xff\x7f" * 4 + files[WEIGHTS][16:]},
     "short weights": lambda files: {**files, WEIGHTS: files[WEIGHTS][:-4]},
+    "two edges to an input": in_graph(r"(<edge [^>]*/>)", r"\1\1"),
+    "inputs in another order": in_graph(r'<port id="0"([^>]*>.*?)<port id="1"', r'<port id="1"\1<port id="0"'),
     "an edge to nowhere": in_graph(r'to-layer="\d+"', 'to-layer="999"'),
 }
 

@@ -1,0 +1,104 @@
+"""Sizes that a graph computes are read in its text, and inferred, before memory is asked for."""
+
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mnist_edge.errors import ArtifactError
+from mnist_edge.formats.openvino.library import load_openvino
+from mnist_edge.formats.openvino.representation import GRAPH, WEIGHTS, check_representation
+from mnist_edge.formats.openvino.runner import compiled
+
+if find_spec("openvino") is None:
+    pytest.skip("needs mnist-edge[openvino]", allow_module_level=True)
+
+load_openvino()  # without its telemetry
+
+from openvino import opset13 as opset  # noqa: E402
+
+SIDE = 5_000
+"""Of a square of more numbers than an operator may give."""
+
+
+def whole(*numbers: int, kind: type = np.int64) -> Any:  # noqa: ANN401
+    return opset.constant(np.array(numbers, kind))
+
+
+def everything(values: Any) -> Any:  # noqa: ANN401
+    return opset.reduce_max(values, whole(0, 1), keep_dims=False)
+
+
+def square(values: Any, kind: type = np.int64) -> Any:  # noqa: ANN401
+    """Return the first of values, `SIDE` times `SIDE` times: each constant by itself asks for few numbers."""
+    side = opset.convert(whole(SIDE, kind=kind), "i64")
+    return opset.broadcast(everything(values), opset.concat([side, side], 0))
+
+
+def outer(values: Any) -> Any:  # noqa: ANN401
+    rows = opset.broadcast(everything(values), whole(SIDE, 1))
+    return opset.multiply(rows, opset.broadcast(everything(values), whole(1, SIDE)))
+
+
+def with_range(values: Any) -> Any:  # noqa: ANN401
+    stop = opset.multiply(opset.constant(np.int64(SIDE)), opset.constant(np.int64(SIDE)))
+    numbers = opset.range(opset.constant(np.int64(0)), stop, opset.constant(np.int64(1)), "f32")
+    return opset.add(values, opset.reduce_max(numbers, whole(0), keep_dims=False))
+
+
+def by_the_picture(values: Any) -> Any:  # noqa: ANN401
+    side = opset.unsqueeze(opset.convert(everything(values), "i64"), whole(0))
+    return opset.broadcast(everything(values), opset.concat([side, side], 0))
+
+
+def by_a_square(values: Any) -> Any:  # noqa: ANN401
+    one = everything(square(opset.reshape(whole(1), whole(1, 1), special_zero=False)))
+    return opset.reshape(values, opset.concat([whole(-1), opset.unsqueeze(one, whole(0))], 0), special_zero=False)
+
+
+def by_doubling(values: Any) -> Any:  # noqa: ANN401
+    sizes = whole(1, 1)
+    for _ in range(12):
+        sizes = opset.concat([sizes, sizes], 0)
+    return opset.reshape(values, opset.concat([whole(-1), opset.reduce_max(sizes, whole(0), keep_dims=True)], 0), False)
+
+
+def by_many_operators(values: Any) -> Any:  # noqa: ANN401
+    size = opset.constant(np.int64(1))
+    for _ in range(150):
+        size = opset.add(size, opset.constant(np.int64(0)))
+    return opset.reshape(values, opset.concat([whole(-1), opset.unsqueeze(size, whole(0))], 0), special_zero=False)
+
+
+SIZES: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "joined": (square, "gives more numbers than a small classifier needs"),
+    "joined, of 16 bits": (partial(square, kind=np.int16), "gives more numbers than a small classifier needs"),
+    "multiplied": (outer, "gives more numbers than a small classifier needs"),
+    "counted": (with_range, "gives more numbers than a small classifier needs"),
+    "read in the picture": (by_the_picture, "computes a size by 'Parameter'"),
+    "computed from a large square": (by_a_square, "computes a size by 'Broadcast'"),
+    "computed from many": (by_doubling, "computes a size from more than 1,024 numbers"),
+    "computed at length": (by_many_operators, "computes a size by more than 100 operators"),
+}
+
+
+@pytest.mark.parametrize("case", SIZES)
+def test_what_a_graph_computes_sizes_by_is_limited(case: str, tmp_path: Path) -> None:
+    computed, message = SIZES[case]
+    openvino = load_openvino()
+    picture = opset.parameter([-1, 1, 28, 28], np.float32)
+    values = opset.reshape(picture, whole(-1, 784), special_zero=False)
+    model = openvino.Model([opset.add(values, everything(computed(values)))], [picture], "sizes")
+    openvino.serialize(model, tmp_path / GRAPH, tmp_path / WEIGHTS)
+    graph, weights = ((tmp_path / name).read_bytes() for name in (GRAPH, WEIGHTS))
+    with pytest.raises(ArtifactError, match=message):
+        checked_and_compiled(graph, weights)
+
+
+def checked_and_compiled(graph: bytes, weights: bytes) -> object:
+    check_representation(graph, weights)
+    return compiled(graph, weights)
