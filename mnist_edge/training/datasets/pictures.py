@@ -209,7 +209,8 @@ def _entries(folder: Path) -> list[Path]:
 def _divided(folder: Path, task: Task, listed: dict[str, dict[str, list[Path]]], seed: int) -> PictureFolder:
     """Draw the parts that the folder does not have: of each label, the same share.
 
-    A picture's place is drawn from the seed and its name alone, so that it keeps it whatever else is in the folder.
+    The order of a label's pictures is drawn from the seed and their names alone: where others are added, only those
+    beside a cut between two parts may come into another.
     """
     parts: dict[str, list[Picture]] = {part: [] for part in PARTS}
     own_test = "test" in listed
