@@ -63,10 +63,9 @@ class Interpreter:
             raise ArtifactError(f"it takes images of shape {list(self._shape)}, not {list(images.shape[1:])}")
         try:
             with self._lock:
-                found = [self._logits_of(images[index : index + 1]) for index in range(len(images))]
+                return np.concatenate([self._logits_of(images[index : index + 1]) for index in range(len(images))])
         except (RuntimeError, ValueError) as error:
             raise ArtifactError(f"LiteRT cannot run an image ({one_line(error)})") from error
-        return np.concatenate(found)
 
     def _logits_of(self, image: Images) -> Logits:
         self._run.set_tensor(self._input, np.ascontiguousarray(image, np.float32))

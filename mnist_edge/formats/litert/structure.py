@@ -55,6 +55,19 @@ OPERATORS = {
 Layers of small classifiers: no control flow, no variables, no code of somebody else's.
 """
 
+_TYPES = frozenset(getattr(schema.TensorType, name) for name in ("FLOAT32", "INT8", "INT32", "INT64", "BOOL"))
+"""Types of tensors; those of 8 bits are weights."""
+
+_SAME_TYPE = frozenset(getattr(schema.BuiltinOperator, name) for name in _COMPUTING[1, 1]) - {
+    schema.BuiltinOperator.QUANTIZE,
+    schema.BuiltinOperator.DEQUANTIZE,
+    schema.BuiltinOperator.CAST,
+}
+"""Operators that give the type that they take: LiteRT writes a softmax of floats over an output of bytes."""
+
+_WIDE = frozenset(getattr(schema.BuiltinOperator, name) for name in _COMPUTING[2, 2])
+"""Operators on two tensors, which LiteRT ends the process for where bytes have no dimensions, or more than four."""
+
 _ABSENT = -1
 """The index of an input that is left out, as only the bias of a linear layer can be."""
 
@@ -73,6 +86,8 @@ def check_graph(model: Any) -> None:  # noqa: ANN401
         shape = _list(tensor.shape)
         if not all(side > 0 for side in shape) or prod(shape) > MAX_ELEMENTS or tensor.isVariable:
             raise ArtifactError("a tensor of it has a size that no small classifier needs")
+        if tensor.type not in _TYPES:
+            raise ArtifactError(f"a tensor of it is of type {tensor.type}, which no small classifier needs")
         if len(shape) > MAX_SIDES:
             raise ArtifactError(f"a tensor of it has {len(shape)} dimensions, expected at most {MAX_SIDES}")
         if not 0 <= tensor.buffer < len(model.buffers):
@@ -95,6 +110,9 @@ def _check_operator(operator: Any, number: int, tensors: list[Any]) -> None:  # 
         )
     if not all(0 <= index < len(tensors) for index in (*_present(inputs, number), *outputs)):
         raise ArtifactError("an operator of it has a tensor that is not there")
+    types = {tensors[index].type for index in (*_present(inputs, number), *outputs)}
+    if (number in _SAME_TYPE and len(types) > 1) or (number in _WIDE and schema.TensorType.INT8 in types):
+        raise ArtifactError(f"its operator {number} does not take or give tensors of these types")
     if number in _SHAPED and any(prod(_list(tensors[index].shape)) > 2 * MAX_SIDES for index in inputs[1:]):
         raise ArtifactError("an operator of it is told more sizes than a tensor has dimensions")
 

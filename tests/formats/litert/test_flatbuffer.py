@@ -37,7 +37,7 @@ def _set(name: str, value: object, of: Callable[[Any], Any]) -> Callable[[Any], 
 
 def _in_many_dimensions(model: Any) -> None:  # noqa: ANN401
     """Reshape to 1,000 dimensions."""
-    tensor = model.subgraphs[0].tensors[5]
+    tensor = model.subgraphs[0].tensors[model.subgraphs[0].operators[0].inputs[1]]
     tensor.shape, model.buffers[tensor.buffer].data = [1_000], np.ones(4_000, np.uint8)
 
 
@@ -51,8 +51,8 @@ HOSTILE: dict[str, Callable[[Any], object]] = {
     "a tensor in no buffer": _set("buffer", 999, lambda m: m.subgraphs[0].tensors[3]),
     "a state": _set("isVariable", True, lambda m: m.subgraphs[0].tensors[3]),
     "an operator on no tensor": _set("inputs", [999, 1], lambda m: m.subgraphs[0].operators[1]),
-    "an operator without its input": _set("inputs", [-1, 4, 2], lambda m: m.subgraphs[0].operators[1]),
-    "an operator without its weights": _set("inputs", [6, -1, 2], lambda m: m.subgraphs[0].operators[1]),
+    "an operator without its input": _set("inputs", [-1, 6, 3], lambda m: m.subgraphs[0].operators[1]),
+    "an operator without its weights": _set("inputs", [8, -1, 3], lambda m: m.subgraphs[0].operators[1]),
     "a shape that is absent": _set("inputs", [0, -1], lambda m: m.subgraphs[0].operators[0]),
     "an operator with too few inputs": _set("inputs", [6], lambda m: m.subgraphs[0].operators[1]),
     "an operator with too many inputs": _set("inputs", [6, 4, 2, 2], lambda m: m.subgraphs[0].operators[1]),
@@ -60,8 +60,8 @@ HOSTILE: dict[str, Callable[[Any], object]] = {
     "an operator without its output": _set("outputs", [-1], lambda m: m.subgraphs[0].operators[1]),
     "an operator that writes over weights": _set("outputs", [4], lambda m: m.subgraphs[0].operators[0]),
     "an operator that writes over the input": _set("outputs", [0], lambda m: m.subgraphs[0].operators[0]),
-    "an operator that reads its own output": _set("inputs", [7, 4, 2], lambda m: m.subgraphs[0].operators[1]),
-    "a tensor that is written twice": _set("outputs", [6], lambda m: m.subgraphs[0].operators[1]),
+    "an operator that reads its own output": _set("inputs", [9, 6, 3], lambda m: m.subgraphs[0].operators[1]),
+    "a tensor that is written twice": _set("outputs", [8], lambda m: m.subgraphs[0].operators[1]),
     "an output that is not computed": _set("operators", [], lambda m: m.subgraphs[0]),
     "a shape of many dimensions": _in_many_dimensions,
     "a tensor of many dimensions": _set("shape", [1] * 9, lambda m: m.subgraphs[0].tensors[3]),
@@ -107,6 +107,27 @@ def test_an_operator_has_all_its_inputs(operator: int, good: bytes) -> None:
         inputs[position] = -1
         with pytest.raises(ArtifactError, match="has a tensor that is not there"):
             read_model(changed(good, _calling(operator, inputs)))
+
+
+@pytest.mark.parametrize(
+    ("operator", "inputs", "changes", "message"),
+    [
+        ("SOFTMAX", [8], {9: schema.TensorType.BOOL}, "does not take or give tensors of these types"),
+        ("SUB", [4, 4], {4: schema.TensorType.INT8}, "does not take or give tensors of these types"),
+        ("SUB", [4, 4], {4: schema.TensorType.UINT8}, "a tensor of it is of type 3"),
+        ("EXPAND_DIMS", [4, 5], {4: schema.TensorType.INT4}, "a tensor of it is of type 17"),
+    ],
+)
+def test_types_that_end_the_process_are_refused(
+    operator: str, inputs: list[int], changes: dict[int, int], message: str, good: bytes
+) -> None:
+    def change(model: Any) -> None:  # noqa: ANN401
+        _calling(getattr(schema.BuiltinOperator, operator), inputs)(model)
+        for index, kind in changes.items():
+            model.subgraphs[0].tensors[index].type = kind
+
+    with pytest.raises(ArtifactError, match=message):
+        read_model(changed(good, change))
 
 
 def test_a_linear_layer_needs_no_bias(good: bytes) -> None:
