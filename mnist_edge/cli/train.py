@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mnist_edge.training.architectures.own import OwnArchitecture
+    from mnist_edge.training.recipe import Recipe
     from mnist_edge.training.train_state import Epoch, TrainingConfig, TrainState
 
 SECONDS_BETWEEN_CURVES = 10.0
@@ -134,6 +135,7 @@ def command(
         taught_by = load_teachers(teachers, chosen, task)
         data = source.load_training_data()
         images = len(data.train)
+        chosen = _for_images(chosen, images, settings, quiet=quiet)
         digests = tuple(teacher.digest for teacher in taught_by)
         config = TrainingConfig(task, recorded_name(architecture), chosen, seed, data.digest, digests)
         state = _begin(config, own, output, given, teachers, resume=resume)
@@ -154,6 +156,19 @@ def command(
         say_json({"checkpoint": str(output), "sha256": checkpoint.digest, "validation_accuracy": accuracy})
     else:
         say(f"{output}: {accuracy:.2%} of the {len(data.validation):,} validation images")
+
+
+def _for_images(recipe: "Recipe", count: int, settings: dict[str, Any], *, quiet: bool) -> "Recipe":
+    """Return the recipe for so many images, unless that was given, and say on stderr what few images change in it."""
+    if settings["batch_size"] is not None or settings["learning_rate"] is not None:
+        return recipe
+    fitted = recipe.for_images(count)
+    if fitted != recipe and not quiet:
+        note(
+            f"{count} images are few for batches of {recipe.batch_size}: "
+            f"--batch-size {fitted.batch_size} --learning-rate {fitted.learning_rate:g}"
+        )
+    return fitted
 
 
 def _check_outputs(output: Path, curves: Path | None, log_dir: Path | None, *, force: bool) -> None:

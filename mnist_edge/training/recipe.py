@@ -14,6 +14,9 @@ from mnist_edge.training.augment import OF_DIGITS, Augmentation
 
 LrSchedule = Literal["constant", "cosine"]
 
+MIN_STEPS, MIN_BATCH = 10, 8
+"""Steps of an epoch, where there are images enough for batches of so many."""
+
 MIN_TEMPERATURE = 1e-3
 """The least temperature of a distillation."""
 
@@ -76,6 +79,17 @@ class Recipe:
         if not self.augmentation_decay:
             return self.augmentation
         return self.augmentation.times(1 - self.augmentation_decay * ((epoch - 1) / self.epochs) ** 2)
+
+    def for_images(self, count: int) -> "Recipe":
+        """Return the recipe for so many training images: of few, smaller batches, so that an epoch has `MIN_STEPS`.
+
+        The learning rates go with the batch (Goyal et al., *Accurate, large minibatch SGD: training ImageNet in 1
+        hour*, 2017).
+        """
+        batch = min(self.batch_size, max(MIN_BATCH, count // MIN_STEPS))
+        share = batch / self.batch_size
+        sgd, muon = self.learning_rate * share, self.muon_learning_rate * share
+        return dataclasses.replace(self, batch_size=batch, learning_rate=sgd, muon_learning_rate=muon)
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> "Recipe":

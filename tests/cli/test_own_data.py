@@ -54,6 +54,27 @@ def test_a_folder_is_trained_on_exported_and_read_without_saying_more(here: Path
     assert measured[0]["accuracy"] >= 0.9
 
 
+def test_few_pictures_are_learned_as_they_are_and_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_colors(tmp_path / "icons")
+    settings = (
+        "--dataset",
+        "icons",
+        "--color",
+        "--image-size",
+        16,
+        "--recipe",
+        "photos",
+        "--epochs",
+        8,
+        "--arch",
+        "cnn",
+    )
+    result = passed("train", *settings)
+    assert "are few for batches of 128: --batch-size 8 --learning-rate 0.00625\n" in result.stderr
+    assert "few" not in passed("train", *settings, "--lr", 0.1, "--epochs", 1, "--force").stderr
+
+
 def test_the_checkpoint_records_the_data(here: Path) -> None:
     data = load_checkpoint(here / "checkpoints" / "tiny-digits-mlp.safetensors").data
     assert (data.dataset, data.split_seed) == ("tiny digits", 0)
