@@ -73,12 +73,10 @@ def export(
         UserError: a file can't be read or written, an artifact does not match the trained model (`ParityError`), or
             a format can't give what was asked. The folder is as it was.
     """
-    chosen = [FORMATS[_known("format", name, FORMATS)] for name in formats]
+    chosen = [FORMATS[name] for name in _all_known("format", formats, FORMATS)]
     settings = ExportSettings(
         formats=chosen,
-        precisions=None
-        if precisions is None
-        else [Precision(_known("precision", name, list(Precision))) for name in precisions],
+        precisions=None if precisions is None else _precisions(precisions),
         options=options or {},
         goals=goals,
         scheme=scheme,
@@ -142,9 +140,15 @@ def _reference_of_module(
     return module_reference(module, images, labels)
 
 
-def _known(kind: str, name: str, known: Iterable[str]) -> str:
-    """Return a name that is known; raises `UserError` where it is not."""
-    names = list(known)
-    if name not in names:
-        raise UserError(f"unknown {kind} {name!r}: expected one of {', '.join(names)}")
-    return name
+def _precisions(names: Iterable[str]) -> list[Precision]:
+    return [Precision(name) for name in _all_known("precision", names, Precision)]
+
+
+def _all_known(kind: str, names: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Return names that are known, each once; raises `UserError` where one is not, or where a single one was given."""
+    if isinstance(names, str):
+        raise UserError(f"the {kind}s are {names!r}, expected a list of names: [{names!r}]")
+    allowed = list(known)
+    if unknown := [name for name in names if name not in allowed]:
+        raise UserError(f"unknown {kind} {unknown[0]!r}: expected one of {', '.join(allowed)}")
+    return list(dict.fromkeys(names))

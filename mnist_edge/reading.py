@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 from mnist_edge.errors import UserError
+from mnist_edge.text import printable
 
 MAX_FILE_BYTES = 1 << 30
 """Most bytes of a file that is read whole."""
@@ -16,7 +17,7 @@ def read_bytes(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
     """Return the content of a regular file.
 
     Raises:
-        UserError: it is missing, can't be read, is longer than `max_bytes`, or is not a file.
+        UserError: it is missing, can't be read, is longer than `max_bytes`, is not a file, or has no possible name.
     """
     try:
         _require_file(path.stat())  # to open a device may do something
@@ -29,6 +30,8 @@ def read_bytes(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
             os.close(descriptor)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:  # a NUL, or half of a surrogate pair
+        raise UserError(f"cannot read {printable(str(path))}: it cannot be a name here") from error
     if max(len(data), found.st_size) > max_bytes:
         raise UserError(f"cannot read {path}: it is longer than {max_bytes:,} bytes")
     return data

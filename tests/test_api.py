@@ -57,6 +57,11 @@ def test_headers_run_on_devices(reference: Reference, exports: Path, tmp_path: P
         mnist_edge.verify(exports / "mnist-mlp.pt", few, targets=["all"])
 
 
+def test_a_format_that_is_named_twice_is_exported_once(reference: Reference, tmp_path: Path) -> None:
+    exported = mnist_edge.export(reference, formats=["onnx", "onnx"], precisions=["fp32", "fp32"], output=tmp_path)
+    assert [artifact.path.name for artifact in exported] == ["mnist-mlp.onnx"]
+
+
 def test_what_is_not_an_artifact_is_replaced_by_force_alone(reference: Reference, tmp_path: Path) -> None:
     mine = tmp_path / "mnist-mlp.pt"
     mine.write_bytes(b"mine")
@@ -75,6 +80,8 @@ def test_names_that_are_not_known_are_refused_before_any_work(tmp_path: Path) ->
         mnist_edge.export(tmp_path / "missing", precisions=["int2"])
     with pytest.raises(UserError, match="onnx has no beam: leave out --beam"):
         mnist_edge.export(tmp_path / "missing", options={"beam": 3})
+    with pytest.raises(UserError, match=r"the formats are 'onnx', expected a list of names: \['onnx'\]"):
+        mnist_edge.export(tmp_path / "missing", formats="onnx")
     with pytest.raises(UserError, match="there is no format to export to"):
         mnist_edge.export(tmp_path / "missing", formats=[])
     with pytest.raises(UserError, match="there is no precision to export in"):

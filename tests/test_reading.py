@@ -33,6 +33,8 @@ def test_reading_takes_no_more_than_it_may(tmp_path: Path) -> None:
     assert read_bytes(Path("/proc/self/status")).startswith(b"Name:")  # whose size is said to be 0
     with pytest.raises(UserError, match="longer than 10 bytes"):
         read_bytes(Path("/proc/self/status"), 10)
+    with pytest.raises(UserError, match=r"cannot read a\\x00b: it cannot be a name here"):
+        read_bytes(Path("a\0b"))
     with pytest.raises(UserError, match="No such file"):
         read_bytes(tmp_path / "missing")
     os.truncate(path, 1 << 40)

@@ -34,9 +34,8 @@ class Normalization:
         """
         for name, values in (("mean", mean), ("standard deviation", std)):
             if len(values) not in (1, channels):
-                raise UserError(
-                    f"there are {len(values)} numbers for the {name}, expected 1 or {channels}, the channels"
-                )
+                each = f" or {channels}, one for each channel" if channels > 1 else ""
+                raise UserError(f"there are {len(values)} numbers for the {name}, expected 1{each}")
             if not all(map(math.isfinite, values)):
                 raise UserError(f"the {name} is {', '.join(map(str, values))}, expected finite numbers")
         if min(std) <= 0:

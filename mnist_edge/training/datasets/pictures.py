@@ -135,9 +135,7 @@ def find_folder(folder: Path, task: Task, seed: int) -> PictureFolder:
     listed = _listed(folder)
     if tuple(listed["train"]) != task.labels:
         different = sorted(set(listed["train"]) ^ set(task.labels))
-        raise UserError(
-            f"{folder} has other labels than the checkpoint ({printable(different[0])!r}): name its own folder"
-        )
+        raise UserError(f"{folder} has other labels than the checkpoint ({different[0]!r}): name its own folder")
     return _divided(folder, task, listed, seed)
 
 
@@ -172,7 +170,7 @@ def _labels(folder: Path) -> dict[str, list[Path]]:
     for path in sorted(_folders(folder), key=lambda path: unicodedata.normalize("NFC", path.name)):
         label = unicodedata.normalize("NFC", path.name)
         if printable(label) != label:
-            raise UserError(f"the label {printable(label)!r} in {folder} has control characters: rename its folder")
+            raise UserError(f"the label {label!r} in {folder} has control characters: rename its folder")
         other = spelled.setdefault(label.casefold(), label)
         if other != label or label in found:
             raise UserError(f"the labels {other!r} and {label!r} in {folder} differ in case alone: rename a folder")

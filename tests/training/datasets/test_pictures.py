@@ -160,7 +160,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "one label": (_one_label, "has 1 sub-folders, expected 2 to 1,000"),
     "case": (_same_but_for_case, "'ROT' and 'rot' .* differ in case alone"),
     "form": (_same_but_for_form, "'Grün' and 'Grün' .* differ in case alone"),
-    "control characters": (_control_characters, r"'ro\\\\x1b\[31mt\\\\n' .* has control characters"),
+    "control characters": (_control_characters, r"'ro\\x1b\[31mt\\n' .* has control characters"),
     "not UTF-8": (_not_utf8, "has control characters"),
     "a folder in a label": (_nested, "dunkel is a folder, expected pictures"),
 }
