@@ -34,8 +34,9 @@ OPERATORS = frozenset(
         *("chunk.default", "split.Tensor", "split_with_sizes.default"),
         *("celu.default", "log_sigmoid.default", "square.default", "reciprocal.default"),
         *("transpose.int", "contiguous.default", "pad.default", "constant_pad_nd.default", "flatten.default"),
+        *("scaled_dot_product_attention.default", "unbind.int", "select.int", "slice.Tensor"),
     )
-)
+) | {"_operator.mul"}
 """What the graph of an archive may call: layers of small classifiers."""
 
 SAMPLE_INPUTS = "data/sample_inputs/model.pt"
@@ -48,7 +49,11 @@ _MEMBER = re.compile(
     rf"data/weights/weight_\d+|{re.escape(_WEIGHTS)}|{re.escape(_CONSTANTS)}|{re.escape(_GRAPH)}"
     rf"|{re.escape(SAMPLE_INPUTS)}|archive_format|archive_version|byteorder|\.data/version|{METADATA_MEMBERS}"
 )
-_SYMBOL = re.compile(r"s\d+|Symbol\('s\d+', positive=True, integer=True\)")
+_IMAGES = r"Symbol\('s\d+', positive=True, integer=True\)"
+_INTEGER = r"Integer\(\d{1,9}\)"
+_MULTIPLE = rf"(?:{_IMAGES}|Mul\({_INTEGER}, {_IMAGES}\))"
+_SIZE = re.compile(rf"s\d+|{_MULTIPLE}|(?:Min|Max)\({_INTEGER}, {_MULTIPLE}\)")
+"""A number of images, or a multiple of it, as those of the heads of attention; it may be limited by a number."""
 
 MAX_JSON = 4 << 20
 """Most bytes of a JSON member."""
@@ -95,7 +100,7 @@ def _check_graph(model: Mapping[str, Any]) -> None:
     for name, value in _fields(model):
         if name == "target" and not (isinstance(value, str) and value in OPERATORS):
             raise ArtifactError(f"its graph calls {str(value)[:80]!r}, which is not on the list of operators")
-        if name == "expr_str" and not (isinstance(value, str) and _SYMBOL.fullmatch(value)):
+        if name == "expr_str" and not (isinstance(value, str) and _SIZE.fullmatch(value)):
             raise ArtifactError(f"its graph computes the size {str(value)[:80]!r}")
         if name in ("custom_obj_values", "treespec_namedtuple_fields", "as_custom_obj", "as_graph") and value:
             raise ArtifactError(f"its graph holds {name}, which no small network needs")

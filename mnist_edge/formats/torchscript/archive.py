@@ -31,6 +31,7 @@ OPERATORS = frozenset(
         *("torch.dropout_", "torch.feature_dropout_", "torch.hardsigmoid_", "torch.sigmoid_", "torch.tanh_"),
         *("torch.chunk", "torch.split", "torch.split_with_sizes"),
         *("torch.floor_divide", "torch.log_sigmoid", "torch.softsign", "torch.square", "torch.reciprocal"),
+        *("torch.scaled_dot_product_attention", "torch.unbind", "torch.select", "torch.slice"),
         *("torch.cat", "torch.size", "torch.eq", "ops.prim.NumToTensor", "ops.prim.RaiseException"),
         *("ops.quantized.linear_dynamic", "ops.quantized.linear_prepack", "ops.quantized.linear_unpack"),
         *("ops.quantized.linear_prepack_fp16", "ops.quantized.linear_unpack_fp16"),

@@ -3,7 +3,8 @@
 import io
 import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -30,7 +31,7 @@ def export(model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
 def _export_one(model: nn.Module, request: ExportRequest) -> Bundle:
     sample = torch.zeros(2, *request.contract.task.input.shape)
     vectors = request.test_vectors
-    with without_deprecations():
+    with without_deprecations(), _layers_of_attention():
         # The first trace of a class in a process keeps its name, later ones get a number; here all do.
         torch.jit.trace(model, sample)
         module = torch.jit.trace(model, sample)
@@ -40,6 +41,17 @@ def _export_one(model: nn.Module, request: ExportRequest) -> Bundle:
         buffer = io.BytesIO()
         torch.jit.save(module, buffer, _extra_files=metadata)
     return Bundle.of_file(_canonical(buffer.getvalue()))
+
+
+@contextmanager
+def _layers_of_attention() -> Iterator[None]:
+    """Let attention be traced as the layers that it is made of: torch may take one operator for all of it."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(value=False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(value=before)
 
 
 def _one_by_one(module: nn.Module, images: Images) -> Logits:

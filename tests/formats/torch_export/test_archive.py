@@ -72,6 +72,27 @@ def test_a_hostile_archive_is_refused(name: str, good: bytes) -> None:
     assert len(str(caught.value)) < 300
 
 
+IMAGES = "Symbol('s77', positive=True, integer=True)"
+FEW = f"Mul(Integer(16), {IMAGES})"
+
+
+@pytest.mark.parametrize(
+    ("size", "passes"),
+    [
+        *((size, True) for size in ("s77", IMAGES, FEW, f"Min(Integer(32), {FEW})")),
+        *((size, False) for size in (f"Mul({IMAGES}, {IMAGES})", f"Pow({IMAGES}, Integer(2))", f"{FEW}.evil()")),
+        *((size, False) for size in ("Mul(Integer(16), exit())", f"Mul(Integer({'9' * 10}), {IMAGES})", 7)),
+    ],
+)
+def test_sizes_are_multiples_of_the_number_of_images(size: object, passes: bool, good: bytes) -> None:
+    archive = in_graph(lambda model: model["graph_module"].update(size={"expr_str": size}))(members(good))
+    if passes:
+        read_archive(packed(archive))
+    else:
+        with pytest.raises(ArtifactError, match="its graph computes the size"):
+            read_archive(packed(archive))
+
+
 @pytest.mark.slow
 def test_a_pickle_in_its_sample_inputs_is_never_loaded(good: bytes) -> None:
     replaced = packed({**members(good), f"archive/{SAMPLE_INPUTS}": b"cos\nsystem\n(S'true'\ntR."})
