@@ -79,7 +79,7 @@ def calibrated(checkpoint: Checkpoint, validation: Split) -> Checkpoint:
     """Return a checkpoint with a temperature and thresholds fitted on images that it should not have been trained on.
 
     Raises:
-        UserError: the network raises, gives numbers that are not finite, or gives probabilities.
+        UserError: the network raises, or gives numbers that are not finite.
     """
     logits = logits_of(checkpoint, validation)
     temperature = choose_temperature(logits, validation.labels.numpy())
@@ -97,8 +97,4 @@ def logits_of(checkpoint: Checkpoint, images: Split) -> Logits:
     logits: Logits = own.run("with images", lambda: predict_logits(model, images.images)).numpy()
     if bad := int((~np.isfinite(logits)).any(axis=1).sum()):
         raise UserError(f"{own.spec} gives logits that are not finite numbers for {bad:,} of {len(logits):,} images")
-    if (logits >= 0).all() and np.allclose(logits.sum(axis=1), 1, atol=1e-4):
-        raise UserError(
-            f"{own.spec} gives probabilities, expected logits: leave out its last softmax, or let it be log_softmax"
-        )
     return logits

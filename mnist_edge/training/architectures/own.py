@@ -135,6 +135,11 @@ class OwnArchitecture:
             )
         if logits.device.type != "meta" and not logits.isfinite().all():
             raise UserError(f"{self.spec} gives logits that are not finite numbers for a black image")
+        if logits.device.type != "meta" and _are_probabilities(logits):
+            raise UserError(
+                f"{self.spec} gives probabilities, expected logits: leave out its last softmax, or let it be "
+                "log_softmax"
+            )
 
     def run(self, when: str, action: Callable[[], T]) -> T:
         """Return what the user's code gives; raises `UserError` with the line that raised something.
@@ -174,6 +179,12 @@ class OwnNetwork(nn.Module):
         with contextlib.redirect_stdout(sys.stderr):
             logits: Tensor = self.network(self.prepare(image))
         return logits
+
+
+def _are_probabilities(logits: Tensor) -> bool:
+    """Say whether what a network gives for each image, `[N, labels]`, adds up to 1 and is nowhere below 0."""
+    sums = logits.sum(1)
+    return bool((logits >= 0).all() and torch.allclose(sums, torch.ones_like(sums), rtol=0, atol=1e-4))
 
 
 def _trial_images(task: Task) -> Tensor:

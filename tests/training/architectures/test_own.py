@@ -99,6 +99,10 @@ HOSTILE = {
         " def forward(self, x): return super().forward(x) * float('nan')",
         "not finite",
     ),
+    "a softmax at the end": (
+        "def Net(): return nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.Softmax(1))",
+        r"gives probabilities, expected logits: leave out its last softmax",
+    ),
     "a dropout that is always on": (
         "class Net(nn.Linear):\n def __init__(self): super().__init__(784, 10)\n"
         " def forward(self, x): return nn.functional.dropout(super().forward(x))",
