@@ -54,6 +54,9 @@ INSTALLED = [spec for spec in FORMATS.values() if not spec.missing_to_export()]
 """The formats whose packages are here; the tests of the others are skipped, never in CI."""
 
 
+NICE = 10
+"""By how much the processes give way that do not run the first file."""
+
 servers = contextlib.ExitStack()
 
 
@@ -61,6 +64,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start the server of `tests.warm`, once for all processes; import what tests need in those that run some."""
     if hasattr(config, "workerinput"):
         os.environ[warm.SOCKET] = config.workerinput["warm"]
+        if config.workerinput["workerid"] != "gw0" and hasattr(os, "nice"):
+            os.nice(NICE)  # the first one makes what the others come to wait for
     elif warm.SOCKET not in os.environ:
         _start_server()
     if _starts_others(config):
