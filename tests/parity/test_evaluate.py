@@ -41,6 +41,7 @@ def test_a_checkpoint_in_memory_answers_as_the_reference(reference: Reference) -
     assert np.array_equal(model.predict_logits(reference.images[:2_000]), reference.logits[:2_000])
 
 
+@pytest.mark.slow
 def test_corrupted_images_are_harder(reference: Reference, test_data: Split) -> None:
     part = Split(test_data.images[:200], test_data.labels[:200])
     model = open_checkpoint(RELEASED, reference.checkpoint)

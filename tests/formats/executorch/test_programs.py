@@ -67,6 +67,7 @@ def test_only_the_texts_of_a_program_may_differ(good: bytes) -> None:
         assert (program(Bundle.of_file(data)) == {"program": expected}) is same
 
 
+@pytest.mark.slow
 def test_running_one_leaves_the_compilers_unimported() -> None:
     program = "import json, sys, mnist_edge.formats.executorch.session; print(json.dumps([*sys.modules]))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -82,6 +82,7 @@ def operators(model: onnx.ModelProto, path: Path) -> list[str]:
     return [node.op_type for node in onnx.load(path).graph.node]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["mlp", "cnn"])
 def test_weights_are_made_floats_when_a_file_is_loaded_and_not_at_each_call(
     architecture: str, request: pytest.FixtureRequest, tmp_path: Path

@@ -86,6 +86,7 @@ SIZES: dict[str, tuple[Callable[[Any], Any], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", SIZES)
 def test_what_a_graph_computes_sizes_by_is_limited(case: str, tmp_path: Path) -> None:
     computed, message = SIZES[case]
