@@ -86,7 +86,7 @@ def open_trusted(path: Path) -> Predict:
 
 def _refusal(data: bytes) -> str:
     try:
-        check_structure(data)
+        check_structure(data, one_by_one=True)
     except ArtifactError as error:
         return str(error)
     return ""

@@ -9,8 +9,15 @@ from mnist_edge.errors import ArtifactError
 Shape = tuple[int, ...]
 
 
+AUTO_PAD = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
+"""By what rule a window is padded: by the numbers that are given, not at all, or so that it fits once for each step."""
+
+
 class Node(NamedTuple):
-    """An operator: its type, the names of its inputs and outputs, and its whole numbers by attribute."""
+    """An operator: its type, the names of its inputs and outputs, and its whole numbers by attribute.
+
+    `auto_pad` is a place in `AUTO_PAD`.
+    """
 
     kind: str
     inputs: tuple[str, ...]
@@ -41,6 +48,14 @@ def output_shapes(node: Node, shapes: Mapping[str, Shape], values: Mapping[str, 
         return rule(node, inputs, values)
     except (LookupError, ValueError, ZeroDivisionError) as error:
         raise ArtifactError(f"the inputs of its {node.kind} do not fit together") from error
+
+
+def flag(node: Node, name: str, default: int = 0) -> bool:
+    """Return an attribute that is 0 or 1; raises `ValueError` where it is not."""
+    (value,) = node.integers.get(name, (default,))
+    if value not in (0, 1):
+        raise ValueError("neither 0 nor 1")
+    return value == 1
 
 
 def _same(_: Node, inputs: list[Shape], __: Mapping[str, tuple[int, ...]]) -> list[Shape]:
@@ -84,8 +99,8 @@ def _transpose(node: Node, inputs: list[Shape], _: Mapping[str, tuple[int, ...]]
 
 def _gemm(node: Node, inputs: list[Shape], _: Mapping[str, tuple[int, ...]]) -> list[Shape]:
     first, second = inputs[:2]
-    rows, inner = reversed(first) if node.integers.get("transA") == (1,) else first
-    others, columns = reversed(second) if node.integers.get("transB") == (1,) else second
+    rows, inner = reversed(first) if flag(node, "transA") else first
+    others, columns = reversed(second) if flag(node, "transB") else second
     _same_number(inner, others)
     return [(rows, columns)]
 
@@ -121,7 +136,11 @@ def _slide(node: Node, sides: Shape, kernel: Shape) -> list[int]:
     pads = node.integers.get("pads", (0,) * (2 * rank))
     if not rank == len(kernel) == len(strides) == len(dilations) == len(pads) // 2 or min(*strides, *dilations) < 1:
         raise ValueError("another number of dimensions")
-    (ceil,) = node.integers.get("ceil_mode", (0,))
+    ceil, (rule,) = flag(node, "ceil_mode"), node.integers.get("auto_pad", (0,))
+    if AUTO_PAD[rule].startswith("SAME"):
+        return [-(-side // stride) for side, stride in zip(sides, strides, strict=True)]
+    if AUTO_PAD[rule] == "VALID":
+        pads = (0,) * (2 * rank)
     fits = []
     for axis, side in enumerate(sides):
         room = side + pads[axis] + pads[rank + axis] - dilations[axis] * (kernel[axis] - 1) - 1
@@ -139,16 +158,17 @@ def _global_pool(_: Node, inputs: list[Shape], __: Mapping[str, tuple[int, ...]]
 
 def _reduce(node: Node, inputs: list[Shape], values: Mapping[str, tuple[int, ...]]) -> list[Shape]:
     axes = node.integers.get("axes") or values[node.inputs[1]]
-    dropped = {axis % len(inputs[0]) for axis in axes}
-    (keep,) = node.integers.get("keepdims", (1,))
+    if not axes and not flag(node, "noop_with_empty_axes"):
+        axes = tuple(range(len(inputs[0])))
+    dropped, keep = {axis % len(inputs[0]) for axis in axes}, flag(node, "keepdims", default=1)
     sides = ((1 if axis in dropped else side, axis) for axis, side in enumerate(inputs[0]))
     return [tuple(side for side, axis in sides if keep or axis not in dropped)]
 
 
 def _squeeze(node: Node, inputs: list[Shape], values: Mapping[str, tuple[int, ...]]) -> list[Shape]:
     dropped = {axis % len(inputs[0]) for axis in values[node.inputs[1]]}
-    if any(inputs[0][axis] != 1 for axis in dropped):
-        raise ValueError("a side is not 1")
+    if not dropped or any(inputs[0][axis] != 1 for axis in dropped):
+        raise ValueError("no side, or one that is not 1")
     return [tuple(side for axis, side in enumerate(inputs[0]) if axis not in dropped)]
 
 
@@ -236,9 +256,9 @@ _RULES: dict[str, _Rule] = {
     **dict.fromkeys(("Identity", "Cast", "Neg", "Abs", "Exp", "Sqrt", "Clip", "Softmax", "LogSoftmax"), _same),
     **dict.fromkeys(("BatchNormalization", "LayerNormalization", "QuantizeLinear", "DequantizeLinear"), _same),
     "DynamicQuantizeLinear": _quantized,
-    **dict.fromkeys(("HardSwish", "Selu", "Celu", "Mish", "PRelu", "Log", "Reciprocal"), _same),
+    **dict.fromkeys(("HardSwish", "Selu", "Celu", "Mish", "Log", "Reciprocal"), _same),
     **dict.fromkeys(("InstanceNormalization", "GroupNormalization"), _same),
-    **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min"), _broadcast),
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "PRelu"), _broadcast),
     **dict.fromkeys(("ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum", "ReduceL2"), _reduce),
     "Squeeze": _squeeze,
     "Unsqueeze": _unsqueeze,

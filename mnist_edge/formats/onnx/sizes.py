@@ -5,7 +5,7 @@ from math import prod
 from typing import NamedTuple
 
 from mnist_edge.errors import ArtifactError
-from mnist_edge.formats.onnx.shapes import Node, Shape, output_shapes
+from mnist_edge.formats.onnx.shapes import Node, Shape, flag, output_shapes
 from mnist_edge.formats.onnx.values import Values, output_values
 
 MAX_ELEMENTS = 1 << 20
@@ -20,6 +20,12 @@ MAX_MATRICES = 4_096
 MAX_COMPUTED = 4
 """Most numbers that may be computed from constants alone, for each number that is stored, beside `MAX_ELEMENTS`: a
 weight of 4 bits is cast, multiplied by its step and reshaped, and may be transposed."""
+
+MANY = 10_000
+"""A number of images that no batch has."""
+
+_SHAPED_BY_IMAGES = {"Reshape", "Expand"}
+"""Operators that the number of images may tell a shape. All others are told by constants what they do."""
 
 Sides = tuple[int | None, ...]
 """A shape with None for a symbolic side."""
@@ -52,9 +58,12 @@ def check_sizes(nodes: Sequence[Node], constants: Mapping[str, Constant], name: 
         sides: of the input; the first is the number of images where it is symbolic.
 
     Raises:
-        ArtifactError: an operator gives or takes too much for one image, or what grows faster than the number of
-            images; too much is computed from constants; or an operator is not on the list, or its inputs do not fit.
+        ArtifactError: another side of the input is symbolic, or it is stored; an operator gives or takes too much for
+            one image, or what grows faster than the number of images; too much is computed from constants; or an
+            operator is not on the list, or its inputs do not fit.
     """
+    if not sides or None in sides[1:] or name in constants:
+        raise ArtifactError("its input has no shape, or one that says more than the number of images by a name")
     shape = _for_images(1, sides)
     if prod(shape) > MAX_ELEMENTS:
         raise ArtifactError(f"its input has {prod(shape):,} numbers for an image, expected at most {MAX_ELEMENTS:,}")
@@ -67,34 +76,36 @@ def check_sizes(nodes: Sequence[Node], constants: Mapping[str, Constant], name: 
             raise ArtifactError("it computes many more numbers from its constants than it has")
         steps.append(step)
     if sides and sides[0] is None:
-        for one, two in zip(steps, _steps(nodes, constants, name, _for_images(2, sides)), strict=True):
-            _check_growth(one, two)
+        for one, many in zip(steps, _steps(nodes, constants, name, _for_images(MANY, sides)), strict=True):
+            _check_growth(one, many)
 
 
 def _for_images(count: int, sides: Sides) -> Shape:
-    first = tuple(count if side is None else side for side in sides[:1])
-    return (*first, *(1 if side is None else side for side in sides[1:]))
+    return tuple(count if side is None else side for side in sides)
 
 
 def _steps(nodes: Sequence[Node], constants: Mapping[str, Constant], name: str, shape: Shape) -> Iterator[_Step]:
     """Yield what each operator does, for an input of this name and shape."""
     shapes = {name: shape, **{name: constant.shape for name, constant in constants.items()}}
-    values = {name: constant.values for name, constant in constants.items() if constant.values is not None}
-    fixed = set(constants)
+    fixed = {name: constant.values for name, constant in constants.items() if constant.values is not None}
+    values, from_constants = dict(fixed), set(constants)
     for node in nodes:
-        found = output_shapes(node, shapes, values)
-        known = output_values(node, shapes, values)
+        found = output_shapes(node, shapes, values if node.kind in _SHAPED_BY_IMAGES else fixed)
+        known = output_values(node, shapes, values, fixed)
         outputs = dict(zip(node.outputs, found, strict=False))
-        of_constants = fixed.issuperset(filter(None, node.inputs))
+        of_constants = from_constants.issuperset(filter(None, node.inputs))
         elements = tuple(map(prod, outputs.values()))
         yield _Step(node.kind, elements, *_work(node, shapes, found[0]), of_constants)
         shapes |= outputs
         for output in node.outputs:
             values.pop(output, None)
+            fixed.pop(output, None)
         if known is not None and node.outputs:
             values[node.outputs[0]] = known
+            if of_constants:
+                fixed[node.outputs[0]] = known
         if of_constants:
-            fixed.update(outputs)
+            from_constants.update(outputs)
 
 
 def _work(node: Node, shapes: Mapping[str, Shape], output: Shape) -> tuple[int, int]:
@@ -105,7 +116,7 @@ def _work(node: Node, shapes: Mapping[str, Shape], output: Shape) -> tuple[int, 
     if node.kind in ("MaxPool", "AveragePool"):
         return prod(output) * prod(node.integers["kernel_shape"]), 0
     if node.kind == "Gemm":
-        return prod(output) * inputs[0][0 if node.integers.get("transA") == (1,) else 1], 0
+        return prod(output) * inputs[0][0 if flag(node, "transA") else 1], 0
     if node.kind in ("MatMul", "MatMulInteger"):
         return prod(output) * inputs[0][-1], prod(output[:-2]) if len(inputs[1]) > 2 else 0
     return 0, 0
@@ -122,7 +133,11 @@ def _check_step(step: _Step) -> None:
         raise ArtifactError(f"it multiplies more than {MAX_MATRICES:,} pairs of matrices in one operator")
 
 
-def _check_growth(one: _Step, two: _Step) -> None:
-    """Compare what an operator gives for one image and for two."""
-    if any(second > 2 * first for first, second in zip(one.elements, two.elements, strict=True)):
+def _check_growth(one: _Step, many: _Step) -> None:
+    """Compare what an operator gives for one image and for many.
+
+    What it gives grows with the number of images as a polynomial without negative coefficients, since nothing is
+    chosen by that number. So what is not more than the same for each of many is not more for each of fewer.
+    """
+    if any(most > MANY * first for first, most in zip(one.elements, many.elements, strict=True)):
         raise ArtifactError(f"what its {one.kind} gives grows faster than the number of images")

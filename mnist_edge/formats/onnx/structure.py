@@ -10,7 +10,7 @@ from math import prod
 
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.onnx.protobuf import Value, fields, signed, varints
-from mnist_edge.formats.onnx.shapes import Node
+from mnist_edge.formats.onnx.shapes import AUTO_PAD, Node
 from mnist_edge.formats.onnx.sizes import Constant, Sides, check_sizes
 from mnist_edge.formats.onnx.values import MAX_VALUES
 
@@ -43,8 +43,12 @@ _FOUR_BITS = {21, 22}
 """Element types of which a byte holds two: UINT4 and INT4 (onnx.proto)."""
 
 
-def check_structure(data: bytes) -> None:
+def check_structure(data: bytes, *, one_by_one: bool = False) -> None:
     """Return if an ONNX file has the structure of a small classifier.
+
+    Args:
+        data: the file.
+        one_by_one: whether it will be given images one by one alone, and need take no others.
 
     Raises:
         ArtifactError: it has not; the message says what it has instead.
@@ -63,10 +67,10 @@ def check_structure(data: bytes) -> None:
             _check_opset(_bytes(value))
     if graph is None:
         raise ArtifactError("it holds 0 graphs, expected 1")
-    _check_graph(graph)
+    _check_graph(graph, one_by_one)
 
 
-def _check_graph(graph: memoryview) -> None:
+def _check_graph(graph: memoryview, one_by_one: bool) -> None:
     nodes: list[Node] = []
     constants: dict[str, Constant] = {}
     inputs, outputs = [], []
@@ -88,7 +92,8 @@ def _check_graph(graph: memoryview) -> None:
             raise ArtifactError("the graph has several inputs or outputs, expected 1 of each")
     if not inputs or not outputs:
         raise ArtifactError(f"the graph has {len(inputs)} inputs and {len(outputs)} outputs, expected 1 of each")
-    check_sizes(nodes, constants, *_input(inputs[0]))
+    name, sides = _input(inputs[0])
+    check_sizes(nodes, constants, name, (1, *sides[1:]) if one_by_one else sides)
 
 
 def _check_opset(data: memoryview) -> None:
@@ -130,8 +135,10 @@ def _attribute(data: memoryview) -> tuple[str, tuple[int, ...]]:
             numbers += _numbers(value)
         if len(numbers) > MAX_VALUES:
             raise ArtifactError(f"an attribute of it has more than {MAX_VALUES} numbers")
-    if name == "auto_pad" and text not in ("", "NOTSET"):
-        raise ArtifactError(f"an operator of it is padded by the rule {text[:60]!r}, expected numbers")
+    if name == "auto_pad":
+        if text not in AUTO_PAD:
+            raise ArtifactError(f"an operator of it is padded by the rule {text[:60]!r}, which is not known")
+        return name, (AUTO_PAD.index(text),)
     return name, tuple(numbers)
 
 
@@ -193,7 +200,8 @@ def _input(data: memoryview) -> tuple[str, Sides]:
 
 
 def _side(data: memoryview) -> int | None:
-    return next((value for number, value in fields(data) if number == 1 and isinstance(value, int)), None)
+    found = next((value for number, value in fields(data) if number == 1 and isinstance(value, int)), -1)
+    return None if signed(found) < 0 else found  # some exporters write -1
 
 
 def _bytes(value: Value) -> memoryview:

@@ -12,18 +12,24 @@ Values = tuple[int, ...]
 _INT64 = 7
 
 
-def output_values(node: Node, shapes: Mapping[str, Shape], values: Mapping[str, Values]) -> Values | None:
+def output_values(
+    node: Node, shapes: Mapping[str, Shape], values: Mapping[str, Values], fixed: Mapping[str, Values]
+) -> Values | None:
     """Return what an operator gives, or None where that is not a list of whole numbers, or does not follow from shapes.
 
     Args:
         node: the operator, whose output shapes were found (`shapes.output_shapes`).
         shapes: of its inputs.
         values: those of its inputs that are known.
+        fixed: those of them that are the same for any number of images: only these may choose among others, so that
+            no number of images can be an entry of a table.
     """
     if node.kind == "Shape":
         return shapes[node.inputs[0]][part_of_shape(node)]
     rule = _RULES.get(node.kind)
     if rule is None or any(name not in values or len(shapes[name]) > 1 for name in node.inputs):
+        return None
+    if node.kind != "Concat" and any(name not in fixed for name in node.inputs[1:]):
         return None
     found = rule(node, values)
     return None if found is None or len(found) > MAX_VALUES else found

@@ -259,8 +259,88 @@ def padded_along_chosen_axes(model: onnx.ModelProto) -> None:
 
 
 def padded_by_a_rule(model: onnx.ModelProto) -> None:
-    constant(model, "kernel", np.zeros((1, 1, 28, 28)))
-    model.graph.node.append(onnx.helper.make_node("Conv", ["image", "kernel"], ["same"], auto_pad="SAME_UPPER"))
+    """Have a window of 300 by 300 pixels fit at each pixel."""
+    constant(model, "kernel", np.zeros((1, 1, 300, 300)))
+    constant(model, "pads", [0, 0, 136, 136, 0, 0, 136, 136], np.int64)
+    model.graph.node.extend(
+        [
+            onnx.helper.make_node("Pad", ["image", "pads"], ["large"]),
+            onnx.helper.make_node("Conv", ["large", "kernel"], ["same"], auto_pad="SAME_UPPER"),
+        ]
+    )
+
+
+def column_and_row(model: onnx.ModelProto) -> tuple[str, str]:
+    """Return 2,000 numbers as a column, and as a row."""
+    return constant(model, "column", np.zeros((2_000, 1))), constant(model, "row", np.zeros((1, 2_000)))
+
+
+def gemm_with_a_large_flag(model: onnx.ModelProto) -> None:
+    """Multiply a row and a column turned by 2, which onnxruntime takes for 1."""
+    column, row = column_and_row(model)
+    model.graph.node.append(onnx.helper.make_node("Gemm", [row, column], ["square"], transA=2, transB=2))
+
+
+def sides_kept_by_a_large_flag(model: onnx.ModelProto) -> None:
+    _, row = column_and_row(model)
+    constant(model, "last", [1], np.int64)
+    model.graph.node.append(onnx.helper.make_node("ReduceMax", [row, "last"], ["most"], keepdims=2))
+
+
+def squeezed_of_nothing(model: onnx.ModelProto) -> None:
+    """Name no side, at which onnxruntime drops all that are 1."""
+    column, _ = column_and_row(model)
+    model.graph.node.append(onnx.helper.make_node("Squeeze", [column, constant(model, "none", [], np.int64)], ["same"]))
+
+
+def slopes_across(model: onnx.ModelProto) -> None:
+    """Give a column a slope for each of a row."""
+    constant(model, "pads", [0, 0, 0, 1_990], np.int64)
+    _, row = column_and_row(model)
+    then(
+        model,
+        onnx.helper.make_node("Pad", ["true_logits", "pads"], ["padded"]),
+        onnx.helper.make_node("Transpose", ["padded"], ["turned"], perm=[1, 0]),
+        onnx.helper.make_node("PRelu", ["turned", row], ["logits"]),
+    )
+
+
+def looked_up_by_the_number_of_images(model: onnx.ModelProto) -> None:
+    """Expand to one number for one and two images, and to a billion for three."""
+    table = constant(model, "table", [1, 1, 1, 1_000_000_000, 1], np.int64)
+    then(
+        model,
+        onnx.helper.make_node("Shape", ["image"], ["images"], start=0, end=1),
+        onnx.helper.make_node("Gather", [table, "images"], ["size"]),
+        onnx.helper.make_node("Expand", [constant(model, "zero", [0.0]), "size"], ["huge"]),
+        onnx.helper.make_node("ReduceMax", ["huge", constant(model, "only", [0], np.int64)], ["most"], keepdims=0),
+        onnx.helper.make_node("Add", ["true_logits", "most"], ["logits"]),
+    )
+
+
+def squared_late(model: onnx.ModelProto) -> None:
+    """Square the number of images where it is small beside what is added to it, for one and two images."""
+    constant(model, "pads", [0, 0, 600, 0], np.int64)
+    constant(model, "flat", [-1, 1], np.int64)
+    then(
+        model,
+        onnx.helper.make_node("Reshape", ["true_logits", "flat"], ["numbers"]),
+        onnx.helper.make_node("Pad", ["numbers", "pads"], ["column"]),
+        onnx.helper.make_node("Transpose", ["column"], ["row"], perm=[1, 0]),
+        onnx.helper.make_node("Add", ["column", "row"], ["logits"]),
+    )
+
+
+def input_without_a_shape(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.ClearField("shape")
+
+
+def input_of_any_size(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
+
+
+def input_that_is_stored(model: onnx.ModelProto) -> None:
+    constant(model, model.graph.input[0].name, np.zeros((1, 1, 1, 1)))
 
 
 def large_windows(model: onnx.ModelProto) -> None:
@@ -336,6 +416,15 @@ HOSTILE: dict[str, Hostile] = {
     "pads along chosen axes": padded_along_chosen_axes,
     "a convolution padded by a rule": padded_by_a_rule,
     "a pool with large windows": large_windows,
+    "a product turned by a flag of 2": gemm_with_a_large_flag,
+    "sides kept by a flag of 2": sides_kept_by_a_large_flag,
+    "a squeeze of no side": squeezed_of_nothing,
+    "slopes across": slopes_across,
+    "a size that is looked up by the number of images": looked_up_by_the_number_of_images,
+    "images squared beside many constants": squared_late,
+    "an input without a shape": input_without_a_shape,
+    "an input of any size": input_of_any_size,
+    "an input that is stored": input_that_is_stored,
     "lists of whole numbers that double": lengthening_shapes,
     "a slice backwards": backwards,
     "a table of answers": chosen_by_an_answer,
