@@ -148,7 +148,7 @@ def _all_known(kind: str, names: Iterable[str], known: Iterable[str]) -> list[st
     """Return names that are known, each once; raises `UserError` where one is not, or where a single one was given."""
     if isinstance(names, str):
         raise UserError(f"the {kind}s are {names!r}, expected a list of names: [{names!r}]")
-    allowed = list(known)
+    allowed, names = list(known), list(names)
     if unknown := [name for name in names if name not in allowed]:
         raise UserError(f"unknown {kind} {unknown[0]!r}: expected one of {', '.join(allowed)}")
     return list(dict.fromkeys(names))

@@ -105,8 +105,11 @@ def recipe_with(name: str, architecture: str, settings: dict[str, Any]) -> "Reci
     return dataclasses.replace(recipe, **given, augmentation=dataclasses.replace(recipe.augmentation, **changes))
 
 
-def given_options(recipe: "Recipe", architecture: str, seed: int = 0) -> dict[str, str]:
-    """Return the options of `mnist-edge train`, with their values, that train a recipe."""
+def given_options(recipe: "Recipe", architecture: str, seed: int = 0, *, batches: bool = False) -> dict[str, str]:
+    """Return the options of `mnist-edge train`, with their values, that train a recipe.
+
+    With `batches`, the size of a batch and the learning rate are among them, though they are the recipe's own.
+    """
     from mnist_edge.training.recipe import recipe_for
 
     base = recipe_for(recipe.name, architecture)
@@ -114,7 +117,8 @@ def given_options(recipe: "Recipe", architecture: str, seed: int = 0) -> dict[st
     for changed, original in ((recipe, base), (recipe.augmentation, base.augmentation)):
         for field in dataclasses.fields(changed):
             value = getattr(changed, field.name)
-            if field.name != "augmentation" and value != getattr(original, field.name):
+            named = batches and field.name in ("batch_size", "learning_rate")
+            if field.name != "augmentation" and (named or value != getattr(original, field.name)):
                 given[_option(field.name)] = str(value)
     return given | ({"--seed": str(seed)} if seed else {})
 

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,7 +129,7 @@ def command(
     own = load_architecture(architecture) if is_own(architecture) else None
     given = data_options.given_options(dataset, data_dir, image_size, color, preprocessing)
     given += () if license_ == NO_LICENSE else ("--license", license_)
-    with torch_setup.torch_threads(threads):
+    with torch_setup.torch_threads(threads), redirect_stdout(sys.stderr):  # results come after it
         chosen = recipe_options.recipe_with(recipe, architecture, settings)
         check_suits(chosen, task)
         taught_by = load_teachers(teachers, chosen, task)
@@ -138,7 +138,7 @@ def command(
         chosen = _for_images(chosen, images, settings, quiet=quiet)
         digests = tuple(teacher.digest for teacher in taught_by)
         config = TrainingConfig(task, recorded_name(architecture), chosen, seed, data.digest, digests)
-        state = _begin(config, own, output, given, teachers, resume=resume)
+        state = _begin(config, own, output, given, teachers, images=images, resume=resume)
         state.to(torch_setup.device_of(device))
         train = partial(train_epoch, teachers=build_teachers(taught_by, torch_setup.device_of(device)))
         log = tensorboard_log(log_dir, len(state.history), chosen, images) if log_dir else nullcontext()
@@ -160,13 +160,14 @@ def command(
 
 def _for_images(recipe: "Recipe", count: int, settings: dict[str, Any], *, quiet: bool) -> "Recipe":
     """Return the recipe for so many images, unless that was given, and say on stderr what few images change in it."""
-    if settings["batch_size"] is not None or settings["learning_rate"] is not None:
+    if any(settings[name] is not None for name in ("batch_size", "learning_rate", "muon_learning_rate")):
         return recipe
     fitted = recipe.for_images(count)
     if fitted != recipe and not quiet:
+        muon = f" --muon-learning-rate {fitted.muon_learning_rate}" if fitted.muon_learning_rate else ""
         note(
             f"{count} images are few for batches of {recipe.batch_size}: "
-            f"--batch-size {fitted.batch_size} --learning-rate {fitted.learning_rate:g}"
+            f"--batch-size {fitted.batch_size} --learning-rate {fitted.learning_rate}{muon}"
         )
     return fitted
 
@@ -190,6 +191,7 @@ def _begin(
     source: tuple[str, ...],
     teachers: tuple[Path, ...],
     *,
+    images: int,
     resume: bool,
 ) -> "TrainState":
     """Return a new training, or with `resume` the interrupted one; `source` are the options that name the data.
@@ -206,7 +208,8 @@ def _begin(
         return config.init_train_state(own)
     state, interrupted = load_train_state(path, own)
     named = own.spec if own and own.name == interrupted.architecture else interrupted.architecture
-    given = recipe_options.given_options(interrupted.recipe, named, interrupted.seed)
+    few = interrupted.recipe.for_images(images) != interrupted.recipe  # else these would be chosen by their number
+    given = recipe_options.given_options(interrupted.recipe, named, interrupted.seed, batches=few)
     same = config.teachers == interrupted.teachers
     named_teachers = map(str, teachers) if same else (f"sha256:{digest[:12]}" for digest in interrupted.teachers)
     taught = (word for name in named_teachers for word in ("--teacher", name))

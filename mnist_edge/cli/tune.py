@@ -1,6 +1,7 @@
 """`mnist-edge tune`: a search for settings that train better."""
 
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,7 +128,7 @@ def _search(study: "Study", search: "Search", data: "TrainingData", trials: int,
 
     before = len(ended(study))
     first = len(study.get_trials(deepcopy=False))
-    with Progress("epochs of the trials", quiet=quiet) as progress:
+    with Progress("epochs of the trials", quiet=quiet) as progress, redirect_stdout(sys.stderr):
 
         def on_epoch(trial: "Trial", epoch: int) -> None:
             progress.update((trial.number - first) * search.epochs + epoch, trials * search.epochs)

@@ -84,6 +84,8 @@ class Scheme:
 
         In whole steps, since what another machine computes may be a last digit away.
         """
+        if not largest < inf:  # also NaN
+            return self.device_bound
         return self.device_bound * max(1, ceil(largest / USUAL_LOGIT))
 
     def tolerance_at(self, accuracy: float) -> Tolerance:

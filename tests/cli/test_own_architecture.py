@@ -55,6 +55,26 @@ def test_the_same_seed_gives_the_same_bytes(
     assert again.read_bytes() == checkpoint.read_bytes()
 
 
+@pytest.mark.usefixtures("few_images")
+def test_what_a_network_prints_is_not_among_the_results(tmp_path: Path) -> None:
+    net, path = tmp_path / "net.py", tmp_path / "net.safetensors"
+    net.write_text(
+        "from torch import nn\nprint('read')\nclass Net(nn.Linear):\n def __init__(self):\n"
+        "  super().__init__(784, 10)\n  print('made')\n"
+        " def forward(self, x):\n  print('run')\n  return super().forward(x)\n"
+    )
+    results = [
+        run("train", "--arch", f"{net}:Net", "--epochs", 1, "--batch-size", 500, "-o", path, "--json"),
+        run("export", path, "--arch", f"{net}:Net", "-o", tmp_path / "exports", "--json"),
+        run("verify", tmp_path / "exports" / "mnist-net.onnx", "--checkpoint", path, "--arch", f"{net}:Net", "--json"),
+        run("evaluate", path, "--arch", f"{net}:Net", "--json"),
+    ]
+    for result in results:
+        assert result.exit_code == 0, result.stderr
+        assert json.loads(result.stdout)
+        assert {"read", "made", "run"} <= set(result.stderr.split())
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("few_images")
 def test_of_all_formats_those_that_cannot_hold_it_are_left_out(tmp_path: Path) -> None:

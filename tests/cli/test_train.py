@@ -23,7 +23,7 @@ from mnist_edge.training import loop
 from mnist_edge.training.augment import Augmentation
 from mnist_edge.training.checkpoint import load_checkpoint
 from mnist_edge.training.datasets import registry
-from mnist_edge.training.datasets.splits import TrainingData
+from mnist_edge.training.datasets.splits import Split, TrainingData
 from mnist_edge.training.files import resume_path
 from mnist_edge.training.recipe import Recipe
 from mnist_edge.training.train_state import Epoch, TrainState
@@ -195,6 +195,22 @@ def test_the_messages_about_an_interrupted_training_lead_out(tmp_path: Path, mon
     assert CliRunner().invoke(main, ["train", *shlex.split(commands[0])]).exit_code == 0
     assert output.read_bytes() == whole.read_bytes()
     assert output.with_suffix(".csv").read_bytes() == whole.with_suffix(".csv").read_bytes()
+
+
+def test_the_batches_that_few_images_were_given_are_named(
+    few: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred images are learned in batches of 10 unless 32 are asked for, which the recipe has for many."""
+    part = Split(few.train.images[:100], few.train.labels[:100])
+    monkeypatch.setattr(registry, "load_training_data", lambda *_: dataclasses.replace(few, train=part))
+    for chosen in ((), ("--batch-size", "32")):
+        whole, output = (tmp_path / f"{name}{len(chosen)}.safetensors" for name in ("whole", "stopped"))
+        assert run("--epochs", "3", *chosen, "-o", whole).exit_code == 0
+        interrupted_after(1, monkeypatch, "--epochs", "3", *chosen, "-o", output)
+        (command,) = re.findall("`mnist-edge train (.*)`", run("--epochs", "3", *chosen, "-o", output).stderr)
+        result = CliRunner().invoke(main, ["train", *shlex.split(command)])
+        assert result.exit_code == 0, result.stderr
+        assert output.read_bytes() == whole.read_bytes()
 
 
 @pytest.mark.usefixtures("few_images")

@@ -32,6 +32,7 @@ def test_the_bound_grows_with_logits_that_are_larger_than_usual() -> None:
     assert INT8_TOLERANCE.for_logits(150) == INT8_TOLERANCE
     for what in (math.inf, math.nan):
         assert FLOAT32.tolerance.for_logits(what) == FLOAT32.tolerance
+        assert FLOAT32.bound_for(what) == FLOAT32.device_bound
 
 
 @given(st.floats(0, 1))

@@ -2,6 +2,7 @@
 
 import io
 import re
+import threading
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.scheme import Scheme
 from mnist_edge.formats.torchscript.deprecations import without_deprecations
 from mnist_edge.types import Images, Logits
+
+_FASTPATH = threading.Lock()
 
 _PER_CHANNEL = {"dynamic-s8": False, "dynamic-s8-channel": True}
 """torch's eager dynamic quantization of linear layers: whether each output channel has a scale."""
@@ -46,12 +49,13 @@ def _export_one(model: nn.Module, request: ExportRequest) -> Bundle:
 @contextmanager
 def _layers_of_attention() -> Iterator[None]:
     """Let attention be traced as the layers that it is made of: torch may take one operator for all of it."""
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(value=False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(value=before)
+    with _FASTPATH:  # which the process has once
+        before = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(value=False)
+        try:
+            yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(value=before)
 
 
 def _one_by_one(module: nn.Module, images: Images) -> Logits:

@@ -11,6 +11,7 @@ import importlib.util
 import inspect
 import re
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from mnist_edge.errors import MnistEdgeError, UserError
 from mnist_edge.training.architectures.normalization import Normalization
 
 T = TypeVar("T")
+
+_PRINTING = threading.RLock()
 
 NETWORK = "network."
 """What the names of the weights of a network of the user's begin with."""
@@ -147,7 +150,7 @@ class OwnArchitecture:
         What the code prints goes to stderr, since stdout is for results.
         """
         try:
-            with torch.no_grad(), contextlib.redirect_stdout(sys.stderr):
+            with torch.no_grad(), _prints_to_stderr():
                 return action()
         except MnistEdgeError:
             raise
@@ -172,12 +175,8 @@ class OwnNetwork(nn.Module):
         self.network = network
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return logits, float32 `[batch, labels]`, for images, float32 `[batch, channels, height, width]`.
-
-        What the user's code prints goes to stderr.
-        """
-        with contextlib.redirect_stdout(sys.stderr):
-            logits: Tensor = self.network(self.prepare(image))
+        """Return logits, float32 `[batch, labels]`, for images, float32 `[batch, channels, height, width]`."""
+        logits: Tensor = self.network(self.prepare(image))
         return logits
 
 
@@ -282,10 +281,17 @@ def _importing_from(folder: Path) -> Iterator[None]:
 def _readable(spec: str) -> Iterator[None]:
     """Turn what an import raises into one line, and lead what it prints to stderr."""
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with _prints_to_stderr():
             yield
     except (Exception, SystemExit) as error:
         raise UserError(f"cannot import {spec.rpartition(':')[0]}: {_raised(error, spec)}") from error
+
+
+@contextlib.contextmanager
+def _prints_to_stderr() -> Iterator[None]:
+    """Lead to stderr what the user's code prints, one thread at a time, since the process has one stdout."""
+    with _PRINTING, contextlib.redirect_stdout(sys.stderr):
+        yield
 
 
 def _raised(error: BaseException, spec: str) -> str:
