@@ -89,6 +89,19 @@ class Heads(nn.Module):
         return logits
 
 
+class Product(nn.Module):
+    """Weights that are multiplied with as matrices of a batch, not as a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(torch.randn(1, SIDE * SIDE, 8) / SIDE)
+        self.last = nn.Linear(8, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.last(torch.matmul(images.flatten(1).unsqueeze(1), self.weights).flatten(1))
+        return logits
+
+
 def tied() -> nn.Module:
     first, second = nn.Linear(16, 16), nn.Linear(16, 16)
     second.weight = first.weight
@@ -190,6 +203,16 @@ def test_a_transformer_is_exported_in_int8(tmp_path: Path) -> None:
     network = VisionTransformer()
     network.head.bias.data = torch.tensor([9.0, 0, 0, 0, 0])  # no rounding changes the answer
     (artifact,) = mnist_edge.export(network, *images_and_labels(network), precisions=["int8"], output=tmp_path)
+    assert artifact.contract.precision == "int8"
+
+
+def test_a_product_of_matrices_is_exported_to_litert_in_int8(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = Product()
+    network.last.bias.data = torch.tensor([9.0, 0, 0, 0, 0])  # no rounding changes the answer
+    (artifact,) = mnist_edge.export(
+        network, *images_and_labels(network), formats=["litert"], precisions=["int8"], output=tmp_path
+    )
     assert artifact.contract.precision == "int8"
 
 

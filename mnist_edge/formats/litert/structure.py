@@ -66,7 +66,10 @@ _SAME_TYPE = frozenset(getattr(schema.BuiltinOperator, name) for name in _COMPUT
 """Operators that give the type that they take: LiteRT writes a softmax of floats over an output of bytes."""
 
 _WIDE = frozenset(getattr(schema.BuiltinOperator, name) for name in _COMPUTING[2, 2])
-"""Operators on two tensors, which LiteRT ends the process for where bytes have no dimensions, or more than four."""
+"""Operators on two tensors, which LiteRT ends the process for where bytes have no dimensions, or more than four.
+
+A product of matrices takes floats, and its second tensor may be weights of 8 bits.
+"""
 
 _ABSENT = -1
 """The index of an input that is left out, as only the bias of a linear layer can be."""
@@ -92,14 +95,15 @@ def check_graph(model: Any) -> None:  # noqa: ANN401
             raise ArtifactError(f"a tensor of it has {len(shape)} dimensions, expected at most {MAX_SIDES}")
         if not 0 <= tensor.buffer < len(model.buffers):
             raise ArtifactError("a tensor of it has no buffer")
+    stored = {index for index, tensor in enumerate(graph.tensors) if model.buffers[tensor.buffer].data is not None}
     for operator in graph.operators:
         if operator.customOptions is not None or not 0 <= operator.opcodeIndex < len(model.operatorCodes):
             raise ArtifactError("an operator of it is not one of its operators")
-        _check_operator(operator, _number(model.operatorCodes[operator.opcodeIndex]), graph.tensors)
-    _check_order(model, graph)
+        _check_operator(operator, _number(model.operatorCodes[operator.opcodeIndex]), graph.tensors, stored)
+    _check_order(model, graph, stored)
 
 
-def _check_operator(operator: Any, number: int, tensors: list[Any]) -> None:  # noqa: ANN401
+def _check_operator(operator: Any, number: int, tensors: list[Any], stored: set[int]) -> None:  # noqa: ANN401
     """Refuse an operator, of a number in the schema, without the inputs and the output that LiteRT looks for."""
     inputs, outputs = _list(operator.inputs), _list(operator.outputs)
     fewest, most = OPERATORS[number]
@@ -110,17 +114,24 @@ def _check_operator(operator: Any, number: int, tensors: list[Any]) -> None:  # 
         )
     if not all(0 <= index < len(tensors) for index in (*_present(inputs, number), *outputs)):
         raise ArtifactError("an operator of it has a tensor that is not there")
-    types = {tensors[index].type for index in (*_present(inputs, number), *outputs)}
+    typed = [*_present(inputs, number), *outputs]
+    if number == schema.BuiltinOperator.BATCH_MATMUL and _are_weights(inputs[1], tensors, stored):
+        typed.remove(inputs[1])
+    types = {tensors[index].type for index in typed}
     if (number in _SAME_TYPE and len(types) > 1) or (number in _WIDE and schema.TensorType.INT8 in types):
         raise ArtifactError(f"its operator {number} does not take or give tensors of these types")
     if number in _SHAPED and any(prod(_list(tensors[index].shape)) > 2 * MAX_SIDES for index in inputs[1:]):
         raise ArtifactError("an operator of it is told more sizes than a tensor has dimensions")
 
 
-def _check_order(model: Any, graph: Any) -> None:  # noqa: ANN401
+def _are_weights(index: int, tensors: list[Any], stored: set[int]) -> bool:
+    """Return if a tensor is stored, and has as many dimensions as a product of matrices takes of bytes."""
+    return index in stored and 2 <= len(_list(tensors[index].shape)) <= 4
+
+
+def _check_order(model: Any, graph: Any, stored: set[int]) -> None:  # noqa: ANN401
     """Refuse a graph where a tensor is read before it is written, or is written twice or into the file's own data."""
     given = set(_list(graph.inputs))
-    stored = {index for index, tensor in enumerate(graph.tensors) if model.buffers[tensor.buffer].data is not None}
     if given & stored or not given.issubset(range(len(graph.tensors))):
         raise ArtifactError("its input is not a tensor to write to")
     known = given | stored

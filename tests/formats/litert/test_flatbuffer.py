@@ -130,6 +130,45 @@ def test_types_that_end_the_process_are_refused(
         read_model(changed(good, change))
 
 
+def _multiplying(inputs: list[int], shape: list[int], *others: int) -> Callable[[Any], object]:
+    """Return the change to a product of matrices where tensor 4, which is stored, is of bytes, and others are."""
+
+    def change(model: Any) -> None:  # noqa: ANN401
+        code = schema.OperatorCodeT()
+        code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.BATCH_MATMUL
+        model.operatorCodes.append(code)
+        operator, tensors = model.subgraphs[0].operators[1], model.subgraphs[0].tensors
+        operator.opcodeIndex, operator.inputs = len(model.operatorCodes) - 1, inputs
+        tensors[4].shape = shape
+        for index in (4, *others):
+            tensors[index].type = schema.TensorType.INT8
+
+    return change
+
+
+@pytest.mark.parametrize("shape", [[128, 10], [1, 128, 10], [1, 1, 128, 10]])
+def test_a_product_of_matrices_takes_weights_of_eight_bits(shape: list[int], good: bytes) -> None:
+    read_model(changed(good, _multiplying([6, 4], shape)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _multiplying([6, 4], []),
+        _multiplying([6, 4], [1_280]),
+        _multiplying([6, 4], [1, 1, 1, 128, 10]),
+        _multiplying([4, 6], [10, 128]),
+        _multiplying([6, 4], [128, 10], 6),
+        _multiplying([6, 4], [128, 10], 9),
+        _multiplying([6, 6], [128, 10], 6),
+    ],
+    ids=["no sides", "one side", "five sides", "at the left", "at both", "as the output", "that are computed"],
+)
+def test_a_product_of_matrices_takes_no_other_bytes(change: Callable[[Any], object], good: bytes) -> None:
+    with pytest.raises(ArtifactError, match="operator 126 does not take or give tensors of these types"):
+        read_model(changed(good, change))
+
+
 def test_a_linear_layer_needs_no_bias(good: bytes) -> None:
     for inputs in ([6, 4, -1], [6, 4]):
         model = read_model(changed(good, _set("inputs", inputs, lambda m: m.subgraphs[0].operators[1])))
