@@ -1,6 +1,7 @@
 """An intermediate representation on the CPU of this machine, by OpenVINO."""
 
 import threading
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -67,25 +68,42 @@ def compiled(graph: bytes, weights: bytes) -> Any:  # noqa: ANN401
 
 
 def _check_shapes(model: Any) -> None:  # noqa: ANN401
-    """Refuse a model by what its operators give for one image, as OpenVINO infers it; changes the model."""
-    openvino, total = load_openvino(), 0
-    shapes = {
-        port: openvino.PartialShape([1 if side.is_dynamic else side for side in port.partial_shape])
-        for port in model.inputs
-    }
-    model.reshape(shapes)
+    """Refuse a model by what its operators give for one image and for two; changes the model."""
+    inputs = {port: list(port.partial_shape) for port in model.inputs}
+    numbers = _numbers(model, inputs, 1)
+    if max(numbers) > MAX_ELEMENTS or sum(numbers) > MAX_TOTAL:
+        raise ArtifactError("an operator of it gives more numbers than a small classifier needs")
+    for one, two in zip(numbers, _numbers(model, inputs, 2), strict=True):
+        if two > 2 * one:
+            raise ArtifactError(
+                f"an operator of it gives {two:,} numbers for two images and {one:,} for one, expected at most twice "
+                "as many"
+            )
+
+
+def _numbers(model: Any, inputs: Mapping[Any, Sequence[Any]], images: int) -> list[int]:  # noqa: ANN401
+    """Return how many numbers each output of a model's operators has, as OpenVINO infers it; changes the model.
+
+    Raises:
+        ArtifactError: that depends on what is seen in the images.
+    """
+    partial = load_openvino().PartialShape
+    model.reshape(
+        {port: partial([images if side.is_dynamic else side for side in sides]) for port, sides in inputs.items()}
+    )
+    numbers = []
     for operator in model.get_ops():
         for output in operator.outputs():
             if output.partial_shape.is_dynamic:
                 raise ArtifactError(f"a size of its operator {operator.get_type_name()} depends on the picture")
-            numbers = prod(output.shape)
-            total += numbers
-            if numbers > MAX_ELEMENTS or total > MAX_TOTAL:
-                raise ArtifactError("an operator of it gives more numbers than a small classifier needs")
+            numbers.append(prod(output.shape))
+    return numbers
 
 
 def predictor(model: Any) -> Predict:  # noqa: ANN401
     """Return the function that runs a model; it raises `ArtifactError` where the model does not take a batch.
+
+    So it does where the logits are of another number of images.
 
     Tensors are given and taken by number: to copy and to name them, as `infer` of a dictionary does, takes nearly as
     long as a small model. The request does not keep the array of a shared tensor alive, and is one for all threads.
@@ -101,6 +119,8 @@ def predictor(model: Any) -> Predict:  # noqa: ANN401
                 logits: Logits = np.array(request.get_output_tensor(0).data)
         except (RuntimeError, TypeError) as error:
             raise ArtifactError(f"OpenVINO cannot run a batch of {len(images)} ({one_line(error)})") from error
+        if logits.shape[:1] != images.shape[:1]:  # what is left of the call before, where there was no memory
+            raise ArtifactError(f"it gives logits of shape {list(logits.shape)} for {len(images)} images")
         return logits
 
     return predict

@@ -29,7 +29,7 @@ _SELECTING = frozenset(
 )
 """What gives no more numbers than the largest of its inputs."""
 
-_COMBINING = frozenset(("Gather", "Add", "Subtract", "Multiply", "Divide", "Negative", "Power", "Clamp"))
+_COMBINING = frozenset(("Gather", "Add", "Subtract", "Multiply", "Divide", "Negative", "Clamp"))
 """What gives no more numbers than those of its inputs multiplied."""
 
 _RANK = 16

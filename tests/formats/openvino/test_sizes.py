@@ -74,11 +74,26 @@ def by_many_operators(values: Any) -> Any:  # noqa: ANN401
     return opset.reshape(values, opset.concat([whole(-1), opset.unsqueeze(size, whole(0))], 0), special_zero=False)
 
 
+def images_of(values: Any) -> Any:  # noqa: ANN401
+    return opset.gather(opset.shape_of(values), whole(0), opset.constant(np.int64(0)))
+
+
+def by_the_images_squared(values: Any) -> Any:  # noqa: ANN401
+    count = images_of(values)
+    return opset.broadcast(everything(values), opset.concat([opset.multiply(count, count), whole(1)], 0))
+
+
+def by_a_power_of_the_images(values: Any) -> Any:  # noqa: ANN401
+    return opset.broadcast(everything(values), opset.concat([opset.power(images_of(values), whole(8)), whole(1)], 0))
+
+
 SIZES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "joined": (square, "gives more numbers than a small classifier needs"),
     "joined, of 16 bits": (partial(square, kind=np.int16), "gives more numbers than a small classifier needs"),
     "multiplied": (outer, "gives more numbers than a small classifier needs"),
     "counted": (with_range, "gives more numbers than a small classifier needs"),
+    "of the images, squared": (by_the_images_squared, "gives 4 numbers for two images and 1 for one"),
+    "a power of the images": (by_a_power_of_the_images, "computes a size by 'Power'"),
     "read in the picture": (by_the_picture, "computes a size by 'Parameter'"),
     "computed from a large square": (by_a_square, "computes a size by 'Broadcast'"),
     "computed from many": (by_doubling, "computes a size from more than 1,024 numbers"),
