@@ -22,6 +22,9 @@ MAX_REPLY = 512 << 20
 """Most bytes of the arrays that a child answers with: it has them twice, and 1 GiB of memory for everything."""
 
 _DTYPES = {"<f4", "<f8", "|i1", "|u1", "<i4", "<i8", "|b1"}
+_MAX_SIDES = 32
+"""Most dimensions of an array: what every version of numpy takes."""
+
 _LENGTHS = struct.Struct("<QQ")
 
 
@@ -59,7 +62,7 @@ def receive(
     Raises:
         EOFError: the other side closed the connection.
         TimeoutError: it is not there by a time of `time.monotonic()`.
-        MessageError: it is not a message, or too long a one.
+        MessageError: it is not a message, is too long, or there is no memory for it.
     """
     header_length, body_length = _LENGTHS.unpack(_read(connection, _LENGTHS.size, deadline))
     if header_length > MAX_HEADER or body_length > max_body:
@@ -69,6 +72,8 @@ def receive(
         return _unpack(header, memoryview(_read(connection, body_length, deadline)))
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise MessageError("the message is damaged") from error
+    except MemoryError as error:
+        raise MessageError("there is no memory for the message") from error
 
 
 def _unpack(header: Any, body: memoryview) -> tuple[dict[str, Any], dict[str, AnyArray], list[bytes]]:  # noqa: ANN401
@@ -77,16 +82,25 @@ def _unpack(header: Any, body: memoryview) -> tuple[dict[str, Any], dict[str, An
     for name, dtype, shape in header["arrays"]:
         if dtype not in _DTYPES:
             raise ValueError(f"an array of {dtype}")
-        count = math.prod(shape)
+        if len(shape) > _MAX_SIDES:
+            raise ValueError("an array of too many sides")
+        count = math.prod([_whole(side) for side in shape])
         arrays[str(name)] = np.frombuffer(body, dtype, count, start).reshape(shape) if count else np.empty(shape, dtype)
         start += count * np.dtype(dtype).itemsize
     blobs = []
-    for length in header["blobs"]:
+    for length in map(_whole, header["blobs"]):
         blobs.append(bytes(body[start : start + length]))
         start += length
     if start != len(body) or not isinstance(header["values"], dict):
         raise ValueError("the lengths do not fit")
     return header["values"], arrays, blobs
+
+
+def _whole(number: Any) -> int:  # noqa: ANN401
+    """Return a length as it is; raises `ValueError` where it is none: a negative one would read bytes again."""
+    if type(number) is not int or number < 0:
+        raise ValueError("a length is not a whole number")
+    return number
 
 
 def _read(connection: socket.socket, length: int, deadline: float) -> bytearray:
