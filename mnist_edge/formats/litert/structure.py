@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from math import prod
 from typing import Any
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from mnist_edge.errors import ArtifactError
@@ -71,6 +72,12 @@ _WIDE = frozenset(getattr(schema.BuiltinOperator, name) for name in _COMPUTING[2
 A product of matrices takes floats, and its second tensor may be weights of 8 bits.
 """
 
+_PADDING = frozenset((schema.BuiltinOperator.PAD, schema.BuiltinOperator.PADV2))
+"""Operators whose output LiteRT makes as large as numbers in the file say, whatever its declared shape is."""
+
+_INTEGERS = {schema.TensorType.INT32: "<i4", schema.TensorType.INT64: "<i8"}
+"""Whole numbers by their type in the schema, and in numpy."""
+
 _ABSENT = -1
 """The index of an input that is left out, as only the bias of a linear layer can be."""
 
@@ -99,7 +106,10 @@ def check_graph(model: Any) -> None:  # noqa: ANN401
     for operator in graph.operators:
         if operator.customOptions is not None or not 0 <= operator.opcodeIndex < len(model.operatorCodes):
             raise ArtifactError("an operator of it is not one of its operators")
-        _check_operator(operator, _number(model.operatorCodes[operator.opcodeIndex]), graph.tensors, stored)
+        number = _number(model.operatorCodes[operator.opcodeIndex])
+        _check_operator(operator, number, graph.tensors, stored)
+        if number in _PADDING:
+            _check_paddings(operator, number, model)
     _check_order(model, graph, stored)
 
 
@@ -122,6 +132,22 @@ def _check_operator(operator: Any, number: int, tensors: list[Any], stored: set[
         raise ArtifactError(f"its operator {number} does not take or give tensors of these types")
     if number in _SHAPED and any(prod(_list(tensors[index].shape)) > 2 * MAX_SIDES for index in inputs[1:]):
         raise ArtifactError("an operator of it is told more sizes than a tensor has dimensions")
+
+
+def _check_paddings(operator: Any, number: int, model: Any) -> None:  # noqa: ANN401
+    """Refuse paddings that are not stored, or that give another shape than the output's, whose size is limited."""
+    tensors = model.subgraphs[0].tensors
+    source, paddings = (tensors[index] for index in _list(operator.inputs)[:2])
+    data, kind = model.buffers[paddings.buffer].data, _INTEGERS.get(paddings.type)
+    if data is None or kind is None:
+        raise ArtifactError(f"its operator {number} pads by numbers that are not stored, expected whole ones that are")
+    numbers, shape = np.frombuffer(bytes(data), kind).tolist(), _list(source.shape)
+    if len(numbers) != 2 * len(shape) or min(numbers, default=0) < 0:
+        raise ArtifactError(f"its operator {number} does not pad each side by numbers of at least 0")
+    given = [sum(sides) for sides in zip(shape, numbers[::2], numbers[1::2], strict=True)]
+    declared = _list(tensors[operator.outputs[0]].shape)
+    if given != declared:
+        raise ArtifactError(f"its operator {number} gives the shape {given}, the file says {declared}")
 
 
 def _are_weights(index: int, tensors: list[Any], stored: set[int]) -> bool:

@@ -169,6 +169,54 @@ def test_a_product_of_matrices_takes_no_other_bytes(change: Callable[[Any], obje
         read_model(changed(good, change))
 
 
+def _padding(
+    numbers: list[int], shape: list[int], *more: int, kind: str = "INT32", stored: bool = True
+) -> Callable[[Any], object]:
+    """Return the change that pads the image, instead of making a row of it."""
+
+    def change(model: Any) -> None:  # noqa: ANN401
+        code = schema.OperatorCodeT()
+        code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, "PADV2" if more else "PAD")
+        model.operatorCodes.append(code)
+        operator, tensors = model.subgraphs[0].operators[0], model.subgraphs[0].tensors
+        paddings, output = tensors[operator.inputs[1]], tensors[operator.outputs[0]]
+        paddings.shape, paddings.type, output.shape = [4, 2], getattr(schema.TensorType, kind), shape
+        data = np.frombuffer(np.array(numbers, kind.lower()).tobytes(), np.uint8)
+        model.buffers[paddings.buffer].data = data if stored else None
+        operator.opcodeIndex = len(model.operatorCodes) - 1
+        operator.inputs = [*operator.inputs, *more]
+
+    return change
+
+
+@pytest.mark.parametrize("kind", ["INT32", "INT64"])
+@pytest.mark.parametrize("more", [(), (1,)])
+def test_an_image_may_be_padded(kind: str, more: tuple[int, ...], good: bytes) -> None:
+    read_model(changed(good, _padding([0, 0, 0, 0, 2, 1, 0, 2], [1, 1, 31, 30], *more, kind=kind)))
+
+
+HUGE = [0, 0, 0, 0, 0, 30_000, 0, 30_000]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_padding(HUGE, [1, 10]), r"gives the shape \[1, 1, 30028, 30028\], the file says \[1, 10\]"),
+        (_padding(HUGE, [1, 10], 1), r"gives the shape \[1, 1, 30028, 30028\], the file says \[1, 10\]"),
+        (_padding(HUGE, [1, 10], kind="INT64"), r"gives the shape \[1, 1, 30028, 30028\], the file says \[1, 10\]"),
+        (_padding([0, 0, 0, 0, -2, 4, 0, 0], [1, 1, 30, 28]), "does not pad each side by numbers of at least 0"),
+        (_padding([0, 0, 0, 0], [1, 1, 28, 28]), "does not pad each side by numbers of at least 0"),
+        (_padding([], [1, 1, 28, 28], stored=False), "pads by numbers that are not stored"),
+        (_padding([0] * 8, [1, 1, 28, 28], kind="FLOAT32"), "pads by numbers that are not stored"),
+    ],
+)
+def test_paddings_that_ask_for_more_than_the_file_says_are_refused(
+    change: Callable[[Any], object], message: str, good: bytes
+) -> None:
+    with pytest.raises(ArtifactError, match=message):
+        read_model(changed(good, change))
+
+
 def test_a_linear_layer_needs_no_bias(good: bytes) -> None:
     for inputs in ([6, 4, -1], [6, 4]):
         model = read_model(changed(good, _set("inputs", inputs, lambda m: m.subgraphs[0].operators[1])))
