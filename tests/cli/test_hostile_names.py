@@ -199,6 +199,7 @@ def test_train(form: list[str], tmp_path: Path) -> None:
     assert run("train", "--epochs", "1", "--output", output, "--resume").exit_code == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_images")
 def test_tune(tmp_path: Path) -> None:
     options = ["--epochs", "1", "--study", TEXT, "--storage", f"sqlite:///{tmp_path / 'tune.db'}"]

@@ -43,6 +43,7 @@ def test_every_setting_of_a_recipe_has_an_option() -> None:
     assert set(AUGMENTATION) == {field.name for field in dataclasses.fields(Augmentation)}
 
 
+@pytest.mark.slow
 def test_settings_are_written_into_the_checkpoint(
     few: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

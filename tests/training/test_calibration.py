@@ -12,6 +12,7 @@ from mnist_edge.training.loop import predict_logits
 from tests.conftest import RELEASED
 
 
+@pytest.mark.slow
 @given(st.floats(0.3, 4.0), st.integers(0, 100))
 def test_the_temperature_of_drawn_labels_is_found(temperature: float, seed: int) -> None:
     """Labels drawn from the softmax at a temperature are most likely at that temperature."""

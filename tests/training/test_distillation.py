@@ -56,6 +56,7 @@ def test_targets_are_the_mean_of_the_teachers_and_have_no_gradient(released: Che
     assert torch.allclose(found.sum(1), torch.ones(3))
 
 
+@pytest.mark.slow
 def test_without_weight_teachers_change_nothing(released: Checkpoint, few: TrainingData) -> None:
     recipe = dataclasses.replace(recipe_for("diverse", "mlp"), epochs=2, batch_size=500)
     results = []

@@ -48,6 +48,7 @@ def assert_like_mnist(tensor: NDArray[np.float32]) -> None:
     assert abs(float(ink.sum(axis=0) @ middle) - 14) <= 2
 
 
+@pytest.mark.slow
 @given(
     number=st.integers(0, 9),
     size=st.integers(40, 300),
