@@ -75,7 +75,7 @@ def check_sizes(nodes: Sequence[Node], constants: Mapping[str, Constant], name: 
         if computed < 0:
             raise ArtifactError("it computes many more numbers from its constants than it has")
         steps.append(step)
-    if sides and sides[0] is None:
+    if sides[0] is None:
         for one, many in zip(steps, _steps(nodes, constants, name, _for_images(MANY, sides)), strict=True):
             _check_growth(one, many)
 
@@ -136,8 +136,8 @@ def _check_step(step: _Step) -> None:
 def _check_growth(one: _Step, many: _Step) -> None:
     """Compare what an operator gives for one image and for many.
 
-    What it gives grows with the number of images as a polynomial without negative coefficients, since nothing is
-    chosen by that number. So what is not more than the same for each of many is not more for each of fewer.
+    What grows faster than the number of images grows like its square, since nothing is chosen by that number. It may
+    be small beside what is added to it for a few images, and no longer for many.
     """
     if any(most > MANY * first for first, most in zip(one.elements, many.elements, strict=True)):
         raise ArtifactError(f"what its {one.kind} gives grows faster than the number of images")

@@ -4,35 +4,23 @@ The code runs with all the rights of the process, so it is loaded from nowhere b
 checkpoint records the name alone, and asks for the code again.
 """
 
-import contextlib
 import copy
-import importlib
-import importlib.util
 import inspect
-import re
-import sys
-import threading
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.machinery import SourceFileLoader
 from math import prod
-from pathlib import Path
-from types import CodeType, ModuleType
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from mnist_edge.artifact.contract import Task
-from mnist_edge.artifact.fields import one_line
-from mnist_edge.artifact.names import is_own, recorded_name
+from mnist_edge.artifact.names import recorded_name
 from mnist_edge.errors import MnistEdgeError, UserError
 from mnist_edge.training.architectures.normalization import Normalization
+from mnist_edge.training.architectures.own_code import article, import_definition, prints_to_stderr, raised
 
 T = TypeVar("T")
-
-_PRINTING = threading.RLock()
 
 NETWORK = "network."
 """What the names of the weights of a network of the user's begin with."""
@@ -101,7 +89,7 @@ class OwnArchitecture:
         arguments = self._arguments(task)
         made = self.run("when it is called", lambda: self.definition(**arguments))
         if not isinstance(made, nn.Module):
-            raise UserError(f"{self.spec} gives {_article(type(made).__name__)}, expected a torch.nn.Module")
+            raise UserError(f"{self.spec} gives {article(type(made).__name__)}, expected a torch.nn.Module")
         return made
 
     def _arguments(self, task: Task) -> dict[str, Any]:
@@ -127,9 +115,7 @@ class OwnArchitecture:
     def _check_logits(self, logits: object, task: Task) -> None:
         expected = [TRIAL_IMAGES, len(task.labels)]
         if not isinstance(logits, Tensor):
-            raise UserError(
-                f"{self.spec} answers with {_article(type(logits).__name__)}, expected one tensor of logits"
-            )
+            raise UserError(f"{self.spec} answers with {article(type(logits).__name__)}, expected one tensor of logits")
         if list(logits.shape) != expected or logits.dtype != torch.float32:
             kind = str(logits.dtype).removeprefix("torch.")
             raise UserError(
@@ -150,12 +136,12 @@ class OwnArchitecture:
         What the code prints goes to stderr, since stdout is for results.
         """
         try:
-            with torch.no_grad(), _prints_to_stderr():
+            with torch.no_grad(), prints_to_stderr():
                 return action()
         except MnistEdgeError:
             raise
         except (Exception, SystemExit) as error:  # the code is the user's, and so are its bugs
-            raise UserError(f"{self.spec} raises {_raised(error, self.spec)} {when}") from error
+            raise UserError(f"{self.spec} raises {raised(error, self.spec)} {when}") from error
 
 
 class OwnNetwork(nn.Module):
@@ -199,109 +185,4 @@ def load_architecture(spec: str) -> OwnArchitecture:
     Raises:
         UserError: there is no such code, it raises when it is imported, or it has no class or function of that name.
     """
-    if not is_own(spec):
-        raise UserError(f"{spec!r} does not name a network: expected path/to/net.py:Net or package.module:Net")
-    home, _, definition = spec.rpartition(":")
-    module = _import_file(Path(home), spec) if home.endswith(".py") else _import_module(home, spec)
-    found: object = module
-    for part in definition.split("."):
-        found = getattr(found, part, None)
-    if found is None:
-        known = ", ".join(name for name, each in vars(module).items() if _is_defined_in(module, each))
-        expected = f"expected one of {known}" if known else "it defines no class and no function"
-        raise UserError(f"{home} has no {definition!r}: {expected}")
-    if isinstance(found, nn.Module) or not callable(found):
-        what = (
-            "a network that was made already" if isinstance(found, nn.Module) else f"{_article(type(found).__name__)}"
-        )
-        raise UserError(f"{spec} is {what}, expected a class, or a function that returns a torch.nn.Module")
-    return OwnArchitecture(spec, found)
-
-
-def _is_defined_in(module: ModuleType, value: object) -> bool:
-    return (inspect.isclass(value) or inspect.isfunction(value)) and value.__module__ == module.__name__
-
-
-class _FromSource(SourceFileLoader):
-    """Reads the code itself, never bytecode kept from before: that of a file of the same size and second is taken."""
-
-    def get_code(self, fullname: str) -> CodeType:
-        """Compile the file."""
-        path = self.get_filename(fullname)
-        code: CodeType = self.source_to_code(self.get_data(path), path)
-        return code
-
-
-def _import_file(path: Path, spec: str) -> ModuleType:
-    """Run a file as a module, under a name that no other module has."""
-    if not path.is_file():
-        raise UserError(f"there is no file {path}: expected the Python file that defines the network of --arch {spec}")
-    stem = re.sub(r"\W", "_", path.stem, flags=re.ASCII)
-    name = f"own_{stem}"
-    found = importlib.util.spec_from_file_location(name, path, loader=_FromSource(name, str(path)))
-    assert found is not None, "its loader is given"
-    assert found.loader is not None, "its loader is given"
-    module = importlib.util.module_from_spec(found)
-    before = sys.modules.get(name)
-    sys.modules[name] = module  # dataclasses look their module up
-    try:
-        with _importing_from(path.parent), _readable(spec):
-            found.loader.exec_module(module)
-    except UserError:
-        if before is None:
-            del sys.modules[name]
-        else:
-            sys.modules[name] = before
-        raise
-    return module
-
-
-def _import_module(name: str, spec: str) -> ModuleType:
-    if not all(part.isidentifier() for part in name.split(".")):
-        raise UserError(
-            f"{name!r} is neither a Python file nor a module: expected path/to/net.py:Net or package.module:Net"
-        )
-    with _importing_from(Path.cwd()), _readable(spec):
-        return importlib.import_module(name)
-
-
-@contextlib.contextmanager
-def _importing_from(folder: Path) -> Iterator[None]:
-    """Look for modules in a folder first, as Python does for a program in it."""
-    entry = str(folder.resolve())
-    sys.path.insert(0, entry)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ValueError):  # the code may have removed it
-            sys.path.remove(entry)
-
-
-@contextlib.contextmanager
-def _readable(spec: str) -> Iterator[None]:
-    """Turn what an import raises into one line, and lead what it prints to stderr."""
-    try:
-        with _prints_to_stderr():
-            yield
-    except (Exception, SystemExit) as error:
-        raise UserError(f"cannot import {spec.rpartition(':')[0]}: {_raised(error, spec)}") from error
-
-
-@contextlib.contextmanager
-def _prints_to_stderr() -> Iterator[None]:
-    """Lead to stderr what the user's code prints, one thread at a time, since the process has one stdout."""
-    with _PRINTING, contextlib.redirect_stdout(sys.stderr):
-        yield
-
-
-def _raised(error: BaseException, spec: str) -> str:
-    """Return what was raised, and in which line of the user's file."""
-    file = Path(spec.rpartition(":")[0]).name
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).name == file]
-    line = error.lineno if isinstance(error, SyntaxError) else next(reversed(lines), None)
-    where = f" in line {line} of {file}" if line else ""
-    return f"{type(error).__name__} ({one_line(error)}){where}"
-
-
-def _article(noun: str) -> str:
-    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
+    return OwnArchitecture(spec, import_definition(spec))
