@@ -55,7 +55,7 @@ def lower(model: nn.Module, tensor: TensorSpec) -> Network:
         for layer in chain.layers:
             layer.window.check()
     except ValueError as error:
-        raise UserError(f"cannot write this network layer by layer: {error}") from error
+        raise UserError(f"cannot write this network layer by layer: {error}; export it to another --format") from error
     return Network(chain.layers, high / 255)
 
 

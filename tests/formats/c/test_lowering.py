@@ -95,7 +95,10 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
         r"Unflatten \(2\) is not a layer",
     ),
     "a mean over channels": (Viewed(lambda x: x.mean((1, 2)), 3), r"mean \(mean\) is not a layer"),
-    "no logits": (nn.Sequential(nn.Conv2d(1, 2, 3), nn.AvgPool2d(2), nn.Flatten()), "does not give logits"),
+    "no logits": (
+        nn.Sequential(nn.Conv2d(1, 2, 3), nn.AvgPool2d(2), nn.Flatten()),
+        r"AvgPool2d\), does not give logits.*; export it to another --format",
+    ),
     "nothing": (nn.Sequential(nn.Flatten()), "not 1 to 1,000 layers"),
 }
 
