@@ -1,6 +1,9 @@
 """A `.tflite` file in LiteRT's interpreter, on one thread. Needs ai-edge-litert and numpy alone."""
 
 import threading
+from collections.abc import Sequence
+from math import prod
+from typing import Any
 
 import numpy as np
 from ai_edge_litert import interpreter as litert
@@ -11,6 +14,7 @@ from mnist_edge.artifact.fields import one_line
 from mnist_edge.descriptors import silent_descriptors
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.litert.flatbuffer import metadata_of, read_model, write_model
+from mnist_edge.formats.litert.structure import MAX_TOTAL, shapes_of
 from mnist_edge.formats.runner import Runner
 from mnist_edge.types import Images, Logits
 
@@ -25,8 +29,39 @@ def open_runner(bundle: Bundle) -> Runner:
     model = read_model(bundle.data)
     metadata = metadata_of(model)
     contract = Contract.from_json(metadata.get(CONTRACT_KEY))
-    interpreter = Interpreter(write_model(model), contract)
+    data = write_model(model)
+    check_sizes(data, shapes_of(model))
+    interpreter = Interpreter(data, contract)
     return Runner(contract, metadata, interpreter.predict, interpreter.mismatches)
+
+
+def check_sizes(data: bytes, shapes: Sequence[tuple[int, ...]]) -> None:
+    """Return if the tensors of a file have the shapes that it says, and all together have few enough numbers.
+
+    LiteRT makes an output as large as the operator's inputs ask for. It reserves that memory when it loads a file, and
+    writes to it when it runs one. Its own kernels say what they need; XNNPACK's, which run, do not.
+
+    Raises:
+        ArtifactError: they have not, or LiteRT can't load the file.
+    """
+    try:
+        tensors = _allocated(data, litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES).get_tensor_details()
+    except (RuntimeError, ValueError) as error:
+        raise ArtifactError(f"LiteRT cannot load it ({one_line(error)})") from error
+    found = {tensor["index"]: tuple(map(int, tensor["shape"])) for tensor in tensors}
+    for index, shape in enumerate(shapes):
+        if found.get(index, shape) != shape:
+            raise ArtifactError(f"an operator of it gives the shape {list(found[index])}, the file says {list(shape)}")
+    if sum(map(prod, found.values())) > MAX_TOTAL:
+        raise ArtifactError("its operators need more memory than those of a small classifier")
+
+
+def _allocated(data: bytes, kernels: Any) -> Any:  # noqa: ANN401
+    """Return LiteRT's interpreter of a file, with memory for its tensors; raises `RuntimeError` or `ValueError`."""
+    with silent_descriptors(1, 2):  # it tells that it uses XNNPACK
+        run = litert.Interpreter(model_content=data, num_threads=1, experimental_op_resolver_type=kernels)
+        run.allocate_tensors()
+    return run
 
 
 class Interpreter:
@@ -37,9 +72,7 @@ class Interpreter:
         self._lock = threading.Lock()
         self._shape = contract.task.input.shape
         try:
-            with silent_descriptors(1, 2):  # it tells that it uses XNNPACK
-                self._run = litert.Interpreter(model_content=data, num_threads=1)
-                self._run.allocate_tensors()
+            self._run = _allocated(data, litert.OpResolverType.AUTO)
             inputs, outputs = self._run.get_input_details(), self._run.get_output_details()
         except (RuntimeError, ValueError) as error:
             raise ArtifactError(f"LiteRT cannot load it ({one_line(error)})") from error

@@ -18,6 +18,9 @@ MAX_ITEMS = 2_000
 MAX_ELEMENTS = 1 << 24
 """Most numbers of a tensor."""
 
+MAX_TOTAL = 1 << 27
+"""Most numbers of all tensors together, those included that an operator computes with."""
+
 MAX_SIDES = 8
 """Most dimensions of a tensor."""
 
@@ -113,6 +116,11 @@ def check_graph(model: Any) -> None:  # noqa: ANN401
     _check_order(model, graph, stored)
 
 
+def shapes_of(model: Any) -> list[tuple[int, ...]]:  # noqa: ANN401
+    """Return the shape of each tensor, as the file says it."""
+    return [tuple(_list(tensor.shape)) for tensor in model.subgraphs[0].tensors]
+
+
 def _check_operator(operator: Any, number: int, tensors: list[Any], stored: set[int]) -> None:  # noqa: ANN401
     """Refuse an operator, of a number in the schema, without the inputs and the output that LiteRT looks for."""
     inputs, outputs = _list(operator.inputs), _list(operator.outputs)
@@ -132,16 +140,18 @@ def _check_operator(operator: Any, number: int, tensors: list[Any], stored: set[
         raise ArtifactError(f"its operator {number} does not take or give tensors of these types")
     if number in _SHAPED and any(prod(_list(tensors[index].shape)) > 2 * MAX_SIDES for index in inputs[1:]):
         raise ArtifactError("an operator of it is told more sizes than a tensor has dimensions")
+    if number in _SHAPED and not stored.issuperset(inputs[1:]):
+        raise ArtifactError("an operator of it is told sizes that are computed, expected those that are stored")
 
 
 def _check_paddings(operator: Any, number: int, model: Any) -> None:  # noqa: ANN401
-    """Refuse paddings that are not stored, or that give another shape than the output's, whose size is limited."""
+    """Refuse stored paddings that give another shape than the output's, whose size is limited."""
     tensors = model.subgraphs[0].tensors
     source, paddings = (tensors[index] for index in _list(operator.inputs)[:2])
-    data, kind = model.buffers[paddings.buffer].data, _INTEGERS.get(paddings.type)
-    if data is None or kind is None:
-        raise ArtifactError(f"its operator {number} pads by numbers that are not stored, expected whole ones that are")
-    numbers, shape = np.frombuffer(bytes(data), kind).tolist(), _list(source.shape)
+    kind = _INTEGERS.get(paddings.type)
+    if kind is None:
+        raise ArtifactError(f"its operator {number} pads by numbers that are not whole")
+    numbers, shape = np.frombuffer(bytes(model.buffers[paddings.buffer].data), kind).tolist(), _list(source.shape)
     if len(numbers) != 2 * len(shape) or min(numbers, default=0) < 0:
         raise ArtifactError(f"its operator {number} does not pad each side by numbers of at least 0")
     given = [sum(sides) for sides in zip(shape, numbers[::2], numbers[1::2], strict=True)]

@@ -1,5 +1,6 @@
 """A `.tflite` file is read, checked and written again before LiteRT is given it."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -206,8 +207,8 @@ HUGE = [0, 0, 0, 0, 0, 30_000, 0, 30_000]
         (_padding(HUGE, [1, 10], kind="INT64"), r"gives the shape \[1, 1, 30028, 30028\], the file says \[1, 10\]"),
         (_padding([0, 0, 0, 0, -2, 4, 0, 0], [1, 1, 30, 28]), "does not pad each side by numbers of at least 0"),
         (_padding([0, 0, 0, 0], [1, 1, 28, 28]), "does not pad each side by numbers of at least 0"),
-        (_padding([], [1, 1, 28, 28], stored=False), "pads by numbers that are not stored"),
-        (_padding([0] * 8, [1, 1, 28, 28], kind="FLOAT32"), "pads by numbers that are not stored"),
+        (_padding([], [1, 1, 28, 28], stored=False), "is told sizes that are computed"),
+        (_padding([0] * 8, [1, 1, 28, 28], kind="FLOAT32"), "pads by numbers that are not whole"),
     ],
 )
 def test_paddings_that_ask_for_more_than_the_file_says_are_refused(
@@ -215,6 +216,55 @@ def test_paddings_that_ask_for_more_than_the_file_says_are_refused(
 ) -> None:
     with pytest.raises(ArtifactError, match=message):
         read_model(changed(good, change))
+
+
+def _giving(operator: str, *shapes: list[int], gives: tuple[int, ...] = (1, 10)) -> Callable[[Any], object]:
+    """Return the change that puts an operator before all, on the largest weights, in shapes; it is said to give few."""
+
+    def change(model: Any) -> None:  # noqa: ANN401
+        graph, code = model.subgraphs[0], schema.OperatorCodeT()
+        code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, operator)
+        model.operatorCodes.append(code)
+        (weights,) = (index for index, tensor in enumerate(graph.tensors) if list(tensor.shape) == [128, 784])
+        inputs = []
+        for shape in shapes:
+            tensor = copy.deepcopy(graph.tensors[weights])
+            tensor.shape = shape
+            inputs.append(len(graph.tensors))
+            graph.tensors.append(tensor)
+        output, added = copy.deepcopy(graph.tensors[graph.outputs[0]]), schema.OperatorT()
+        output.shape, output.name, output.buffer = list(gives), "added", 0
+        graph.tensors.append(output)
+        added.opcodeIndex, added.inputs, added.outputs = len(model.operatorCodes) - 1, inputs, [len(graph.tensors) - 1]
+        if operator == "ADD":
+            added.builtinOptions, added.builtinOptionsType = schema.AddOptionsT(), schema.BuiltinOptions.AddOptions
+        if operator == "BATCH_MATMUL":
+            added.builtinOptionsType = schema.BuiltinOptions.BatchMatMulOptions
+            added.builtinOptions = schema.BatchMatMulOptionsT()
+        graph.operators.insert(0, added)
+
+    return change
+
+
+@pytest.mark.parametrize("operator", ["ADD", "BATCH_MATMUL", "MAXIMUM"])
+def test_an_operator_that_gives_more_than_the_file_says_is_refused(operator: str, good: bytes) -> None:
+    """LiteRT makes the output as large as the inputs ask for: here 411 MB, and more than 2 GB it can't."""
+    data = changed(good, _giving(operator, [100_352, 1], [1, 1_024]))
+    with pytest.raises(ArtifactError, match=r"gives the shape \[100352, 1024\], the file says \[1, 10\]"):
+        FORMATS["litert"].open(Bundle.of_file(data))
+    with pytest.raises(ArtifactError, match="cannot load it"):
+        FORMATS["litert"].open(Bundle.of_file(changed(good, _giving(operator, [100_352, 1], [1, 100_352]))))
+
+
+def test_tensors_that_are_many_together_are_refused(good: bytes) -> None:
+    """Each is as large as a file may say."""
+
+    def change(model: Any) -> None:  # noqa: ANN401
+        for _ in range(9):
+            _giving("ADD", [16_384, 1], [1, 1_024], gives=(16_384, 1_024))(model)
+
+    with pytest.raises(ArtifactError, match="more memory than those of a small classifier"):
+        FORMATS["litert"].open(Bundle.of_file(changed(good, change)))
 
 
 def test_a_linear_layer_needs_no_bias(good: bytes) -> None:
