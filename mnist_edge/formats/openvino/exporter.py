@@ -35,7 +35,7 @@ def _export_one(converted: Any, request: ExportRequest) -> Bundle:  # noqa: ANN4
         files = {file: (Path(name) / file).read_bytes() for file in (GRAPH, WEIGHTS)}
     vectors = request.test_vectors
     if half:
-        predict = predictor(compiled(files[GRAPH], files[WEIGHTS]))
+        predict = predictor(*compiled(files[GRAPH], files[WEIGHTS]))
         vectors = vectors.with_expected(predict_in_batches(predict, vectors.inputs, 1))
     return Bundle(files, folder=True).with_sidecar(metadata_of(request.contract, vectors))
 

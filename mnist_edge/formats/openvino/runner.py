@@ -1,8 +1,6 @@
 """An intermediate representation on the CPU of this machine, by OpenVINO."""
 
 import threading
-from collections.abc import Mapping, Sequence
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,11 +9,10 @@ from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import BATCH, CONTRACT_KEY, Contract
 from mnist_edge.artifact.fields import one_line
 from mnist_edge.errors import ArtifactError
+from mnist_edge.formats.openvino.batches import BatchLimit
 from mnist_edge.formats.openvino.library import core, load_openvino
 from mnist_edge.formats.openvino.representation import (
     GRAPH,
-    MAX_ELEMENTS,
-    MAX_TOTAL,
     WEIGHTS,
     check_representation,
 )
@@ -42,8 +39,8 @@ def open_runner(bundle: Bundle) -> Runner:
         if name not in bundle.files:
             raise ArtifactError(f"it holds no {name}")
     check_representation(bundle.files[GRAPH], bundle.files[WEIGHTS])
-    model = compiled(bundle.files[GRAPH], bundle.files[WEIGHTS])
-    run = predictor(model)
+    model, limit = compiled(bundle.files[GRAPH], bundle.files[WEIGHTS])
+    run = predictor(model, limit)
 
     def predict(images: Images) -> Logits:
         if not np.isfinite(images).all():  # its ReLU makes 0 of NaN
@@ -53,57 +50,24 @@ def open_runner(bundle: Bundle) -> Runner:
     return Runner(contract, metadata, predict, tuple(_io_mismatches(model, contract)))
 
 
-def compiled(graph: bytes, weights: bytes) -> Any:  # noqa: ANN401
-    """Return a model compiled for the CPU.
+def compiled(graph: bytes, weights: bytes) -> tuple[Any, BatchLimit]:
+    """Return a model compiled for the CPU, and what limits its batches.
 
     Raises:
         ArtifactError: OpenVINO can't load it, or it asks for more memory than a small classifier needs.
     """
     try:
         model = core().read_model(graph, weights)
-        _check_shapes(model.clone())
-        return core().compile_model(model, "CPU", _SETTINGS)
+        limit = BatchLimit(model)
+        return core().compile_model(model, "CPU", _SETTINGS), limit
     except RuntimeError as error:
         raise ArtifactError(f"OpenVINO cannot load it ({one_line(error)})") from error
 
 
-def _check_shapes(model: Any) -> None:  # noqa: ANN401
-    """Refuse a model by what its operators give for one image and for two; changes the model."""
-    inputs = {port: list(port.partial_shape) for port in model.inputs}
-    numbers = _numbers(model, inputs, 1)
-    if max(numbers) > MAX_ELEMENTS or sum(numbers) > MAX_TOTAL:
-        raise ArtifactError("an operator of it gives more numbers than a small classifier needs")
-    for one, two in zip(numbers, _numbers(model, inputs, 2), strict=True):
-        if two > 2 * one:
-            raise ArtifactError(
-                f"an operator of it gives {two:,} numbers for two images and {one:,} for one, expected at most twice "
-                "as many"
-            )
-
-
-def _numbers(model: Any, inputs: Mapping[Any, Sequence[Any]], images: int) -> list[int]:  # noqa: ANN401
-    """Return how many numbers each output of a model's operators has, as OpenVINO infers it; changes the model.
-
-    Raises:
-        ArtifactError: that depends on what is seen in the images.
-    """
-    partial = load_openvino().PartialShape
-    model.reshape(
-        {port: partial([images if side.is_dynamic else side for side in sides]) for port, sides in inputs.items()}
-    )
-    numbers = []
-    for operator in model.get_ops():
-        for output in operator.outputs():
-            if output.partial_shape.is_dynamic:
-                raise ArtifactError(f"a size of its operator {operator.get_type_name()} depends on the picture")
-            numbers.append(prod(output.shape))
-    return numbers
-
-
-def predictor(model: Any) -> Predict:  # noqa: ANN401
+def predictor(model: Any, limit: BatchLimit) -> Predict:  # noqa: ANN401
     """Return the function that runs a model; it raises `ArtifactError` where the model does not take a batch.
 
-    So it does where the logits are of another number of images.
+    So it does where a batch is beyond its limit, and where the logits are of another number of images.
 
     Tensors are given and taken by number: to copy and to name them, as `infer` of a dictionary does, takes nearly as
     long as a small model. The request does not keep the array of a shared tensor alive, and is one for all threads.
@@ -113,6 +77,7 @@ def predictor(model: Any) -> Predict:  # noqa: ANN401
     def predict(images: Images) -> Logits:
         shared = np.require(images, np.float32, ["C", "A", "W"])
         try:
+            limit.check(len(images))
             with lock:
                 request.set_input_tensor(0, tensor_of(shared, shared_memory=True))
                 request.infer()

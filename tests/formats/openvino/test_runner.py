@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mnist_edge.errors import ArtifactError
+from mnist_edge.formats.openvino.batches import BatchLimit
 from mnist_edge.formats.openvino.library import core, load_openvino
 from mnist_edge.formats.openvino.runner import predictor
 from mnist_edge.formats.registry import FORMATS
@@ -45,7 +46,8 @@ def test_logits_of_another_number_of_images_are_an_error() -> None:
     opset = load_openvino().opset13
     picture = opset.parameter([-1, 2], np.float32)
     best = opset.reduce_max(picture, opset.constant(np.array([0], np.int64)), keep_dims=True)
-    run = predictor(core().compile_model(load_openvino().Model([best], [picture], "best"), "CPU"))
+    model = load_openvino().Model([best], [picture], "best")
+    run = predictor(core().compile_model(model, "CPU"), BatchLimit(model))
     assert run(np.ones((1, 2), np.float32)).shape == (1, 2)
     with pytest.raises(ArtifactError, match=r"gives logits of shape \[1, 2\] for 3 images"):
         run(np.ones((3, 2), np.float32))

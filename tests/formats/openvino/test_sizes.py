@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from mnist_edge.errors import ArtifactError
+from mnist_edge.formats.openvino.batches import BatchLimit
 from mnist_edge.formats.openvino.library import load_openvino
 from mnist_edge.formats.openvino.representation import GRAPH, WEIGHTS, check_representation
-from mnist_edge.formats.openvino.runner import compiled
+from mnist_edge.formats.openvino.runner import compiled, predictor
 
 if find_spec("openvino") is None:
     pytest.skip("needs mnist-edge[openvino]", allow_module_level=True)
@@ -92,7 +93,7 @@ SIZES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "joined, of 16 bits": (partial(square, kind=np.int16), "gives more numbers than a small classifier needs"),
     "multiplied": (outer, "gives more numbers than a small classifier needs"),
     "counted": (with_range, "gives more numbers than a small classifier needs"),
-    "of the images, squared": (by_the_images_squared, "gives 4 numbers for two images and 1 for one"),
+    "of the images, squared": (by_the_images_squared, "gives 4 numbers for 2 images and 1 for one"),
     "a power of the images": (by_a_power_of_the_images, "computes a size by 'Power'"),
     "read in the picture": (by_the_picture, "computes a size by 'Parameter'"),
     "computed from a large square": (by_a_square, "computes a size by 'Broadcast'"),
@@ -105,16 +106,33 @@ SIZES: dict[str, tuple[Callable[[Any], Any], str]] = {
 @pytest.mark.parametrize("case", SIZES)
 def test_what_a_graph_computes_sizes_by_is_limited(case: str, tmp_path: Path) -> None:
     computed, message = SIZES[case]
+    with pytest.raises(ArtifactError, match=message):
+        checked_and_compiled(computed, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_batch_is_limited_by_what_its_size_gives(tmp_path: Path) -> None:
+    """For one image and for two this graph gives the same, and for three a million numbers more."""
+
+    def by_images_beyond_two(values: Any) -> Any:  # noqa: ANN401
+        beyond = opset.clamp(opset.subtract(images_of(values), opset.constant(np.int64(2))), 0, 1_000)
+        many = opset.add(opset.multiply(beyond, opset.constant(np.int64(1 << 20))), opset.constant(np.int64(1)))
+        return opset.broadcast(opset.constant(np.float32(0)), opset.concat([many, whole(1)], 0))
+
+    run = predictor(*checked_and_compiled(by_images_beyond_two, tmp_path))
+    for images in (1, 2):
+        assert run(np.zeros((images, 1, 28, 28), np.float32)).shape == (images, 784)
+    with pytest.raises(ArtifactError, match="gives 1,048,577 numbers for 3 images and 1 for one"):
+        run(np.zeros((3, 1, 28, 28), np.float32))
+
+
+def checked_and_compiled(computed: Callable[[Any], Any], folder: Path) -> tuple[Any, BatchLimit]:
+    """Return a graph that adds to the picture what is computed of it, as it is read from files."""
     openvino = load_openvino()
     picture = opset.parameter([-1, 1, 28, 28], np.float32)
     values = opset.reshape(picture, whole(-1, 784), special_zero=False)
     model = openvino.Model([opset.add(values, everything(computed(values)))], [picture], "sizes")
-    openvino.serialize(model, tmp_path / GRAPH, tmp_path / WEIGHTS)
-    graph, weights = ((tmp_path / name).read_bytes() for name in (GRAPH, WEIGHTS))
-    with pytest.raises(ArtifactError, match=message):
-        checked_and_compiled(graph, weights)
-
-
-def checked_and_compiled(graph: bytes, weights: bytes) -> object:
+    openvino.serialize(model, folder / GRAPH, folder / WEIGHTS)
+    graph, weights = ((folder / name).read_bytes() for name in (GRAPH, WEIGHTS))
     check_representation(graph, weights)
     return compiled(graph, weights)
