@@ -15,7 +15,7 @@ from measure_release import ONNX, ROOT, read_measured
 from readme_blocks import markdown_table, write_blocks
 
 from mnist_edge.atomic import atomic_write
-from mnist_edge.formats.registry import open_artifact, read_artifact
+from mnist_edge.formats.registry import FORMATS, open_artifact, read_artifact
 from mnist_edge.formats.scheme import Precision, Tolerance
 from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
 from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint
@@ -80,8 +80,8 @@ def parity_table() -> str:
         (
             (
                 precision,
-                _required(ONNX.schemes_of(Precision(precision))[0].tolerance),
-                *(_agreement(model["files"][precision], Precision(precision)) for model in measured.values()),
+                f"{_required(ONNX.schemes_of(precision)[0].tolerance)}; at batch {judged_at(precision)}",
+                *(_agreement(model["files"][precision], precision) for model in measured.values()),
             )
             for precision in ONNX.precisions
         ),
@@ -107,6 +107,16 @@ def builtin_table() -> str:
     return markdown_table(header, rows)
 
 
+def judged_at(precision: Precision) -> str:
+    """Return the batch sizes at which files of a precision are judged, in all formats that have it."""
+    having = [(spec, scheme) for spec in FORMATS.values() for scheme in spec.schemes_of(precision)]
+    *before, last = [f"{batch:,}" for batch in having[0][1].tolerance.batches]
+    usual = " and ".join([", ".join(before), last] if before else [last])
+    fixed = {spec.batch for spec, scheme in having if spec.batches(scheme) != scheme.tolerance.batches}
+    assert fixed <= {1}, "the words are for formats that take one image"
+    return f"{usual} (1 in formats that take one image at a time)" if fixed else usual
+
+
 def _required(tolerance: Tolerance) -> str:
     parts = [
         "every answer the same"
@@ -117,8 +127,7 @@ def _required(tolerance: Tolerance) -> str:
         parts.append(f"every logit within {tolerance.max_abs_diff:g}")
     if tolerance.max_accuracy_drop:
         parts.append(f"the accuracy at most {100 * tolerance.max_accuracy_drop:.2f} points lower")
-    *before, last = [f"{batch:,}" for batch in tolerance.batches]
-    return f"{'; '.join(parts)}; at batch {' and '.join([', '.join(before), last] if before else [last])}"
+    return "; ".join(parts)
 
 
 def _agreement(figures: Mapping[str, Any], precision: Precision) -> str:

@@ -8,10 +8,13 @@ import pytest
 import yaml
 
 from mnist_edge.artifact.checksum import sha256
+from mnist_edge.formats.registry import FORMATS
+from mnist_edge.formats.scheme import Precision
 from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
 from tests.conftest import RELEASES, ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+FORMATS_PAGE = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -43,6 +46,17 @@ def test_a_card_is_what_the_script_writes(name: str, model_cards: ModuleType) ->
     assert re.findall("^## (.+)$", text, re.MULTILINE) == ["Use", "Figures", "Data", "Recipe", "Limits"]
     assert file["sha256"] in text
     assert not re.search("^ |{{|None", text.split("## Use")[0], re.MULTILINE)
+
+
+@pytest.mark.parametrize("precision", Precision)
+def test_the_pages_say_at_which_batch_sizes_files_are_judged(precision: Precision, model_cards: ModuleType) -> None:
+    having = [(spec, scheme) for spec in FORMATS.values() for scheme in spec.schemes_of(precision)]
+    said = model_cards.judged_at(precision)
+    assert {spec.batches(scheme) for spec, scheme in having} == {
+        tuple(int(batch.replace(",", "")) for batch in re.findall(r"[\d,]*\d", part)) for part in said.split(" (")
+    }
+    (row,) = re.findall(rf"^\| {precision} \|.* \| (.+) \|$", FORMATS_PAGE, re.MULTILINE)
+    assert row == said
 
 
 def test_the_readme_has_the_tables(model_cards: ModuleType) -> None:
