@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def command(reports: tuple[Path, ...], html: Path | None, force: bool, as_json: bool) -> None:
     """Gather what `mnist-edge selfcheck --json` printed on several devices: which file passes where, and how quick.
 
-    Each REPORT is called as its device shall be: `mnist-edge selfcheck --json exports > raspberry-pi-5.json`. If a file
+    Name each REPORT file after its device: `mnist-edge selfcheck --json exports > raspberry-pi-5.json`. If a file
     failed on one of them, the exit code is 1.
     """
     outputs.check_outputs((html, outputs.HTML), force=force)
