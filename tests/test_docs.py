@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from mnist_edge import __version__
+from mnist_edge.artifact import contract, manifest, test_vectors
 from mnist_edge.formats.base import FormatSpec
 from mnist_edge.formats.registry import FORMATS
+from mnist_edge.training import checkpoint
 from tests.conftest import ROOT
 
 PAGES = sorted(page for folder in (".", "docs", "data", "exports", "release") for page in (ROOT / folder).glob("*.md"))
@@ -53,6 +55,16 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert re.findall(r"^version: (.+)$", citation, re.MULTILINE) == [__version__]
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert re.findall(r"^## \[(.+?)\]", changelog, re.MULTILINE)[:2] == ["Unreleased", __version__]
+
+
+def test_the_changelog_names_the_versions_of_the_files() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    (said,) = re.findall(
+        r"contracts are of version (\d+), checkpoints of version (\d+), test vectors and\s+manifests of version (\d+)",
+        changelog,
+    )
+    assert test_vectors.VERSION == manifest.VERSION
+    assert tuple(map(int, said)) == (contract.VERSION, checkpoint.VERSION, manifest.VERSION)
 
 
 @pytest.mark.parametrize("spec", FORMATS.values(), ids=lambda spec: spec.name)
