@@ -1,1 +1,4 @@
-"""What exported files cost on this machine: time, memory, bytes, and how right they are. Needs the runner alone."""
+"""What exported files cost on this machine: time, memory, bytes, and how right they are.
+
+All but the figure needs the runner alone.
+"""
