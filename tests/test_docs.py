@@ -50,6 +50,12 @@ def test_the_pictures_of_the_readme_are_shown_on_an_index_too() -> None:
         assert (ROOT / address.removeprefix(raw)).is_file(), address
 
 
+def test_the_readme_shows_every_room_of_the_package() -> None:
+    rooms = {path.parent.name for path in (ROOT / "mnist_edge").glob("*/__init__.py")} | {"models"}
+    tree = (ROOT / "README.md").read_text(encoding="utf-8").split("\nmnist_edge/ ")[1].split("```")[0]
+    assert set(re.findall(r"^[├└]── (\w+)/", tree, re.MULTILINE)) == rooms
+
+
 def test_the_version_is_the_same_everywhere() -> None:
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert re.findall(r"^version: (.+)$", citation, re.MULTILINE) == [__version__]
