@@ -45,7 +45,9 @@ class ExportSettings:
         for spec in self.formats:
             for name in self.options:
                 if name not in spec.options:
-                    raise UserError(f"{spec.name} has no {name}: leave out --{name}, or export {spec.name} by itself")
+                    others = any(name in other.options for other in self.formats)
+                    apart = f", or export {spec.name} by a command of its own" if others else ""
+                    raise UserError(f"{spec.name} has no {name}: leave out --{name}{apart}")
             for precision in self.precisions_of(spec):
                 for scheme in self.schemes_of(spec, precision):
                     self._check_options(spec, scheme)

@@ -11,7 +11,10 @@ ONNX, TORCHSCRIPT = FORMATS["onnx"], FORMATS["torchscript"]
 
 
 def test_what_a_format_does_not_have_is_refused_before_any_work() -> None:
-    with pytest.raises(UserError, match="torchscript has no opset: leave out --opset"):
+    with pytest.raises(UserError, match=r"torchscript has no opset: leave out --opset$"):
+        ExportSettings([TORCHSCRIPT], options={"opset": 17})
+    beside = r"torchscript has no opset: leave out --opset, or export torchscript by a command of its own$"
+    with pytest.raises(UserError, match=beside):
         ExportSettings([ONNX, TORCHSCRIPT], options={"opset": 17})
     with pytest.raises(UserError, match="onnx has no int8 scheme 'int2': expected one of weight-only-s8"):
         ExportSettings([ONNX], [Precision.INT8], scheme="int2")
