@@ -83,6 +83,19 @@ def test_what_a_file_of_each_format_can_do_is_written_down(spec: FormatSpec) -> 
     assert ("(#the-sandbox)" in rows[0]) == ("from mnist_edge.sandbox.client import" in runner)
 
 
+def test_the_code_of_every_check_is_explained() -> None:
+    making = r'\b(?:Check|as_expected|not_available)\(\s*(?:code=)?f?"([^"]+)"|\bcode, title = f"([^"]+)"'
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "mnist_edge" / "parity").glob("*.py")]
+    made = {re.sub(r"{.*", "", code or other) for text in sources for code, other in re.findall(making, text)}
+    table = (ROOT / "docs" / "api.md").read_text(encoding="utf-8").split("| code of a check |")[1].split("\n\n")[0]
+    explained = {code for row in table.splitlines() for code in re.findall(r"`([^`]+)`", row.split(" | ")[0])}
+    assert {"batch_", "target_", "browser_page", "figures"} <= made
+    for code in made:
+        assert any(name.startswith(code) if code.endswith("_") else name == code for name in explained), code
+    for name in explained:
+        assert any(name.startswith(code) if code.endswith("_") else name == code for code in made), name
+
+
 def test_ci_runs_what_contributors_run() -> None:
     workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
     assert re.search(r"^ +run: make test CONSTRAINTS=", workflow, re.MULTILINE)
