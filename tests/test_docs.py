@@ -9,6 +9,7 @@ import pytest
 from mnist_edge import __version__
 from mnist_edge.artifact import contract, manifest, test_vectors
 from mnist_edge.formats.base import FormatSpec
+from mnist_edge.formats.c.targets import TARGETS
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.training import checkpoint
 from tests.conftest import ROOT
@@ -94,6 +95,18 @@ def test_the_code_of_every_check_is_explained() -> None:
         assert any(name.startswith(code) if code.endswith("_") else name == code for name in explained), code
     for name in explained:
         assert any(name.startswith(code) if code.endswith("_") else name == code for code in made), name
+
+
+def test_the_names_of_the_emulated_devices_are_written_down() -> None:
+    page = (ROOT / "docs" / "microcontrollers.md").read_text(encoding="utf-8")
+    of_headers, of_others = page.split("For C headers the names are,")[1].split(";", 1)
+    assert tuple(re.findall(r"`([^`]+)`", of_headers)) == FORMATS["c"].targets
+    others = {spec.targets for spec in FORMATS.values() if spec.targets and spec.name != "c"}
+    assert others == {tuple(re.findall(r"`([^`]+)`", of_others.split(". ")[0]))}
+    for spec in FORMATS.values():
+        assert spec.targets in ((), FORMATS["c"].targets) or spec.name in of_others.split(". ")[0].lower()
+    table = page.split("<!-- targets -->")[1].split("\n\n")[1]
+    assert re.findall(r"^\| ([^|]+) \| [\d,]+ of", table, re.MULTILINE) == [target.title for target in TARGETS.values()]
 
 
 def test_ci_runs_what_contributors_run() -> None:
