@@ -62,9 +62,9 @@ def assert_same(
         def test_the_exported_model_is_ours() -> None:
             parity.assert_same(net, "model.onnx", images)
 
-    Each image is given to the file alone, and all of them at once, where it takes any number. An ONNX file may come
-    from any exporter, and is taken for your own: it is run with whatever operators onnxruntime has. A file of
-    `mnist_edge.export` is checked as `Recognizer` does first.
+    Each image is given to the file alone, and where it takes any number, up to 1,000 of them at once; a file of ours at
+    the batch sizes of its scheme. An ONNX file may come from any exporter, and is taken for your own: it is run with
+    whatever operators onnxruntime has. A file of `mnist_edge.export` is checked as `Recognizer` does first.
 
     Args:
         model: a module, which is run in `eval()` and left as it was, or another function.
