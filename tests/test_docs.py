@@ -8,6 +8,7 @@ import pytest
 
 from mnist_edge import __version__
 from mnist_edge.artifact import contract, manifest, test_vectors
+from mnist_edge.cli import COMMANDS
 from mnist_edge.formats.base import FormatSpec
 from mnist_edge.formats.c.targets import TARGETS
 from mnist_edge.formats.registry import FORMATS
@@ -95,6 +96,16 @@ def test_the_code_of_every_check_is_explained() -> None:
         assert any(name.startswith(code) if code.endswith("_") else name == code for name in explained), code
     for name in explained:
         assert any(name.startswith(code) if code.endswith("_") else name == code for code in made), name
+
+
+def test_what_each_command_needs_is_written_down() -> None:
+    page = (ROOT / "docs" / "platforms.md").read_text(encoding="utf-8")
+    rows = page.split("| command | extra |\n|---|---|\n")[1].split("\n\n")[0].splitlines()
+    cells = [row.strip("| ").split(" | ") for row in rows]
+    assert sorted(name for names, _ in cells for name in re.findall(r"`([^`]+)`", names)) == sorted(COMMANDS)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    named = {name for _, needs in cells for name in re.findall(r"`(\w+)`", needs)}
+    assert named <= set(extras)
 
 
 def test_the_names_of_the_emulated_devices_are_written_down() -> None:
