@@ -48,7 +48,7 @@ class TestVectors:
         images: uint8 `[N, channels, height, width]`; the input is `images / 255`.
         trained_logits: float32 `[N, classes]`, by the trained model in double precision, rounded to 1e-6.
         expected_logits: float32 `[N, classes]`, what this artifact gives by the definition of its operators; for one
-            that computes in float with the trained weights it is `trained_logits`.
+            that computes in float with the trained weights, in an order that is left to its runtime, `trained_logits`.
         bound: the largest |Δlogit| from `expected_logits` that another processor may show; 0 for the same bits.
     """
 
