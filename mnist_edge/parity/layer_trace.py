@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -62,22 +63,31 @@ def unchanged(value: Tensor) -> Tensor:
 
 
 def _is_chain(graph: fx.GraphModule) -> bool:
-    """Say whether each operation has one value, which nothing else uses, and no further arguments that are values."""
+    """Say whether each operation has one value, which nothing else uses, and beside it named arguments at most."""
     for node in graph.graph.nodes:
         if node.op == "placeholder":
             continue
         if len(node.all_input_nodes) != 1 or len(node.all_input_nodes[0].users) != 1:
             return False
-        function = node.op == "call_function" and callable(node.target) and node.args == tuple(node.all_input_nodes)
-        if not function and node.op not in ("call_module", "output"):
+        value_alone = node.args == tuple(node.all_input_nodes) and not _names_a_value(node)
+        operation = node.op == "call_module" or (node.op == "call_function" and callable(node.target))
+        if node.op != "output" and not (operation and value_alone):
             return False
     return True
+
+
+def _names_a_value(node: fx.Node) -> bool:
+    """Say whether a value is among an operation's named arguments."""
+    found: list[fx.Node] = []
+    fx.node.map_arg(node.kwargs, found.append)
+    return bool(found)
 
 
 def _between(nodes: list[fx.Node], modules: dict[str, nn.Module], where: str) -> Layer:
     operations = [_operation(node, modules) for node in nodes]
 
     def run(value: Tensor) -> Tensor:
+        value = value.clone()  # an operation may be done in place
         for operation in operations:
             value = operation(value)
         return value
@@ -89,9 +99,9 @@ def _between(nodes: list[fx.Node], modules: dict[str, nn.Module], where: str) ->
 
 def _operation(node: fx.Node, modules: dict[str, nn.Module]) -> Callable[[Tensor], Tensor]:
     if node.op == "call_module":
-        return modules[str(node.target)]
+        return partial(modules[str(node.target)], **node.kwargs)
     assert callable(node.target), "the trace was found to be a chain of modules and functions"
-    return node.target
+    return partial(node.target, **node.kwargs)
 
 
 def _called(node: fx.Node, modules: dict[str, nn.Module]) -> str:

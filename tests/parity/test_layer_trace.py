@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mnist_edge.parity.layer_trace import trace, trace_layers
 from mnist_edge.training.architectures.registry import build_model
@@ -43,6 +44,37 @@ def test_batch_normalization_is_part_of_the_convolution_before_it() -> None:
     assert all(module.bias is not None for module in modules)
 
 
+class Named(nn.Module):
+    """Functions between the layers with arguments by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(12, 8)
+        self.last = nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.flatten(x, start_dim=1)
+        x = functional.leaky_relu(self.first(x), negative_slope=0.3, inplace=True)
+        logits: Tensor = self.last(functional.dropout(x, training=self.training))
+        return logits
+
+
+def test_functions_keep_their_named_arguments() -> None:
+    torch.manual_seed(0)
+    model = Named().eval()
+    layers = trace_layers(model)
+    assert layers is not None
+    assert [layer.name for layer in layers][2] == "leaky_relu and dropout before last"
+    value = images = torch.randn(5, 3, 2, 2)
+    with torch.inference_mode():
+        for layer in layers:
+            before = value.clone()
+            result = layer.run(value)
+            assert value.equal(before)  # whoever compares runs a layer on the same value more than once
+            value = result
+        assert value.equal(model(images))
+
+
 class Twice(nn.Module):
     """A layer whose output is used twice."""
 
@@ -65,6 +97,18 @@ class WithArguments(nn.Module):
         return torch.flatten(self.fc(x), 1)
 
 
+class Added(nn.Module):
+    """A function between the layers that takes the value twice, once by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.fc(x)
+        return torch.add(hidden, other=hidden)
+
+
 class OfData(nn.Module):
     """A branch that depends on the values."""
 
@@ -77,7 +121,7 @@ class OfData(nn.Module):
         return result
 
 
-@pytest.mark.parametrize("network", [Twice, WithArguments, OfData])
+@pytest.mark.parametrize("network", [Twice, WithArguments, Added, OfData])
 def test_a_model_that_is_not_a_chain_has_no_layers(network: type[nn.Module]) -> None:
     assert trace_layers(network().eval()) is None
 
