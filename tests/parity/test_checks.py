@@ -23,7 +23,7 @@ from mnist_edge.parity.checks import (
 from mnist_edge.parity.evaluate import open_model
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.reference import Reference, eager_predictor
-from mnist_edge.types import Images, Predict, PredictInBatches, TensorSpec
+from mnist_edge.types import Images, Logits, Predict, PredictInBatches, TensorSpec
 
 FP32_TOLERANCE = FLOAT32.tolerance
 
@@ -102,6 +102,37 @@ def test_synthetic_inputs_find_what_no_digit_shows(reference: Reference) -> None
         return np.where(images.mean(axis=(1, 2, 3)).reshape(-1, 1) > 0.9, np.nan, trained(images)).astype(np.float32)
 
     assert "not finite" in check_synthetic_inputs(bright, trained, INT8_TOLERANCE, tensor).problems[0]
+
+
+TINY = TensorSpec("image", (1, 4, 4))
+
+
+def of_share(images: Images) -> Logits:
+    """Return the logits of a network that divides by the sum of each image: NaN for a black one."""
+    with np.errstate(invalid="ignore"):
+        share: Images = images.reshape(len(images), -1) / images.sum(axis=(1, 2, 3)).reshape(-1, 1)
+    return share[:, :3]
+
+
+def test_synthetic_inputs_without_finite_logits_have_none_in_the_file_either() -> None:
+    same = check_synthetic_inputs(of_share, of_share, FP32_TOLERANCE, TINY)
+    assert same
+    assert same.found == "|Δlogit| ≤ 0 on 25, 1 without finite logits of the trained model"
+    assert same.figures == {"max_abs_diff": 0, "images": 25}
+
+    def answering(images: Images) -> Logits:
+        return np.nan_to_num(of_share(images))
+
+    found = check_synthetic_inputs(answering, of_share, FP32_TOLERANCE, TINY)
+    assert found.problems == ("finite logits for 1 of the synthetic inputs for which the trained model's are not",)
+    assert check_synthetic_inputs(answering, of_share, INT8_TOLERANCE, TINY)
+    refused = check_synthetic_inputs(of_share, answering, FP32_TOLERANCE, TINY)
+    assert refused.problems == ("some logits are not finite on synthetic inputs",)
+
+
+def test_a_difference_on_the_other_synthetic_inputs_is_found() -> None:
+    found = check_synthetic_inputs(lambda images: of_share(images) + 0.01, of_share, FP32_TOLERANCE, TINY)
+    assert "0.01 on synthetic inputs, allowed 0.0001" in found.problems[0]
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 24), (1, 2, 2), (1, 1, 1)])
