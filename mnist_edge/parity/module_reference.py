@@ -1,6 +1,7 @@
 """The answers of a module in memory, for those who have training code of their own."""
 
 import copy
+import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from mnist_edge.preprocessing.registry import load_preprocessing
 from mnist_edge.training.architectures.normalization import Normalization
 from mnist_edge.training.architectures.own import OwnArchitecture
 from mnist_edge.training.architectures.registry import build_model
+from mnist_edge.training.checkpoint import Checkpoint
 from mnist_edge.training.datasets.splits import Split, TrainingData
 from mnist_edge.training.importing import calibrated, checkpoint_of, logits_of
 from mnist_edge.types import AnyArray, TensorSpec
@@ -82,12 +84,20 @@ def module_reference(
     weights = build_model(own.name, task, own=own).state_dict()
     nothing = Split(held_back.images[:0], held_back.labels[:0])
     data = TrainingData(nothing, _in_bytes(held_back), _digest(held_back), dataset=name)
-    checkpoint = checkpoint_of(own, task, weights, data, license)
+    checkpoint = _without_machine(checkpoint_of(own, task, weights, data, license))
     if validation is None:
         logits_of(checkpoint, test)
     else:
         checkpoint = calibrated(checkpoint, data.validation)
     return make_reference(checkpoint, test, data)
+
+
+def _without_machine(checkpoint: Checkpoint) -> Checkpoint:
+    """Return a checkpoint without what depends on where it was made, so that files can be verified elsewhere.
+
+    The module is at hand, so its code need not be recognized by what it answers.
+    """
+    return dataclasses.replace(checkpoint, trial_logits=(), producer={})
 
 
 def _copied(module: nn.Module) -> nn.Module:

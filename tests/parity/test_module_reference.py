@@ -71,6 +71,28 @@ def test_a_module_of_any_precision_is_judged_in_float32(
     assert next(module.parameters()).dtype == next(convert(Precise()).parameters()).dtype, "the caller's is as it was"
 
 
+class Elsewhere(Precise):
+    """A network on another processor, which adds in another order."""
+
+    rounding = 0.0
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.linear(images.flatten(1)) + self.rounding
+        return logits
+
+
+def test_its_digest_is_the_same_on_another_machine(few_test: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    net = Elsewhere()
+    here = module_reference(net, few_test.images, few_test.labels).checkpoint
+    monkeypatch.setattr(Elsewhere, "rounding", 1e-6)
+    monkeypatch.setattr(torch, "__version__", "3.0")
+    assert module_reference(net, few_test.images, few_test.labels).checkpoint.digest == here.digest
+    with torch.no_grad():
+        net.linear.bias.add_(1e-6)
+    assert module_reference(net, few_test.images, few_test.labels).checkpoint.digest != here.digest
+
+
 def test_a_caller_may_have_turned_gradients_off(few_test: Split) -> None:
     with torch.inference_mode():
         module_reference(nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), few_test.images, few_test.labels)
