@@ -1,11 +1,12 @@
 """A trained model as a chain of parts: its layers with weights, and what is done between them."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from torch import Tensor, fx, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ def trace_layers(model: nn.Module) -> list[Layer] | None:
     """Return a model as a chain: what lies before each layer with weights, the layer, …, what lies after the last.
 
     None where the model is not a chain of modules and functions of one value: a value is used twice, or the flow of
-    control depends on the data, so that `torch.fx` can't trace it.
+    control depends on the data, so that `torch.fx` can't trace it; or where batch normalization right after a layer
+    can't be part of it.
     """
     graph = trace(model)
     if graph is None or not _is_chain(graph):
@@ -41,8 +43,10 @@ def trace_layers(model: nn.Module) -> list[Layer] | None:
             layers.append(_between(between, modules, f"before {node.target}" if layers else "of the input"))
             layers.append(Layer(str(node.target), module, module))
             between = []
-        elif isinstance(module, nn.BatchNorm2d) and layers and not between and isinstance(layers[-1].module, nn.Conv2d):
-            fused = fuse_conv_bn_eval(layers[-1].module, module)
+        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and layers and not between:
+            fused = _normalized(layers[-1].module, module)
+            if fused is None:
+                return None
             layers[-1] = Layer(layers[-1].name, fused, fused)
         elif node.op not in ("placeholder", "output"):
             between.append(node)
@@ -74,6 +78,19 @@ def _is_chain(graph: fx.GraphModule) -> bool:
         if node.op != "output" and not (operation and value_alone):
             return False
     return True
+
+
+def _normalized(layer: nn.Module | None, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> nn.Module | None:
+    """Return a layer with the batch normalization after it folded in, or None where they do not fit."""
+    channels = layer.get_parameter("weight").shape[0] if layer else None
+    if norm.running_mean is None or norm.running_var is None or channels != norm.num_features:
+        return None
+    fused = copy.deepcopy(layer)
+    assert isinstance(fused, nn.Linear | nn.Conv2d), "only these are layers with weights"
+    fused.weight, fused.bias = fuse_conv_bn_weights(  # of a linear layer they are folded alike
+        fused.weight, fused.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+    )
+    return fused
 
 
 def _names_a_value(node: fx.Node) -> bool:

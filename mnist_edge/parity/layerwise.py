@@ -30,6 +30,10 @@ By Higham and Mary (A New Approach to Probabilistic Rounding Error Analysis, SIA
 """
 
 
+_CHAIN_RTOL = 1e-3
+"""Relative error that folding normalization into the layers of the trained model explains, with a wide margin."""
+
+
 @dataclass(frozen=True)
 class LayerDivergence:
     """The error of one layer. Relative errors are ‖Δ‖ / ‖eager‖, Euclidean norms over all images and values.
@@ -113,19 +117,34 @@ def compare_layers(artifact: ArtifactFile, model: nn.Module, images: Images, bat
         batch: images a call of the artifact.
 
     Raises:
-        ArtifactError: its format does not show intermediate values, the network is not a chain of layers, or the
-            artifact can't be run, or its layers can't be told apart.
+        ArtifactError: its format does not show intermediate values, the network is not a chain of layers that give
+            together what it gives, or the artifact can't be run, or its layers can't be told apart.
     """
     if not artifact.spec.intermediates:
         raise ArtifactError(f"{artifact.spec.name} does not show the values between layers")
     layers = trace_layers(model)
     if layers is None:
         raise ArtifactError("not available for this network, which is not a chain of layers")
+    _check_chain(layers, model, torch.from_numpy(images))
     names = tuple(layer.name for layer in layers if layer.module)
     with contextlib.closing(artifact.spec.inspector().open_intermediates(artifact.bundle, names)) as opened:
         values, logits = _in_batches(opened, images, batch)
     with torch.inference_mode():
         return _compare(layers, opened, values, logits, images)
+
+
+def _check_chain(layers: list[Layer], model: nn.Module, images: Tensor) -> None:
+    """Refuse a chain that does not compute what the model does: an exact file would seem to diverge from it.
+
+    The folding of normalization takes for granted that the channels are what the layer before gives; they are something
+    else where a linear layer is given more than one row of each image.
+    """
+    with torch.inference_mode():
+        value, expected = images, model(images)
+        for layer in layers:
+            value = layer.run(value)
+    if value.shape != expected.shape or not _relative(value, expected, expected) <= _CHAIN_RTOL:
+        raise ArtifactError("not available for this network, whose layers one by one do not give what it gives")
 
 
 def _in_batches(opened: Intermediates, images: Images, batch: int) -> tuple[dict[str, LayerIO], Logits]:

@@ -44,6 +44,30 @@ def test_batch_normalization_is_part_of_the_convolution_before_it() -> None:
     assert all(module.bias is not None for module in modules)
 
 
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("bias", [True, False])
+def test_batch_normalization_is_part_of_the_linear_layer_before_it(*, bias: bool, affine: bool) -> None:
+    torch.manual_seed(0)
+    norm = nn.BatchNorm1d(5, affine=affine)
+    model = nn.Sequential(nn.Linear(4, 5, bias=bias), norm, nn.ReLU(), nn.Linear(5, 3)).eval()
+    for values in (norm.running_mean, norm.running_var, norm.weight, norm.bias):
+        if values is not None:
+            nn.init.uniform_(values, 0.5, 2)
+    layers = trace_layers(model)
+    assert layers is not None
+    assert [layer.name for layer in layers][1:-1] == ["0", "relu before 3", "3"]
+    value = images = torch.randn(6, 4)
+    with torch.inference_mode():
+        for layer in layers:
+            value = layer.run(value)
+        assert (value - model(images)).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d(2), nn.BatchNorm1d(5, track_running_stats=False)])
+def test_normalization_that_can_not_be_folded_is_not_part_of_a_chain(norm: nn.BatchNorm1d) -> None:
+    assert trace_layers(nn.Sequential(nn.Linear(4, 5), norm, nn.Linear(5, 3)).eval()) is None
+
+
 class Named(nn.Module):
     """Functions between the layers with arguments by name."""
 

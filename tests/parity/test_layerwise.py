@@ -17,6 +17,7 @@ from mnist_edge.exporting.pipeline import Artifact
 from mnist_edge.formats.base import ArtifactFile, FormatSpec
 from mnist_edge.formats.registry import FORMATS, read_artifact
 from mnist_edge.parity.layerwise import ROUNDING_RTOL, LayerwiseReport, compare_layers
+from mnist_edge.parity.module_reference import module_reference
 from mnist_edge.parity.reference import Reference
 from mnist_edge.sandbox.client import Session, open_session
 from mnist_edge.training.checkpoint import Checkpoint
@@ -43,6 +44,14 @@ def sample(reference: Reference) -> Reference:
 
 def compare(artifact: ArtifactFile, reference: Reference, batch: int = 1_000) -> LayerwiseReport:
     return compare_layers(artifact, reference.checkpoint.build(), reference.images, batch)
+
+
+def learned(norm: nn.BatchNorm1d) -> nn.BatchNorm1d:
+    """Return batch normalization of which each channel has learned something else."""
+    for values in (norm.running_mean, norm.running_var, norm.weight, norm.bias):
+        if values is not None:
+            nn.init.uniform_(values, 0.5, 2)
+    return norm
 
 
 def altered(exports: Path, edit: Edit) -> ArtifactFile:
@@ -163,6 +172,34 @@ def test_weights_under_other_names_are_identified_by_their_order(exports: Path, 
     report = compare(altered(exports, rename), sample)
     assert report
     assert [layer.name for layer in report.layers] == MLP
+
+
+@for_each_format
+@pytest.mark.parametrize("affine", [True, False])
+def test_batch_normalization_is_folded_into_a_linear_layer(
+    spec: FormatSpec, *, affine: bool, sample: Reference
+) -> None:
+    torch.manual_seed(0)
+    norm = learned(nn.BatchNorm1d(8, affine=affine))
+    net = nn.Sequential(nn.Flatten(), nn.Linear(784, 8), norm, nn.ReLU(), nn.Linear(8, 10))
+    reference = module_reference(net, sample.images[:20], sample.labels[:20])
+    report = compare(unjudged(spec, reference), reference)
+    assert report
+    assert [layer.weights is not None for layer in report.layers] == [False, True, False, True]
+
+
+@for_each_format
+@pytest.mark.parametrize("rows", [4, 7])  # as many as the layer before has outputs, or another number
+def test_normalization_of_rows_is_not_blamed_on_the_layer_before_it(
+    spec: FormatSpec, rows: int, sample: Reference
+) -> None:
+    torch.manual_seed(0)
+    unflatten, linear = nn.Unflatten(1, (rows, 784 // rows)), nn.Linear(784 // rows, 4)
+    norm, last = learned(nn.BatchNorm1d(rows)), nn.Linear(4 * rows, 10)
+    net = nn.Sequential(nn.Flatten(), unflatten, linear, norm, nn.Flatten(), last)
+    reference = module_reference(net, sample.images[:20], sample.labels[:20])
+    with pytest.raises(ArtifactError, match="not available for this network"):
+        compare(unjudged(spec, reference), reference)
 
 
 @pytest.mark.slow

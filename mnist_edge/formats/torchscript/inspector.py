@@ -98,7 +98,11 @@ def _layer_weights(stored: Mapping[str, Any], tensors: Mapping[str, StoredTensor
     weight = torch.from_numpy(tensors[stored["weight"]].dequantized.copy())
     bias = torch.from_numpy(tensors[stored["bias"]].dequantized.copy()) if stored["bias"] in tensors else None
     if stored["norm"]:
-        scale, shift, mean, variance = (torch.from_numpy(tensors[name].dequantized.copy()) for name in stored["norm"])
+        scale, shift, mean, variance = (  # the first two are None where the normalization has learned nothing
+            torch.from_numpy(tensors[name].dequantized.copy()) if name in tensors else None for name in stored["norm"]
+        )
+        if mean is None or variance is None:
+            return None
         weight, bias = fuse_conv_bn_weights(weight, bias, mean, variance, stored["epsilon"], scale, shift)
     flat = np.zeros(len(weight), np.float32) if bias is None else bias.detach().numpy()
     return weight.detach().numpy(), flat
