@@ -316,6 +316,19 @@ def test_bytes_that_are_floats_again_before_they_are_used_err_by_their_weights_a
     assert report.arithmetic <= ROUNDING_RTOL < report.weights < 0.05
 
 
+def test_an_exact_layer_of_zeros_has_no_error(sample: Reference) -> None:
+    """A ReLU that lets nothing through gives zeros."""
+    torch.manual_seed(0)
+    first = nn.Linear(784, 8)
+    nn.init.constant_(first.weight, -1)
+    net = nn.Sequential(nn.Flatten(), first, nn.ReLU(), nn.Linear(8, 10))
+    reference = module_reference(net, sample.images[:20], sample.labels[:20])
+    report = compare(unjudged(ONNX, reference), reference)
+    assert report
+    zeros = report.layers[2]
+    assert (zeros.name, zeros.error, zeros.own) == ("relu before network.3", 0, 0)
+
+
 def test_what_is_handed_down_is_not_charged_again(exports: Path, sample: Reference) -> None:
     report = compare(altered(exports, edits.not_a_number), sample)
     assert diverging(report) == ["fc3"]
