@@ -37,7 +37,8 @@ class ParityReport:
         answers: which images it answers wrongly at that batch size, or None where not all were compared.
         baseline: these against answers that were recorded earlier, or None where that was not asked for.
         layers: the error of each layer, or None where it was not asked for or is not available.
-        layers_unavailable_reason: why there is no layerwise comparison; empty if there is one or none was requested.
+        layers_unavailable_reason: why there is no layerwise comparison; empty if there is one or none was requested,
+            and where a check says that the file could not be read or is of another checkpoint.
         devices: what it gave and took on emulated devices, where that was asked for.
         seconds: how long it took to judge it.
     """

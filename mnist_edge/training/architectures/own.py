@@ -123,7 +123,7 @@ class OwnArchitecture:
                 f"{expected}: one logit for each of the {len(task.labels)} labels"
             )
         if logits.device.type != "meta" and not logits.isfinite().all():
-            raise UserError(f"{self.spec} gives logits that are not finite numbers for a black image")
+            raise UserError(f"{self.spec} gives logits that are not finite numbers for images in [0, 1]")
         if logits.device.type != "meta" and _are_probabilities(logits):
             raise UserError(
                 f"{self.spec} gives probabilities, expected logits: leave out its last softmax, or let it be "

@@ -97,7 +97,7 @@ HOSTILE = {
     "NaN": (
         "class Net(nn.Linear):\n def __init__(self): super().__init__(784, 10)\n"
         " def forward(self, x): return super().forward(x) * float('nan')",
-        "not finite",
+        r"not finite numbers for images in \[0, 1\]",
     ),
     "a softmax at the end": (
         "def Net(): return nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.Softmax(1))",
