@@ -50,7 +50,7 @@ class Figures:
             accuracy=float(np.mean(answers == labels)),
             trained_accuracy=float(np.mean(trained_answers == labels)),
             agreement=float(np.mean(answers == trained_answers)),
-            max_abs_diff=float(np.abs(logits - trained).max()),
+            max_abs_diff=float(np.abs(logits.astype(np.float64) - trained).max()),
         )
 
     def to_json(self) -> str:

@@ -1,18 +1,19 @@
 """Findings on an artifact, each as an object, and the checks beyond its answers to the test images."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from mnist_edge.artifact.fields import json_numbers
+from mnist_edge.artifact.figures import Figures
 from mnist_edge.errors import ArtifactError
-from mnist_edge.formats.scheme import Tolerance
+from mnist_edge.formats.scheme import FLOAT32, Tolerance
 from mnist_edge.parity.logits import absolute_differences, largest_logit
 from mnist_edge.parity.tolerance import excess_of
-from mnist_edge.types import Images, Logits, Predict, PredictInBatches, TensorSpec
+from mnist_edge.types import Images, Labels, Logits, Predict, PredictInBatches, TensorSpec
 
 SHUFFLED_BATCH_SIZES = (7, 100)
 """Sizes of the shuffled batches."""
@@ -216,3 +217,25 @@ def _outcome(found: Logits, expected: Logits, tolerance: Tolerance) -> str:
         return "answered"
     same = absolute_differences(expected, found).max() <= tolerance.max_abs_diff
     return "answered as by the trained model" if same else "answered"
+
+
+def check_figures(stated: Figures, logits: Logits, trained: Logits, labels: Labels) -> Check:
+    """Check what an artifact says of its own answers; |Δlogit| may differ as trained models on two processors do.
+
+    Args:
+        stated: what it says.
+        logits: what it gives, `[N, classes]`.
+        trained: what the trained model gives, of the same shape.
+        labels: of the images, `[N]`.
+    """
+    measured = Figures.of(logits, trained, labels)
+    if stated.images != measured.images:
+        reason = f"they are of {stated.images:,} images, not of {measured.images:,}"
+        return not_available("figures", "figures", reason)
+    bound = FLOAT32.bound_for(largest_logit(trained))
+    problems = [
+        f"it says that its {name} is {said:.6g}, and it is {found:.6g}"
+        for (name, said), found in zip(asdict(stated).items(), asdict(measured).values(), strict=True)
+        if abs(said - found) > (bound if name == "max_abs_diff" else 0)
+    ]
+    return as_expected("figures", "figures", tuple(problems))

@@ -1,22 +1,21 @@
 """The judgement of an artifact against the checkpoint that it came from."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
 from mnist_edge.artifact.contract import Contract
-from mnist_edge.artifact.figures import Figures
 from mnist_edge.artifact.manifest import MANIFEST, read_manifest
 from mnist_edge.errors import ArtifactError, ChecksumError, UserError
 from mnist_edge.formats.base import ArtifactFile
 from mnist_edge.formats.build import Inspection
 from mnist_edge.formats.registry import read_artifact
 from mnist_edge.formats.runner import Runner
-from mnist_edge.formats.scheme import FLOAT_BOUND, Scheme
+from mnist_edge.formats.scheme import Scheme
 from mnist_edge.locks import locked
 from mnist_edge.parity.answers import check_other_inputs, compare_answers
 from mnist_edge.parity.baseline import Baseline, check_baseline, compare_with_baseline
-from mnist_edge.parity.checks import Check, as_expected, not_available, timed
+from mnist_edge.parity.checks import Check, as_expected, check_figures, not_available, timed
 from mnist_edge.parity.layerwise import compare_layers
 from mnist_edge.parity.logits import absolute_differences, largest_logit
 from mnist_edge.parity.parity_report import ParityReport
@@ -27,7 +26,6 @@ from mnist_edge.parity.steps import OnStep, nothing
 from mnist_edge.parity.test_vectors import test_vector_problems
 from mnist_edge.parity.tolerance import NO_GOALS, Goals
 from mnist_edge.parity.weights import weight_problems
-from mnist_edge.types import Logits
 
 
 def verify_path(path: Path, reference: Reference, *, layers: bool = False, on_step: OnStep = nothing) -> ParityReport:
@@ -234,7 +232,11 @@ def _verify_answers(
     if answers.logits is None:
         return report
     others = check_other_inputs(artifact, runner, scheme, reference, answers.alone, on_step)
-    stated = [] if runner.figures is None else [_check_figures(runner.figures, answers.logits, reference)]
+    stated = (
+        []
+        if runner.figures is None
+        else [check_figures(runner.figures, answers.logits, reference.logits, reference.labels)]
+    )
     return replace(
         report,
         checks=(*report.checks, *others, *stated),
@@ -242,20 +244,6 @@ def _verify_answers(
         differences=absolute_differences(reference.logits, answers.logits),
         answers=record_answers(answers.logits, reference.labels, reference.test_set),
     )
-
-
-def _check_figures(stated: Figures, logits: Logits, reference: Reference) -> Check:
-    """Check what an artifact says of its own answers; |Δlogit| may differ as trained models on two processors do."""
-    measured = Figures.of(logits, reference.logits, reference.labels)
-    if stated.images != measured.images:
-        reason = f"they are of {stated.images:,} images, not of {measured.images:,}"
-        return not_available("figures", "figures", reason)
-    problems = [
-        f"it says that its {name} is {said:.6g}, and it is {found:.6g}"
-        for (name, said), found in zip(asdict(stated).items(), asdict(measured).values(), strict=True)
-        if abs(said - found) > (FLOAT_BOUND if name == "max_abs_diff" else 0)
-    ]
-    return as_expected("figures", "figures", tuple(problems))
 
 
 def _not_run(artifact: ArtifactFile, reference: Reference, checks: list[Check], reason: str) -> ParityReport:

@@ -1,11 +1,13 @@
 """Batch invariance, synthetic inputs, NaN and infinity."""
 
+import dataclasses
 import json
 from functools import partial
 
 import numpy as np
 import pytest
 
+from mnist_edge.artifact.figures import Figures
 from mnist_edge.errors import ArtifactError
 from mnist_edge.exporting.pipeline import Artifact
 from mnist_edge.formats.registry import FORMATS
@@ -15,6 +17,7 @@ from mnist_edge.parity.checks import (
     Check,
     as_expected,
     check_batch_invariance,
+    check_figures,
     check_nonfinite_inputs,
     check_synthetic_inputs,
     not_available,
@@ -144,6 +147,18 @@ def test_synthetic_inputs_are_in_the_range_of_any_tensor(
         assert inputs.dtype == np.float32
         assert inputs.shape[1:] == shape
         assert limits[0] <= inputs.min() <= inputs.max() <= limits[1]
+
+
+@pytest.mark.parametrize(("largest", "allowed"), [(1.0, 1e-4), (50.0, 1e-4), (1000.0, 2e-3)])
+def test_stated_figures_may_differ_as_trained_models_do_on_two_processors(largest: float, allowed: float) -> None:
+    labels = np.array([0, 1])
+    trained = (largest * np.eye(2)).astype(np.float32)
+    measured = Figures.of(trained, trained, labels)
+    assert check_figures(dataclasses.replace(measured, max_abs_diff=0.9 * allowed), trained, trained, labels)
+    found = check_figures(dataclasses.replace(measured, max_abs_diff=1.1 * allowed), trained, trained, labels)
+    assert found.problems == (f"it says that its max_abs_diff is {1.1 * allowed:g}, and it is 0",)
+    assert not check_figures(dataclasses.replace(measured, accuracy=0.5), trained, trained, labels)
+    assert not check_figures(dataclasses.replace(measured, images=3), trained, trained, labels).available
 
 
 @pytest.mark.slow
