@@ -81,9 +81,11 @@ def assert_same(
     Raises:
         AssertionError: the file gives something else; the message says which image differs most, by how much, and what
             would have passed.
-        UserError: the file can't be read or run, or the images or the model's answers are not finite numbers.
+        UserError: the file can't be read or run, the images or the model's answers are not finite numbers, or a bound
+            is one that everything or nothing keeps.
     """
     __tracebackhide__ = True  # pytest then shows the line of the test
+    _check_bounds(max_abs_diff, min_agreement)
     given, name = _as_images(images), _name_of(model)
     expected = _logits_of(model, name, given)
     with _opened(Path(artifact)) as opened:
@@ -100,6 +102,14 @@ def assert_same(
                 "\n  ".join((f"{artifact} does not give what {name} gives at batch {batch}:", *problems))
             )
     return min((_agreement(logits, expected) for logits in found.values()), key=lambda each: -each.max_abs_diff)
+
+
+def _check_bounds(max_abs_diff: float | None, min_agreement: float | None) -> None:
+    """Refuse what bounds nothing, as NaN does, and a share in percent."""
+    if max_abs_diff is not None and not max_abs_diff >= 0:
+        raise UserError(f"max_abs_diff is {max_abs_diff}, expected a number from 0; math.inf leaves it to the answers")
+    if min_agreement is not None and not 0 <= min_agreement <= 1:
+        raise UserError(f"min_agreement is {min_agreement}, expected a share in [0, 1]")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from mnist_edge.formats.scheme import Tolerance
 from mnist_edge.parity.comparison import Comparison
@@ -17,6 +17,9 @@ class Goals:
         min_agreement: the least share of images whose top-1 answer is the same, in [0, 1].
         max_accuracy_drop: by how much the accuracy may be lower, in [0, 1].
         max_bytes: the largest size of a quantized artifact.
+
+    Raises:
+        ValueError: one is not a finite number, is negative, or is a share beyond 1.
     """
 
     max_abs_diff: float | None = None
@@ -25,10 +28,12 @@ class Goals:
     max_bytes: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse numbers that compare with nothing: a bound of NaN would bound nothing."""
-        for goal in (self.max_abs_diff, self.min_agreement, self.max_accuracy_drop):
-            if goal is not None and not math.isfinite(goal):
-                raise ValueError(f"a goal is {goal}, expected a finite number")
+        """Refuse what nothing or everything keeps, as a bound of NaN and a share in percent."""
+        for name, goal in asdict(self).items():
+            share = name in ("min_agreement", "max_accuracy_drop")
+            if goal is not None and not (0 <= goal <= 1 if share else 0 <= goal < math.inf):  # also NaN
+                expected = "in [0, 1]" if share else "from 0"
+                raise ValueError(f"the goal {name} is {goal}, expected a finite number {expected}")
 
     def tighten(self, tolerance: Tolerance) -> Tolerance:
         """Return the stricter of goal and tolerance, figure by figure: a goal never loosens the proof."""

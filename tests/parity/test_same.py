@@ -130,6 +130,23 @@ def test_the_message_names_image_figures_and_what_would_have_passed(net: Flat, r
     assert assert_same(broken(net), path, marked, max_abs_diff=math.inf, min_agreement=0).image == 17
 
 
+@pytest.mark.parametrize(
+    ("bounds", "message"),
+    [
+        ({"max_abs_diff": math.nan}, "max_abs_diff is nan, expected a number from 0"),
+        ({"max_abs_diff": -1e-4}, "max_abs_diff is -0.0001, expected a number from 0"),
+        ({"min_agreement": math.nan}, r"min_agreement is nan, expected a share in \[0, 1\]"),
+        ({"min_agreement": 99.9}, "min_agreement is 99.9, expected a share"),
+        ({"min_agreement": -1.0}, "min_agreement is -1.0, expected a share"),
+    ],
+)
+def test_a_bound_that_nothing_or_everything_keeps_is_refused(
+    net: Flat, rows: Tensor, path: Path, bounds: dict[str, float], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        assert_same(net, path, rows, **bounds)
+
+
 def test_probabilities_and_another_number_of_classes_are_not_the_same(
     net: Flat, rows: Tensor, path: Path, released: Checkpoint
 ) -> None:

@@ -1,4 +1,5 @@
 import dataclasses
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -73,3 +74,24 @@ def test_a_goal_that_is_not_a_number_is_refused(goal: float) -> None:
         Goals(min_agreement=goal)
     with pytest.raises(ValueError, match="expected a finite number"):
         Goals(max_accuracy_drop=goal)
+
+
+@pytest.mark.parametrize(
+    ("goals", "message"),
+    [
+        ({"min_agreement": 99.9}, r"the goal min_agreement is 99\.9, expected a finite number in \[0, 1\]"),
+        ({"min_agreement": -0.1}, r"min_agreement is -0\.1"),
+        ({"max_accuracy_drop": 2}, r"max_accuracy_drop is 2, expected a finite number in \[0, 1\]"),
+        ({"max_accuracy_drop": -0.01}, r"max_accuracy_drop is -0\.01"),
+        ({"max_abs_diff": -1e-4}, r"max_abs_diff is -0\.0001, expected a finite number from 0"),
+        ({"max_bytes": -1}, r"max_bytes is -1, expected a finite number from 0"),
+    ],
+)
+def test_a_goal_that_nothing_or_everything_keeps_is_refused(goals: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Goals(**goals)
+
+
+def test_the_outermost_goals_are_accepted() -> None:
+    assert Goals(max_abs_diff=0.0, min_agreement=1.0, max_accuracy_drop=0.0, max_bytes=0)
+    assert Goals(min_agreement=0.0, max_accuracy_drop=1.0)
