@@ -20,7 +20,7 @@ from mnist_edge.parity.evaluate import deployed
 from mnist_edge.parity.logits import largest_logit
 from mnist_edge.parity.reference import Reference, eager_predictor
 from mnist_edge.parity.steps import OnStep
-from mnist_edge.parity.tolerance import violations
+from mnist_edge.parity.tolerance import percent_down, violations
 from mnist_edge.types import Logits
 
 ODD_BATCH = 7
@@ -76,7 +76,7 @@ def _check_comparison(comparison: Comparison, tolerance: Tolerance, reference_ac
     return Check(
         code=f"batch_{comparison.batch}",
         title=f"batch {comparison.batch:,}",
-        found=f"|Δlogit| ≤ {comparison.max_abs_diff:.3g}, {comparison.agreement:.2%} same",
+        found=f"|Δlogit| ≤ {comparison.max_abs_diff:.3g}, {percent_down(comparison.agreement)}% same",
         problems=tuple(violations(comparison, tolerance, reference_accuracy)),
         figures={
             "max_abs_diff": comparison.max_abs_diff,

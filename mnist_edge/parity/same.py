@@ -19,7 +19,7 @@ from mnist_edge.formats.registry import open_artifact, read_artifact
 from mnist_edge.formats.runner import predict_in_batches
 from mnist_edge.formats.scheme import FLOAT32, Tolerance
 from mnist_edge.parity.logits import absolute_differences, largest_logit
-from mnist_edge.parity.tolerance import round_up
+from mnist_edge.parity.tolerance import percent_down, percent_of_bound, round_up
 from mnist_edge.types import Images, Logits, Predict
 
 LARGEST_BATCH = 1_000
@@ -247,7 +247,8 @@ def _problems(found: Logits, expected: Logits, tolerance: Tolerance) -> Iterator
     if figures.agreement < tolerance.min_agreement:
         passing = f"min_agreement={math.floor(1e4 * figures.agreement) / 1e4:g} would have passed"
         yield (
-            f"{figures.agreement:.2%} of the answers are the same, required {tolerance.min_agreement:.2%} ({passing}); "
+            f"{percent_down(figures.agreement)}% of the answers are the same, required "
+            f"{percent_of_bound(tolerance.min_agreement)}% ({passing}); "
             f"{_other_answers(found, expected)}"
         )
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from mnist_edge.formats.scheme import Tolerance
 from mnist_edge.parity.comparison import Comparison
@@ -47,6 +48,8 @@ class Goals:
         )
 
 
+_CENT = Decimal("0.01")
+
 NO_GOALS = Goals()
 """Nothing beyond the tolerance."""
 
@@ -87,14 +90,14 @@ def violations(comparison: Comparison, tolerance: Tolerance, reference_accuracy:
         yield excess
     if comparison.agreement < tolerance.min_agreement:
         yield (
-            f"{comparison.agreement:.2%} of the answers are the same {at}, required {tolerance.min_agreement:.2%} "
-            f"({comparison.agreement:.2%} would have passed)"
+            f"{percent_down(comparison.agreement)}% of the answers are the same {at}, required "
+            f"{percent_of_bound(tolerance.min_agreement)}% ({percent_down(comparison.agreement)}% would have passed)"
         )
     drop = reference_accuracy - comparison.accuracy
     if drop > tolerance.max_accuracy_drop + 1e-12:
         yield (
-            f"accuracy is {100 * drop:.2f} points lower {at}, allowed {100 * tolerance.max_accuracy_drop:.2f} "
-            f"({100 * drop:.2f} would have passed)"
+            f"accuracy is {percent_up(drop)} points lower {at}, allowed "
+            f"{percent_of_bound(tolerance.max_accuracy_drop)} ({percent_up(drop)} would have passed)"
         )
 
 
@@ -114,3 +117,24 @@ def round_up(value: float) -> float:
     step = 10.0 ** (math.floor(math.log10(value)) - 2)
     rounded = float(f"{math.ceil(value / step) * step:.3g}")
     return rounded if rounded >= value else float(f"{rounded + step:.3g}")
+
+
+def percent_down(share: float) -> str:
+    """Return a share in percent, rounded down to two decimals: what passes, so that only all of them are 100.00."""
+    return str(_percent(share).quantize(_CENT, ROUND_FLOOR))
+
+
+def percent_up(share: float) -> str:
+    """Return a share in percent, rounded up to two decimals, after what the rounding of floats added is taken off."""
+    return str(_percent(round(share, 12)).quantize(_CENT, ROUND_CEILING))
+
+
+def percent_of_bound(share: float) -> str:
+    """Return a share in percent as somebody asked for it: with two decimals, or up to four where it has more."""
+    percent = round(_percent(share), 4)
+    short = percent.quantize(_CENT)
+    return str(short) if short == percent else f"{percent.normalize():f}"
+
+
+def _percent(share: float) -> Decimal:
+    return 100 * Decimal(repr(share))

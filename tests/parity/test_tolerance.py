@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 
 from mnist_edge.formats.scheme import FLOAT32, INT8_TOLERANCE, Tolerance
 from mnist_edge.parity.comparison import Comparison
-from mnist_edge.parity.tolerance import NO_GOALS, Goals, excess_of, required_tolerance, round_up, violations
+from mnist_edge.parity.tolerance import (
+    NO_GOALS,
+    Goals,
+    excess_of,
+    percent_down,
+    percent_up,
+    required_tolerance,
+    round_up,
+    violations,
+)
 
 FP32_TOLERANCE = FLOAT32.tolerance
 
@@ -46,6 +55,29 @@ def test_violations_give_figures_and_the_tolerance_that_would_have_passed() -> N
     within = dataclasses.replace(comparison, max_abs_diff=9.0, mean_abs_diff=1.0, agreement=0.998, accuracy=0.9775)
     assert list(violations(within, INT8_TOLERANCE, reference_accuracy=0.9785)) == []
     assert len(list(violations(dataclasses.replace(within, agreement=0.9979), INT8_TOLERANCE, 0.9786))) == 2
+
+
+def test_one_answer_of_many_is_seen_in_what_would_have_passed() -> None:
+    changed = Comparison(batch=1, max_abs_diff=0, mean_abs_diff=0, agreement=1 - 1 / 40_000, accuracy=0.99, images=9)
+    lines = list(violations(changed, FP32_TOLERANCE, reference_accuracy=0.99 + 1 / 40_000))
+    assert lines == [
+        "99.99% of the answers are the same at batch 1, required 100.00% (99.99% would have passed)",
+        "accuracy is 0.01 points lower at batch 1, allowed 0.00 (0.01 would have passed)",
+    ]
+    close = Tolerance((1,), None, min_agreement=0.99998, max_accuracy_drop=0.000_02)
+    assert list(violations(changed, close, reference_accuracy=0.99 + 1 / 40_000)) == [
+        "99.99% of the answers are the same at batch 1, required 99.998% (99.99% would have passed)",
+        "accuracy is 0.01 points lower at batch 1, allowed 0.002 (0.01 would have passed)",
+    ]
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_shares_that_would_have_passed_would_have_passed(agreement: float, drop: float) -> None:
+    found = Comparison(batch=1, max_abs_diff=0, mean_abs_diff=0, agreement=agreement, accuracy=1 - drop, images=9)
+    passing = Tolerance((1,), None, float(percent_down(agreement)) / 100, float(percent_up(drop)) / 100)
+    assert list(violations(found, passing, reference_accuracy=1)) == []
+    assert agreement - passing.min_agreement <= 1.001e-4
+    assert passing.max_accuracy_drop - drop <= 1.001e-4
 
 
 def test_an_infinite_difference_suggests_no_tolerance() -> None:

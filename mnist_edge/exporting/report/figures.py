@@ -4,13 +4,14 @@ import math
 
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.statistics import Proportion
+from mnist_edge.parity.tolerance import percent_down, percent_up
 
 
 def readable_verdict(report: ParityReport) -> dict[str, str]:
     """Return the figures that the verdict rests on, over all batch sizes, `–` for what was not compared."""
     return {
         "largest |Δlogit|": "–" if report.max_abs_diff is None else f"{report.max_abs_diff:.3g}",
-        "top-1 agreement": "–" if report.agreement is None else f"{report.agreement:.2%}",
+        "top-1 agreement": "–" if report.agreement is None else f"{percent_down(report.agreement)}%",
         "accuracy": "–" if report.accuracy is None else f"{report.accuracy:.2%}",
         "trained model": f"{report.reference_accuracy:.2%}",
     }
@@ -36,8 +37,8 @@ def readable_figures(report: ParityReport) -> dict[str, str]:
         "correct answers lost, gained": f"{found.mcnemar.lost:,}, {found.mcnemar.gained:,}",
         "McNemar's exact test": f"p = {found.mcnemar.p_value:.2g}" if found.mcnemar.p_value else "p < 1e-300",
         "would pass: |Δlogit| up to": f"{required.max_abs_diff:.3g}",
-        "would pass: top-1 agreement from": f"{required.min_agreement:.2%}",
-        "would pass: accuracy lower by": f"{100 * required.max_accuracy_drop:.2f} points",
+        "would pass: top-1 agreement from": f"{percent_down(required.min_agreement)}%",
+        "would pass: accuracy lower by": f"{percent_up(required.max_accuracy_drop)} points",
     }
 
 

@@ -1,6 +1,9 @@
+import dataclasses
+
 import numpy as np
 
 from mnist_edge.exporting.report.figures import readable_figures
+from mnist_edge.parity.comparison import Comparison
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.reference import Reference
 from mnist_edge.parity.statistics import statistics
@@ -33,3 +36,11 @@ def test_what_has_no_number_has_a_sign(reference: Reference) -> None:
     assert readable_figures(report)["SQNR"] == "∞"
     all_wrong = statistics(reference.logits, np.roll(reference.logits, 5, axis=1), reference.labels, 1.0)
     assert readable_figures(failed_report("why", all_wrong))["McNemar's exact test"] == "p < 1e-300"
+
+
+def test_one_answer_of_many_is_seen(reference: Reference) -> None:
+    report = failed_report("why", statistics(reference.logits, reference.logits, reference.labels, 1.0))
+    almost = Comparison(1, 0.0, 0.0, agreement=1 - 1 / 40_000, accuracy=1 - 1 / 40_000, images=40_000)
+    figures = readable_figures(dataclasses.replace(report, comparisons=(almost,)))
+    assert figures["top-1 agreement"] == figures["would pass: top-1 agreement from"] == "99.99%"
+    assert figures["would pass: accuracy lower by"] == "0.01 points"
