@@ -273,8 +273,11 @@ class Outline:
 class ForeignReader(Protocol):
     """The module `foreign` of a format; it runs on the build machine."""
 
-    def outline(self, bundle: Bundle) -> Outline | None:
-        """Return what a file is, or None where it carries a contract of ours; raises `ArtifactError`."""
+    def outline(self, bundle: Bundle, *, trusted: bool = False) -> Outline | None:
+        """Return what a file is, or None where it carries a contract of ours; raises `ArtifactError`.
+
+        One that is `trusted`, which the caller made, may have any size.
+        """
         ...
 
     def open_foreign(self, bundle: Bundle, found: Outline) -> Predict:

@@ -150,7 +150,7 @@ def _foreign(artifact: ArtifactFile) -> _Opened | None:
     if reader is None:
         return None
     try:
-        outline = reader.outline(artifact.bundle)
+        outline = reader.outline(artifact.bundle, trusted=True)
         if outline is None:
             return None
         batch = _fixed_batch(outline)

@@ -85,6 +85,12 @@ def test_weights_beside_the_file_and_other_operators_are_run(
         assert_same(sine, path, rows)
 
 
+def test_a_file_of_any_size_is_run(net: Flat, rows: Tensor, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("foreign", "structure"):
+        monkeypatch.setattr(f"mnist_edge.formats.onnx.{module}.MAX_BYTES", path.stat().st_size - 1)
+    assert assert_same(net, path, rows)
+
+
 def test_files_of_ours_are_judged_by_the_tolerance_of_their_scheme(
     released: Checkpoint, test_data: Split, exports: Path
 ) -> None:
