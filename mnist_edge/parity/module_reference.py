@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
-from torch import Tensor, nn
+from torch import nn
 
 from mnist_edge.artifact.contract import NO_LICENSE, Task
 from mnist_edge.artifact.fields import one_line
 from mnist_edge.errors import UserError
+from mnist_edge.parity.given import Array, as_array
 from mnist_edge.parity.reference import Reference, make_reference
 from mnist_edge.preprocessing.registry import load_preprocessing
 from mnist_edge.training.architectures.normalization import Normalization
@@ -22,9 +22,7 @@ from mnist_edge.training.architectures.registry import build_model
 from mnist_edge.training.checkpoint import Checkpoint
 from mnist_edge.training.datasets.splits import Split, TrainingData
 from mnist_edge.training.importing import calibrated, checkpoint_of, logits_of
-from mnist_edge.types import AnyArray, TensorSpec
-
-Array = ArrayLike | Tensor
+from mnist_edge.types import TensorSpec
 
 HOME = "module"
 """What stands for the file in the name of an architecture that is not in one."""
@@ -144,7 +142,7 @@ def _normalization(
 
 def _split(images: Array, labels: Array) -> Split:
     """Return images as float32 `[N, channels, height, width]` and labels as int64 `[N]`; raises `UserError`."""
-    pixels, classes = (_array(given) for given in (images, labels))
+    pixels, classes = as_array(images, "images"), as_array(labels, "labels")
     if pixels.dtype == np.uint8:
         pixels = pixels / np.float32(255)
     if pixels.ndim == 3:
@@ -162,10 +160,6 @@ def _split(images: Array, labels: Array) -> Split:
             "were normalized, and `mean` and `std`"
         )
     return Split(torch.from_numpy(np.ascontiguousarray(pixels, np.float32)), torch.from_numpy(classes.astype(np.int64)))
-
-
-def _array(given: Array) -> AnyArray:
-    return given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
 
 
 def _check_part(part: Split, task: Task) -> None:

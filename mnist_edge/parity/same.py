@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from mnist_edge.errors import ArtifactError, UserError
@@ -18,6 +17,7 @@ from mnist_edge.formats.build import Outline
 from mnist_edge.formats.registry import open_artifact, read_artifact
 from mnist_edge.formats.runner import predict_in_batches
 from mnist_edge.formats.scheme import FLOAT32, Tolerance
+from mnist_edge.parity.given import Array, as_array
 from mnist_edge.parity.logits import absolute_differences, largest_logit
 from mnist_edge.parity.tolerance import percent_down, percent_of_bound, round_up
 from mnist_edge.types import Images, Logits, Predict
@@ -52,7 +52,7 @@ class Agreement:
 def assert_same(
     model: Model,
     artifact: str | os.PathLike[str],
-    images: ArrayLike | Tensor,
+    images: Array,
     *,
     max_abs_diff: float | None = None,
     min_agreement: float | None = None,
@@ -174,8 +174,8 @@ def _fixed_batch(outline: Outline) -> int | None:
     return max(first, 1) if isinstance(first, int) else None
 
 
-def _as_images(images: ArrayLike | Tensor) -> Images:
-    array = images.detach().cpu().numpy() if isinstance(images, Tensor) else np.asarray(images)
+def _as_images(images: Array) -> Images:
+    array = as_array(images, "images")
     if array.ndim < 2 or not len(array) or not np.issubdtype(array.dtype, np.floating):
         raise UserError(f"the images are {array.dtype} {list(array.shape)}, expected floating-point numbers [N, …]")
     if not np.isfinite(array).all():

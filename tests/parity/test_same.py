@@ -170,6 +170,8 @@ def test_what_can_not_be_compared_is_one_line(net: Flat, rows: Tensor, path: Pat
         (lambda pixels: net(pixels).sum(dim=1), rows, r"gives \[60\], expected one tensor of logits"),
         (net, rows[:0], r"the images are float32 \[0, 784\], expected floating-point"),
         (net, rows.to(torch.uint8), "the images are uint8"),
+        (net, rows.bfloat16(), r"the images can't be read as one array of numbers \(.*BFloat16\)"),
+        (net, [[0.5] * 784, [0.5]], r"the images can't be read as one array of numbers \(.*inhomogeneous"),
         (net, np.full((3, 784), np.nan), "NaN or infinity"),
         (lambda pixels: net(pixels[:, :784]), np.zeros((2, 785)), r"cannot run .* on images \[2, 785\]: onnxruntime"),
     ]
