@@ -22,9 +22,15 @@ def expand(paths: Iterable[Path]) -> list[Path]:
     manifest lists. What lies beside artifacts in a checkout's `exports/`, and `exports/*` names too, is passed over.
 
     Raises:
-        UserError: a folder has no manifest, or one that can't be understood.
+        UserError: a folder has no manifest, or one that can't be understood; or all that is named is passed over.
     """
+    paths = list(paths)
     named = [path for path in paths if path.name not in (MANIFEST, README)]
+    if paths and not named:
+        what = f"{paths[0]} is not" if len(paths) == 1 else f"none of {', '.join(map(str, paths))} is"
+        raise UserError(
+            f"{what} an exported artifact: name the files themselves, or a folder whose {MANIFEST} lists them"
+        )
     found = [each for path in named for each in (listed_artifacts(path) if _holds_artifacts(path) else [path])]
     return list(dict.fromkeys(found))
 

@@ -1,6 +1,11 @@
 from pathlib import Path
 
+import pytest
+from click.testing import CliRunner
+
+from mnist_edge.cli import main
 from mnist_edge.cli.artifacts import expand
+from mnist_edge.errors import UserError
 from tests.conftest import ROOT
 
 
@@ -9,3 +14,19 @@ def test_what_lies_beside_artifacts_in_the_folder_of_a_checkout_is_passed_over()
     beside = [ROOT / "exports" / "README.md", ROOT / "exports" / "manifest.json"]
     assert beside[0].exists()
     assert expand([Path("exports/a.onnx"), *beside]) == [Path("exports/a.onnx")]
+
+
+def test_what_names_no_artifact_at_all_is_refused() -> None:
+    assert expand([]) == []
+    with pytest.raises(UserError, match=r"^none of a/README.md, manifest.json is an exported artifact: name the files"):
+        expand([Path("a/README.md"), Path("manifest.json")])
+
+
+@pytest.mark.parametrize("command", ["verify", "selfcheck", "benchmark"])
+def test_no_verdict_is_given_where_no_artifact_was_named(command: str, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("nothing was exported yet")
+    for name in ("README.md", "missing/manifest.json"):
+        result = CliRunner().invoke(main, [command, str(tmp_path / name)])
+        assert (result.exit_code, result.stdout) == (1, "")
+        (line,) = result.stderr.splitlines()
+        assert "is not an exported artifact: name the file" in line
