@@ -1,13 +1,13 @@
 """Measuring a model, trained or exported, on labeled images."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 
-from mnist_edge.artifact.contract import Task
+from mnist_edge.artifact.contract import Contract, Task
 from mnist_edge.artifact.names import is_own
 from mnist_edge.errors import ArtifactError, UnknownFormatError, UserError
 from mnist_edge.formats.base import ArtifactFile
@@ -39,6 +39,7 @@ class OpenModel:
         task: what it tells apart.
         caveats: what is not known of it, in a line; empty for a model of ours.
         checkpoint: the checkpoint, where it is one.
+        contract: what it carries, where it was exported.
     """
 
     path: Path
@@ -47,6 +48,7 @@ class OpenModel:
     task: Task
     caveats: str = ""
     checkpoint: Checkpoint | None = None
+    contract: Contract | None = None
 
     def predict_logits(self, images: Images) -> Logits:
         """Return the logits, float32 `[N, classes]`, of images, float32 `[N, channels, height, width]`.
@@ -139,28 +141,78 @@ def load_test_images(models: Sequence[OpenModel], data_dir: Path, pictures: Path
         pictures: where the folder of pictures is, if it is not where it was when a checkpoint was trained.
 
     Raises:
-        UserError: the models are of several tasks, or the images can't be found or read.
+        UserError: the models are of several tasks, or not all for the same test images, or these can't be found or
+            read; or a folder is given for models of a data set that is none.
     """
-    tasks = list(dict.fromkeys((model.task.name, len(model.task.labels)) for model in models))
-    if len(tasks) > 1:
-        names = ", ".join(sorted(name for name, _ in tasks))
-        raise UserError(f"the models are for different data sets ({names}): evaluate them apart")
-    for model in models:
-        if model.checkpoint:
-            return of_checkpoint.load_test_images(model.checkpoint, data_dir, pictures)
+    _check_one_task(models)
+    if checkpoint := _common_checkpoint(models):
+        return of_checkpoint.load_test_images(checkpoint, data_dir, pictures)
     task = models[0].task
     if task.name not in DATASETS:
         raise UserError(
             f"which images of {task.name} are for testing, its checkpoint alone knows: name that too, as in "
             f"`mnist-edge evaluate checkpoints/{models[0].path.stem}.safetensors {models[0].path}`"
         )
+    if pictures is not None:
+        raise UserError(f"{models[0].path} is for {task.name}, not for a folder of pictures: leave out --dataset")
     return registry.load_test_data(task.name, data_dir)
+
+
+def _check_one_task(models: Sequence[OpenModel]) -> None:
+    """Raise `UserError` where models tell apart different things, or in another form, and say what differs."""
+    first = models[0]
+    for other in models[1:]:
+        names = [field.name for field in fields(Task)]
+        differing = [name for name in names if getattr(first.task, name) != getattr(other.task, name)]
+        if differing:
+            raise UserError(
+                f"the models are for different data sets, as {first.path} and {other.path} differ in their "
+                f"{' and '.join(differing)}: evaluate them apart"
+            )
+
+
+def _common_checkpoint(models: Sequence[OpenModel]) -> Checkpoint | None:
+    """Return a checkpoint whose test images are those of all models of one task; None where there is no checkpoint.
+
+    What is for testing in a folder of pictures was drawn when it was trained on: in another draw, most of these images
+    were learned from, and a model that knows them would look better than it is.
+
+    Raises:
+        UserError: the test images of some are others, or may be.
+    """
+    known = [(model.path, model.checkpoint) for model in models if model.checkpoint]
+    if not known:
+        return None
+    first, common = known[0]
+    for path, checkpoint in known[1:]:
+        if _drawn_from(checkpoint) != _drawn_from(common):
+            raise UserError(f"the test images of {first} and {path} are not the same: evaluate them apart")
+    digests = {checkpoint.digest for _, checkpoint in known}
+    for model in models:
+        if common.data.split_seed is not None and model.contract and model.contract.checkpoint not in digests:
+            raise UserError(
+                f"{model.path} was exported from another checkpoint than {first}, which alone knows the test images: "
+                "name that too, or evaluate them apart"
+            )
+    return common
+
+
+def _drawn_from(checkpoint: Checkpoint) -> tuple[str, int | None]:
+    """Return what a checkpoint's test images follow from: a data set of the registry, or files and a seed."""
+    seed = checkpoint.data.split_seed
+    return (checkpoint.data.dataset if seed is None else checkpoint.data_digest), seed
 
 
 def deployed(path: Path, runner: Runner, batch: int) -> OpenModel:
     """Return an open artifact as a model that is given `batch` images at once."""
     contract = runner.contract
-    return OpenModel(path, lambda images: runner.predict_in_batches(images, batch), contract.temperature, contract.task)
+    return OpenModel(
+        path,
+        lambda images: runner.predict_in_batches(images, batch),
+        contract.temperature,
+        contract.task,
+        contract=contract,
+    )
 
 
 def evaluate(model: OpenModel, test: Split) -> Evaluation:

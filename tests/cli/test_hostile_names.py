@@ -128,10 +128,14 @@ def test_predict_with_a_model_that_may_not_be_one(model: str, files: Files) -> N
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "json"])
 @pytest.mark.usefixtures("few_images")
 def test_evaluate(form: list[str], files: Files) -> None:
-    result = run("evaluate", files.labels, files.checkpoint, files.model, *form)
+    result = run("evaluate", files.labels, files.checkpoint, *form)
     assert result.exit_code == 0, result.output
     if form:
         assert json.loads(result.stdout)[0]["model"] == str(files.labels)
+    result = run("evaluate", files.labels, files.model, *form)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "differ in their labels: evaluate them apart" in result.stderr
+    assert run("evaluate", files.model, *form).exit_code == 0
     result = run("evaluate", files.model, "--corruptions", "--figure", files.folder / f"{NAME}.svg", *form)
     assert result.exit_code == 0, result.output
 

@@ -1,16 +1,29 @@
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from mnist_edge.artifact.contract import Contract
 from mnist_edge.errors import UserError
 from mnist_edge.exporting.pipeline import Artifact
-from mnist_edge.parity.evaluate import check_finite, evaluate, evaluate_corrupted, open_checkpoint, open_model
+from mnist_edge.parity.evaluate import (
+    OpenModel,
+    check_finite,
+    evaluate,
+    evaluate_corrupted,
+    load_test_images,
+    open_checkpoint,
+    open_model,
+)
 from mnist_edge.parity.reference import Reference
 from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
+from mnist_edge.training.checkpoint import Checkpoint
 from mnist_edge.training.corruptions import CORRUPTIONS, SEVERITIES
+from mnist_edge.training.datasets import of_checkpoint
 from mnist_edge.training.datasets.splits import Split
-from tests.conftest import RELEASED
+from tests.conftest import DATA, RELEASED
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -74,3 +87,62 @@ def test_images_that_an_artifact_does_not_take_are_one_line(exports: Path) -> No
     model = open_model(exports / "mnist-mlp.onnx")
     with pytest.raises(UserError, match=r"cannot run .*onnxruntime cannot run a batch of 1"):
         model.predict_logits(np.zeros((3, 1, 14, 14), np.float32))
+
+
+def of_pictures(
+    released: Checkpoint,
+    seed: int,
+    digest: str = "0" * 64,
+    **task: Any,  # noqa: ANN401 - as `replace` has it
+) -> OpenModel:
+    """Return a model of a folder of pictures, by its checkpoint, which was drawn from that seed and those files."""
+    checkpoint = dataclasses.replace(
+        released,
+        task=dataclasses.replace(released.task, **{"name": "photos", **task}),
+        data=dataclasses.replace(released.data, dataset="photos", split_seed=seed),
+        data_digest=digest,
+        file_digest=f"{seed:064}",
+    )
+    path = Path(f"seed-{seed}.safetensors")
+    return OpenModel(path, lambda images: images[:, 0, 0, :10], 1.0, checkpoint.task, checkpoint=checkpoint)
+
+
+def exported_from(model: OpenModel) -> OpenModel:
+    assert model.checkpoint is not None
+    contract = Contract(model.task, "mlp", model.checkpoint.digest, "int8", "dynamic-s8")
+    path = model.path.with_suffix(".onnx")
+    return dataclasses.replace(model, path=path, checkpoint=None, contract=contract)
+
+
+def test_models_are_measured_together_on_their_own_test_images_alone(
+    released: Checkpoint, test_data: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most test images of one draw of a folder were learned from in another."""
+    monkeypatch.setattr(of_checkpoint, "load_test_images", lambda *_: test_data)
+    zero, one = of_pictures(released, 0), of_pictures(released, 1)
+    assert load_test_images([zero, zero, exported_from(zero)], DATA) is test_data
+    message = r"^the test images of seed-0\.safetensors and seed-1\.safetensors are not the same: evaluate them apart$"
+    for other in (one, dataclasses.replace(of_pictures(released, 0, "1" * 64), path=one.path)):
+        with pytest.raises(UserError, match=message):
+            load_test_images([zero, other], DATA)
+    with pytest.raises(UserError, match=r"^seed-1\.onnx was exported from another checkpoint than seed-0\.safetensors"):
+        load_test_images([exported_from(one), zero], DATA)
+
+
+def test_models_of_different_tasks_are_not_measured_together(released: Checkpoint) -> None:
+    model = of_pictures(released, 0)
+    for task, differs in (
+        ({"labels": model.task.labels[::-1]}, "labels"),
+        ({"name": "drawings", "preprocessing": "resize/1"}, "name and preprocessing"),
+    ):
+        message = f"differ in their {differs}: evaluate them apart$"
+        with pytest.raises(UserError, match=message):
+            load_test_images([model, of_pictures(released, 0, **task)], DATA)
+
+
+def test_a_folder_for_a_model_of_a_data_set_that_is_none_is_refused() -> None:
+    model = open_model(BUILTIN_MODELS["mlp"])
+    with pytest.raises(
+        UserError, match=r"mnist-mlp-int8\.onnx is for mnist, not for a folder of .*: leave out --dataset$"
+    ):
+        load_test_images([model], DATA, Path("missing"))
