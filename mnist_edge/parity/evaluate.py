@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mnist_edge.artifact.contract import Contract, Task
-from mnist_edge.artifact.names import is_own
+from mnist_edge.artifact.names import file_stem, is_own
 from mnist_edge.errors import ArtifactError, UnknownFormatError, UserError
 from mnist_edge.formats.base import ArtifactFile
 from mnist_edge.formats.registry import open_artifact, read_artifact
@@ -147,14 +147,15 @@ def load_test_images(models: Sequence[OpenModel], data_dir: Path, pictures: Path
     _check_one_task(models)
     if checkpoint := _common_checkpoint(models):
         return of_checkpoint.load_test_images(checkpoint, data_dir, pictures)
-    task = models[0].task
+    first, task = models[0], models[0].task
     if task.name not in DATASETS:
+        stem = file_stem(task, first.contract.architecture) if first.contract else first.path.stem
         raise UserError(
             f"which images of {task.name} are for testing, its checkpoint alone knows: name that too, as in "
-            f"`mnist-edge evaluate checkpoints/{models[0].path.stem}.safetensors {models[0].path}`"
+            f"`mnist-edge evaluate checkpoints/{stem}{CHECKPOINT_SUFFIX} {first.path}`"
         )
     if pictures is not None:
-        raise UserError(f"{models[0].path} is for {task.name}, not for a folder of pictures: leave out --dataset")
+        raise UserError(f"{first.path} is for {task.name}, not for a folder of pictures: leave out --dataset")
     return registry.load_test_data(task.name, data_dir)
 
 

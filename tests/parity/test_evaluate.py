@@ -146,3 +146,10 @@ def test_a_folder_for_a_model_of_a_data_set_that_is_none_is_refused() -> None:
         UserError, match=r"mnist-mlp-int8\.onnx is for mnist, not for a folder of .*: leave out --dataset$"
     ):
         load_test_images([model], DATA, Path("missing"))
+
+
+def test_the_checkpoint_that_is_asked_for_has_the_name_that_training_gave_it(released: Checkpoint) -> None:
+    model = dataclasses.replace(exported_from(of_pictures(released, 0)), path=Path("exports/photos-mlp-int8.onnx"))
+    message = r"`mnist-edge evaluate checkpoints/photos-mlp\.safetensors exports/photos-mlp-int8\.onnx`$"
+    with pytest.raises(UserError, match=message):
+        load_test_images([model], DATA)
