@@ -22,6 +22,9 @@ INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 """Exit code after SIGTERM, as a shell has it."""
 
+UNREAD = 128 + 13
+"""Exit code of a verdict that nobody reads to the end, as a shell has it after SIGPIPE."""
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What writing to stdout or to another open file meets, whose name the system does not give."""
 
@@ -60,6 +63,19 @@ def reported(extras: Mapping[str, str]) -> Iterator[None]:
                 signal.signal(signal.SIGINT, outside)
     except KeyboardInterrupt as error:
         raise _Interrupted("interrupted") from error
+
+
+@contextmanager
+def read_to_the_end() -> Iterator[None]:
+    """End a command that judges or makes something with `UNREAD`, not 0, where nobody reads what it says any more.
+
+    It may have been about to say that something failed, or have had much to do yet.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        silence_broken_stdout()
+        sys.exit(UNREAD)
 
 
 @contextmanager

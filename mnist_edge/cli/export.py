@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mnist_edge.artifact.manifest import MANIFEST
-from mnist_edge.cli import options, outputs, torch_setup
+from mnist_edge.cli import edge, options, outputs, torch_setup
 from mnist_edge.cli.output import note, say_json
 from mnist_edge.errors import UserError
 from mnist_edge.formats.base import FormatSpec, install_command
@@ -120,6 +120,7 @@ def _known_precisions() -> list[str]:
 @options.pictures
 @options.data_dir
 @options.as_json
+@edge.read_to_the_end()
 def command(
     checkpoint: Path,
     names: tuple[str, ...],

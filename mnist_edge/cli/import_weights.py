@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mnist_edge.cli import data_options, options, outputs, torch_setup
+from mnist_edge.cli import data_options, edge, options, outputs, torch_setup
 from mnist_edge.cli.output import note, say, say_json
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 @data_options.options_of_data
 @options.data_dir
 @options.as_json
+@edge.read_to_the_end()
 def command(
     weights: Path,
     architecture: str,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mnist_edge.cli import options, outputs
+from mnist_edge.cli import edge, options, outputs
 from mnist_edge.cli.output import say_json
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.option("--html", type=outputs.OutputPath(outputs.HTML), help="Also write a page, devices beside one another.")
 @outputs.force
 @options.as_json
+@edge.read_to_the_end()
 def command(reports: tuple[Path, ...], html: Path | None, force: bool, as_json: bool) -> None:
     """Gather what `mnist-edge selfcheck --json` printed on several devices: which file passes where, and how quick.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mnist_edge.cli import options
+from mnist_edge.cli import edge, options
 from mnist_edge.cli.output import note, say, say_json, say_wrapped
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
 @options.as_json
+@edge.read_to_the_end()
 def command(files: tuple[Path, ...], as_json: bool) -> None:
     """Run the test vectors that each exported FILE carries, on this processor with the runtime installed here.
 

@@ -11,7 +11,7 @@ import click
 
 from mnist_edge.artifact.contract import NO_LICENSE
 from mnist_edge.artifact.names import file_stem, is_own, recorded_name
-from mnist_edge.cli import data_options, options, outputs, recipe_options, torch_setup
+from mnist_edge.cli import data_options, edge, options, outputs, recipe_options, torch_setup
 from mnist_edge.cli.output import note, say, say_json
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ SECONDS_BETWEEN_CURVES = 10.0
 @options.quiet
 @options.as_json
 @recipe_options.settings
+@edge.read_to_the_end()
 def command(
     recipe: str,
     architecture: str,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mnist_edge.artifact.names import is_own, recorded_name
-from mnist_edge.cli import data_options, options, outputs, recipe_options, torch_setup
+from mnist_edge.cli import data_options, edge, options, outputs, recipe_options, torch_setup
 from mnist_edge.cli.output import note, say, say_json
 from mnist_edge.text import caption
 from mnist_edge.training.datasets.registry import DEFAULT_DATASET
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 @options.data_dir
 @options.quiet
 @options.as_json
+@edge.read_to_the_end()
 def command(
     trials: int,
     epochs: int,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mnist_edge.cli import options, outputs, torch_setup
+from mnist_edge.cli import edge, options, outputs, torch_setup
 from mnist_edge.cli.output import note, say_json
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 @options.pictures
 @options.data_dir
 @options.as_json
+@edge.read_to_the_end()
 def command(
     artifacts: tuple[Path, ...],
     checkpoint: Path | None,
