@@ -73,7 +73,7 @@ def read_baseline(path: Path) -> Baseline:
     """Read what `verify --json` or `export --json` printed, or the manifest of a folder of exports.
 
     Raises:
-        UserError: the file can't be read, or is something else.
+        UserError: the file can't be read, is something else, or has reports on two artifacts of one name.
     """
     data = read_bytes(path)
     try:
@@ -85,7 +85,11 @@ def read_baseline(path: Path) -> Baseline:
             f"{path} is not a report of mnist-edge ({one_line(error)}): record one with "
             "`mnist-edge verify --json`, or name the manifest.json of an export"
         ) from error
-    return Baseline(path, {entry.file: entry for entry in entries})
+    by_name: dict[str, BaselineEntry] = {}
+    for entry in entries:
+        if by_name.setdefault(entry.file, entry) != entry:
+            raise UserError(f"{path} has two different reports on {entry.file}: record one of them by itself")
+    return Baseline(path, by_name)
 
 
 def _entry(fields: object) -> BaselineEntry:

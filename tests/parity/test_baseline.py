@@ -172,3 +172,15 @@ def test_names_are_those_of_files_without_their_folders(tmp_path: Path, reports:
     assert "/" in content[0]["file"]
     (tmp_path / "b.json").write_text(json.dumps(content))
     assert list(read_baseline(tmp_path / "b.json").entries) == ["mnist-mlp.onnx"]
+
+
+def test_two_artifacts_of_one_name_are_not_taken_for_one_another(tmp_path: Path) -> None:
+    def report(file: str, *misread: int) -> dict[str, Any]:
+        return {"file": file, "passed": True, "answers": recorded(10, set(misread)).to_json()}
+
+    path = tmp_path / "b.json"
+    path.write_text(json.dumps([report("a/x.onnx"), report("b/x.onnx", 1, 2, 3)]))
+    with pytest.raises(UserError, match=r"b\.json has two different reports on x\.onnx: record one of them by itself$"):
+        read_baseline(path)
+    path.write_text(json.dumps([report("a/x.onnx", 1), report("b/x.onnx", 1)]))
+    assert read_baseline(path).entry("x.onnx", "0" * 64).answers == recorded(10, {1})
