@@ -1,6 +1,7 @@
 """`mnist-edge verify`: exported artifacts and their checkpoint in, verdicts and reports out."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -194,12 +195,12 @@ def _formats_of(paths: list[Path]) -> "dict[Path, FormatSpec]":
 
 def _keep_apart(html: Path | None, junit_file: Path | None, *given: Path) -> None:
     """Refuse a report that would be written over another file of the command line."""
-    taken = {path.resolve() for path in given}
+    taken = {os.path.realpath(path) for path in given}  # which takes a loop of links for a name as any other
     for target in (html, junit_file):
         if target is not None:
-            if target.resolve() in taken:
+            if os.path.realpath(target) in taken:
                 raise click.UsageError(f"A report would be written over {target}: name another file.")
-            taken.add(target.resolve())
+            taken.add(os.path.realpath(target))
 
 
 def _print(reports: "list[ParityReport]") -> None:

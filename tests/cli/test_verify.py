@@ -118,6 +118,14 @@ def test_a_report_is_not_written_over_what_is_judged(exports: Path, tmp_path: Pa
     assert [found.name for found in tmp_path.iterdir()] == ["a.html"]
 
 
+def test_a_loop_of_links_is_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    loop = tmp_path / "loop.onnx"
+    loop.symlink_to(loop)
+    result = verify(loop)
+    assert (result.exit_code, type(result.exception)) == (1, SystemExit)
+    assert result.stderr == f"{loop}: cannot read {loop}: Too many levels of symbolic links\n"
+
+
 @pytest.mark.slow
 def test_a_folder_stands_for_what_its_manifest_lists(exports: Path, tmp_path: Path) -> None:
     for name in ("manifest.json", "mnist-mlp.onnx"):
