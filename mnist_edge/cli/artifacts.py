@@ -6,7 +6,8 @@ from pathlib import Path
 
 from mnist_edge.artifact.checksum import sha256
 from mnist_edge.artifact.manifest import MANIFEST, listed_artifacts, read_manifest
-from mnist_edge.cli.options import CHECKPOINTS, last_checkpoint
+from mnist_edge.cli.options import checkpoint_files, last_checkpoint
+from mnist_edge.cli.output import note
 from mnist_edge.errors import UserError
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.reading import read_bytes
@@ -43,11 +44,20 @@ def checkpoints_of(artifacts: Iterable[Path]) -> dict[Path, Path]:
     """
     made_from = {path: _listed_checkpoint(path) for path in artifacts}
     wanted = set(filter(None, made_from.values()))
-    there = [path for path in sorted(CHECKPOINTS.glob("*.safetensors")) if path.is_file()] if wanted else []
-    known = {digest: path for path in there if (digest := sha256(read_bytes(path))) in wanted}
+    there = checkpoint_files() if wanted else []
+    known = {digest: path for path in there if (digest := _digest(path)) in wanted}
     found = {path: known.get(digest or "") for path, digest in made_from.items()}
     other = next(filter(None, found.values()), None) or last_checkpoint()
     return {path: checkpoint or other for path, checkpoint in found.items()}
+
+
+def _digest(checkpoint: Path) -> str | None:
+    """Return the digest of a file that may be the one that is looked for; None, and a note, where it can't be read."""
+    try:
+        return sha256(read_bytes(checkpoint))
+    except UserError as error:
+        note(f"{checkpoint} is passed over: {error}")
+        return None
 
 
 def _listed_checkpoint(artifact: Path) -> str | None:

@@ -17,9 +17,14 @@ CHECKPOINTS = Path("checkpoints")
 """The folder where `train` writes and `export` reads, unless told otherwise."""
 
 
+def checkpoint_files() -> list[Path]:
+    """Return the files in `CHECKPOINTS` that have the name of a checkpoint, without folders and links to nothing."""
+    return [path for path in sorted(CHECKPOINTS.glob("*.safetensors")) if path.is_file()]
+
+
 def last_checkpoint() -> Path:
     """Return the checkpoint that was written last in `CHECKPOINTS`; the name of one of MNIST where there is none."""
-    found = sorted(CHECKPOINTS.glob("*.safetensors"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+    found = sorted(checkpoint_files(), key=lambda path: (path.stat().st_mtime_ns, path.name))
     return found[-1] if found else CHECKPOINTS / "mnist-mlp.safetensors"
 
 

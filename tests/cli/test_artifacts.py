@@ -1,11 +1,16 @@
+import os
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from mnist_edge.artifact.checksum import sha256
+from mnist_edge.artifact.manifest import manifest_bytes
 from mnist_edge.cli import main
-from mnist_edge.cli.artifacts import expand
+from mnist_edge.cli.artifacts import checkpoints_of, expand
+from mnist_edge.cli.options import last_checkpoint
 from mnist_edge.errors import UserError
+from mnist_edge.reading import MAX_FILE_BYTES
 from tests.conftest import ROOT
 
 
@@ -30,3 +35,23 @@ def test_no_verdict_is_given_where_no_artifact_was_named(command: str, tmp_path:
         assert (result.exit_code, result.stdout) == (1, "")
         (line,) = result.stderr.splitlines()
         assert "is not an exported artifact: name the file" in line
+
+
+def test_what_is_no_checkpoint_in_their_folder_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    checkpoints = Path("checkpoints")
+    (checkpoints / "folder.safetensors").mkdir(parents=True)
+    (checkpoints / "gone.safetensors").symlink_to("missing")
+    assert last_checkpoint() == checkpoints / "mnist-mlp.safetensors"
+    right, large = checkpoints / "right.safetensors", checkpoints / "large.safetensors"
+    right.write_bytes(b"weights")
+    assert last_checkpoint() == right
+    with large.open("wb") as file:
+        file.truncate(MAX_FILE_BYTES + 1)
+    os.utime(large, (0, 0))
+    entry = {"file": "a.onnx", "format": "onnx", "sha256": "0" * 64, "checkpoint": sha256(b"weights")}
+    Path("manifest.json").write_bytes(manifest_bytes([entry]))
+    assert checkpoints_of([Path("a.onnx")]) == {Path("a.onnx"): right}
+    assert "large.safetensors is passed over: cannot read" in capsys.readouterr().err
