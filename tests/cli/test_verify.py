@@ -103,19 +103,30 @@ def test_a_report_that_cannot_be_written_is_one_line(exports: Path, tmp_path: Pa
     assert "cannot write" in result.stderr
 
 
-def test_two_reports_in_one_file_are_a_usage_error(exports: Path, tmp_path: Path) -> None:
-    both = tmp_path / "report"
-    assert verify(exports / "mnist-mlp.onnx", "--html", both, "--junit", both).exit_code == 2
-
-
-def test_a_report_is_not_written_over_what_is_judged(exports: Path, tmp_path: Path) -> None:
-    path = Path(shutil.copy(exports / "mnist-mlp.onnx", tmp_path / "a.html"))
-    before = path.read_bytes()
-    twice: list[str | Path] = ["--html", tmp_path / "r.html", "--junit", f"{tmp_path}/./r.html"]
-    for options in (["--html", path], twice):
-        assert verify(path, *options).exit_code == 2
-    assert path.read_bytes() == before
-    assert [found.name for found in tmp_path.iterdir()] == ["a.html"]
+@pytest.mark.parametrize(
+    ("judged", "options", "taken"),
+    [
+        ("a.html", ("--html", "a.html"), "a.html"),
+        ("a.xml", ("--junit", "b/../a.xml"), "b/../a.xml"),
+        ("a.onnx", ("--html", "link.html"), "link.html"),
+        ("a.pt", ("--html", "one.html", "--junit", "two.xml"), "two.xml"),
+    ],
+    ids=["judged", "spelled otherwise", "link", "one another"],
+)
+def test_a_report_is_not_written_over_another_file_of_the_command_line(
+    judged: str, options: tuple[str, ...], taken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("b").mkdir()
+    Path(judged).write_bytes(b"judged")
+    Path("link.html").symlink_to("a.onnx")
+    Path("two.xml").symlink_to("one.html")
+    before = sorted(tmp_path.iterdir())
+    result = verify(judged, *options, "--force")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1] == f"Error: A report would be written over {taken}: name another file."
+    assert Path(judged).read_bytes() == b"judged"
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_a_loop_of_links_is_a_file_that_cannot_be_read(tmp_path: Path) -> None:
