@@ -149,10 +149,6 @@ def command(
     differ. A quantized artifact is made in each scheme that the format has, and the one whose answers agree most with
     the trained model's is kept.
     """
-    if quantize and precisions != EVERY_PRECISION:
-        precisions = tuple(dict.fromkeys((*(precisions or (Precision.FP32,)), Precision.INT8)))
-    if precisions in (None, (Precision.FP32,)) and (quant_scheme is not None or max_bytes is not None):
-        raise click.UsageError("--quant-scheme and --max-bytes go with --quantize or a --precision below fp32.")
     if target_images is not None and not targets:
         raise click.UsageError(options.TARGET_IMAGES_ALONE)
     from mnist_edge.atomic import check_writable
@@ -173,13 +169,11 @@ def command(
     )
     options_of_formats = {} if opset is None else {"opset": opset}
     chosen = _chosen(names)
-    if precisions == EVERY_PRECISION:
-        precisions = tuple(precision for precision in Precision if any(precision in spec.precisions for spec in chosen))
     try:
         devices = chosen_targets(targets, chosen)
         settings = ExportSettings(
             formats=chosen,
-            precisions=precisions,
+            precisions=_wanted(precisions, quantize, chosen),
             options=options_of_formats,
             goals=goals,
             scheme=quant_scheme,
@@ -190,6 +184,8 @@ def command(
         )
     except UserError as error:  # options that do not go together
         raise click.UsageError(f"{error}.") from error
+    if (quant_scheme is not None or max_bytes is not None) and not settings.quantizes:
+        raise click.UsageError("--quant-scheme and --max-bytes go with --quantize or a --precision below fp32.")
     with steps() as on_step:
         on_step("answers with the trained model")
         from mnist_edge.parity.reference import load_reference
@@ -230,6 +226,19 @@ def _without_refused(settings: "ExportSettings", reference: "Reference") -> "Exp
     for name, reason in refused.items():
         note(f"{name} is left out: {reason}")
     return replace(settings, formats=[spec for spec in settings.formats if spec.name not in refused])
+
+
+def _wanted(
+    precisions: tuple[Precision, ...] | None, quantize: bool, specs: list[FormatSpec]
+) -> tuple[Precision, ...] | None:
+    """Return the precisions that are meant, of those that the formats have where none is named."""
+    there = tuple(precision for precision in Precision if any(precision in spec.precisions for spec in specs))
+    if precisions == EVERY_PRECISION:
+        return there
+    if not quantize:
+        return precisions
+    first = tuple(precision for precision in there if precision is Precision.FP32) if precisions is None else precisions
+    return tuple(dict.fromkeys((*first, Precision.INT8)))
 
 
 def _chosen(names: tuple[str, ...]) -> list[FormatSpec]:

@@ -62,6 +62,16 @@ class ExportSettings:
             if self.options.get(name, least) < least:
                 raise UserError(f"{spec.name} in {scheme.precision} needs {name} {least} or later: leave out --{name}")
 
+    @property
+    def quantizes(self) -> bool:
+        """Whether some artifact is to be stored in fewer bits than the weights were trained in."""
+        return any(
+            scheme.quantized
+            for spec in self.formats
+            for precision in self.precisions_of(spec)
+            for scheme in spec.schemes_of(precision)
+        )
+
     def precisions_of(self, spec: FormatSpec) -> tuple[Precision, ...]:
         """Return the precisions to export a format in, in this order."""
         wanted = spec.precisions[:1] if self.precisions is None else self.precisions

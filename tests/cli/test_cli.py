@@ -77,6 +77,20 @@ def test_a_usage_error_is_exit_code_2() -> None:
         assert run(*arguments).exit_code == 2
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--format", "page", "--max-bytes", "1000000"],
+        ["--format", "page", "--quantize"],
+        ["--format", "page", "--format", "onnx", "--quantize", "--max-bytes", "1000000"],
+        ["--format", "page", "--precision", "all"],
+    ],
+)
+def test_a_format_without_fp32_is_quantized_without_saying_so(arguments: list[str], tmp_path: Path) -> None:
+    result = run("export", tmp_path / "missing.safetensors", *arguments, "--output", tmp_path)
+    assert_one_line_error(result, "missing.safetensors")  # the command line is right
+
+
 @pytest.mark.parametrize("name", ["train", "tune", "plot"])
 def test_every_option_says_what_it_does_and_what_it_is_without(name: str) -> None:
     command = main.get_command(click.Context(main), name)
