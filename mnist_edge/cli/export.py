@@ -192,7 +192,7 @@ def command(
 
         reference = load_reference(checkpoint, data_dir, architecture, dataset)
         if ALL in names:
-            settings = _without_refused(settings, reference)
+            settings = _without_refused(settings, reference, targets)
         artifacts = export_artifacts(reference, settings, output, on_step)
     if as_json:
         say_json([artifact.to_json() for artifact in artifacts])
@@ -216,16 +216,22 @@ def _print(artifacts: "list[Artifact]", images: int, output: Path) -> None:
                 note(f"{artifact.path.name}: {candidate.scheme} was refused: {candidate.refusal}")
 
 
-def _without_refused(settings: "ExportSettings", reference: "Reference") -> "ExportSettings":
-    """Return the settings without the formats that can't hold the network, and say which."""
+def _without_refused(settings: "ExportSettings", reference: "Reference", targets: tuple[str, ...]) -> "ExportSettings":
+    """Return the settings without the formats that can't hold the network, and say which.
+
+    Raises:
+        UserError: no other format is left, or none for a target that was named.
+    """
     from dataclasses import replace
 
     from mnist_edge.exporting.pipeline import refusals
+    from mnist_edge.formats.targets import chosen_targets
 
     refused = refusals(reference, settings)
     for name, reason in refused.items():
         note(f"{name} is left out: {reason}")
-    return replace(settings, formats=[spec for spec in settings.formats if spec.name not in refused])
+    kept = [spec for spec in settings.formats if spec.name not in refused]
+    return replace(settings, formats=kept, targets=chosen_targets(targets, kept))
 
 
 def _wanted(
