@@ -19,7 +19,8 @@ class ExportSettings:
             format has: fp32, where it has that.
         options: of the formats, such as the ONNX opset; those that are not given have the format's default.
         goals: what each artifact must keep beyond the tolerance of its scheme.
-        scheme: how quantized artifacts are stored and computed; None compares all that the format has.
+        scheme: how quantized artifacts are stored and computed, in the precisions that have it; None, and in the other
+            precisions, compares all that the format has.
         targets: emulated devices that artifacts of a format that has them must give the same logits on.
         target_images: on how many of the images, or None for all.
         test_data: whether the test vectors are also written for the test harnesses of other runtimes.
@@ -48,6 +49,7 @@ class ExportSettings:
                     others = any(name in other.options for other in self.formats)
                     apart = f", or export {spec.name} by a command of its own" if others else ""
                     raise UserError(f"{spec.name} has no {name}: leave out --{name}{apart}")
+            self._check_scheme(spec)
             for precision in self.precisions_of(spec):
                 for scheme in self.schemes_of(spec, precision):
                     self._check_options(spec, scheme)
@@ -55,6 +57,15 @@ class ExportSettings:
             if not any(spec.schemes_of(precision) for spec in self.formats):
                 has = "; ".join(f"{spec.name} has {', '.join(spec.precisions)}" for spec in self.formats)
                 raise UserError(f"none of the formats can be exported in {precision}: {has}")
+
+    def _check_scheme(self, spec: FormatSpec) -> None:
+        """Refuse a scheme that a format has in none of its precisions that are quantized; raises `UserError`."""
+        quantized = self._quantized(spec)
+        if self.scheme is None or not quantized or any(scheme.name == self.scheme for scheme in quantized):
+            return
+        precisions = " or ".join(dict.fromkeys(scheme.precision for scheme in quantized))
+        known = ", ".join(dict.fromkeys(scheme.name for scheme in quantized))
+        raise UserError(f"{spec.name} has no {precisions} scheme {self.scheme!r}: expected one of {known}")
 
     def _check_options(self, spec: FormatSpec, scheme: Scheme) -> None:
         """Refuse an option that is less than a scheme needs; raises `UserError`."""
@@ -65,12 +76,12 @@ class ExportSettings:
     @property
     def quantizes(self) -> bool:
         """Whether some artifact is to be stored in fewer bits than the weights were trained in."""
-        return any(
-            scheme.quantized
-            for spec in self.formats
-            for precision in self.precisions_of(spec)
-            for scheme in spec.schemes_of(precision)
-        )
+        return any(self._quantized(spec) for spec in self.formats)
+
+    def _quantized(self, spec: FormatSpec) -> list[Scheme]:
+        """Return the schemes of a format, of the precisions to export in, that store weights in fewer bits."""
+        schemes = [scheme for precision in self.precisions_of(spec) for scheme in spec.schemes_of(precision)]
+        return [scheme for scheme in schemes if scheme.quantized]
 
     def precisions_of(self, spec: FormatSpec) -> tuple[Precision, ...]:
         """Return the precisions to export a format in, in this order."""
@@ -78,12 +89,6 @@ class ExportSettings:
         return tuple(precision for precision in wanted if precision in spec.precisions)
 
     def schemes_of(self, spec: FormatSpec, precision: Precision) -> tuple[Scheme, ...]:
-        """Return the schemes to export in; raises `UserError` where the format does not have the one asked for."""
+        """Return the schemes to export in: the one that was asked for, or all that this precision has without it."""
         schemes = spec.schemes_of(precision)
-        if self.scheme is None or not schemes or not schemes[0].quantized:
-            return schemes
-        chosen = tuple(scheme for scheme in schemes if scheme.name == self.scheme)
-        if not chosen:
-            known = ", ".join(scheme.name for scheme in schemes)
-            raise UserError(f"{spec.name} has no {precision} scheme {self.scheme!r}: expected one of {known}")
-        return chosen
+        return tuple(scheme for scheme in schemes if scheme.name == self.scheme) or schemes

@@ -31,3 +31,19 @@ def test_an_export_of_nothing_is_refused() -> None:
         ExportSettings([])
     with pytest.raises(UserError, match="there is no precision to export in: name at least one, such as fp32"):
         ExportSettings([ONNX], [])
+
+
+def test_a_scheme_is_for_the_precisions_that_have_it() -> None:
+    for precisions in ([Precision.FP16, Precision.INT8], [Precision.FP32, Precision.INT8, Precision.INT4]):
+        settings = ExportSettings([ONNX], precisions, scheme="dynamic-u8")
+        for precision in precisions:
+            schemes = settings.schemes_of(ONNX, precision)
+            assert schemes
+            if precision is Precision.INT8:
+                assert [scheme.name for scheme in schemes] == ["dynamic-u8"]
+            else:
+                assert schemes == ONNX.schemes_of(precision)
+    with pytest.raises(UserError, match="onnx has no fp16 or int8 scheme 'int2': expected one of "):
+        ExportSettings([ONNX], [Precision.FP16, Precision.INT8], scheme="int2")
+    with pytest.raises(UserError, match="onnx has no fp16 scheme 'dynamic-u8': expected one of "):
+        ExportSettings([ONNX], [Precision.FP16], scheme="dynamic-u8")
