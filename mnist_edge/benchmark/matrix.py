@@ -77,7 +77,8 @@ def read_reports(paths: Sequence[Path]) -> list[Outcome]:
     """Return the outcomes in reports, in their order.
 
     Raises:
-        UserError: one can't be read, is not what `selfcheck --json` prints, or two have the same name.
+        UserError: one can't be read, is not what `selfcheck --json` prints of at least one file, or two have the same
+            name.
     """
     names = [path.stem for path in paths]
     if twice := next((name for name in names if names.count(name) > 1), None):
@@ -97,7 +98,10 @@ def _read(path: Path) -> list[Outcome]:
             take_text(machine, "processor"),
             {name: take_text(take_object(machine, "versions"), name) for name in take_object(machine, "versions")},
         )
-        return [_outcome(device, check) for check in take_list(report, "checks")]
+        checks = take_list(report, "checks")
+        if not checks:
+            raise ValueError("it has no verdict on any file")
+        return [_outcome(device, check) for check in checks]
     except ValueError as error:
         raise UserError(
             f"cannot understand {path} ({one_line(error)}): expected what `mnist-edge selfcheck --json` prints"

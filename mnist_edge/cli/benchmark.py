@@ -9,6 +9,7 @@ import click
 
 from mnist_edge.cli import options, outputs
 from mnist_edge.cli.output import note, say, say_json, say_wrapped
+from mnist_edge.errors import UserError
 
 if TYPE_CHECKING:
     from mnist_edge.benchmark.answers import Answers
@@ -77,7 +78,11 @@ def command(
 
 
 def _chosen(files: tuple[Path, ...]) -> list[Path]:
-    """Return the artifacts to measure; of those that nobody named, only what can be run here."""
+    """Return the artifacts to measure; of those that nobody named, only what can be run here.
+
+    Raises:
+        UserError: there are none.
+    """
     from mnist_edge.artifact.manifest import read_manifest
     from mnist_edge.cli.artifacts import expand
     from mnist_edge.formats.registry import format_of
@@ -92,6 +97,8 @@ def _chosen(files: tuple[Path, ...]) -> list[Path]:
             note(f"{path} is left out: {', '.join(missing)} not installed; {spec.install_to_run}")
         else:
             paths.append(path)
+    if not paths:
+        raise UserError("nothing can be measured: install what is missing, or name a file that can be run here")
     return paths
 
 
@@ -101,7 +108,6 @@ def _devices(names: tuple[str, ...], paths: Sequence[Path]) -> tuple[str, ...]:
 
     specs = {format_of(path).name: format_of(path) for path in paths}.values()
     if names:
-        from mnist_edge.errors import UserError
         from mnist_edge.formats.targets import chosen_targets
 
         try:
@@ -117,7 +123,6 @@ def _measured_answers(path: Path, data_dir: Path) -> "Answers | None":
     if importlib.util.find_spec("torch") is None:
         return None
     from mnist_edge.benchmark.answers import Answers
-    from mnist_edge.errors import UserError
     from mnist_edge.parity.evaluate import evaluate, load_test_images, open_model
 
     try:

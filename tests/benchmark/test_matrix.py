@@ -92,3 +92,11 @@ def test_two_devices_of_one_name_are_refused(tmp_path: Path) -> None:
     paths = [written(tmp_path, "a.json", report(check())), written(tmp_path / "b", "a.json", report(check()))]
     with pytest.raises(UserError, match="two reports are called 'a'"):
         read_reports(paths)
+
+
+def test_a_report_on_no_file_is_not_a_device_that_passes(tmp_path: Path) -> None:
+    empty = written(tmp_path, "pi5.json", report())
+    result = CliRunner().invoke(main, ["matrix", str(empty)])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "cannot understand " in result.stderr
+    assert "pi5.json (it has no verdict on any file): expected what" in result.stderr
