@@ -20,6 +20,7 @@ from mnist_edge.parity.evaluate import deployed
 from mnist_edge.parity.logits import largest_logit
 from mnist_edge.parity.reference import Reference, eager_predictor
 from mnist_edge.parity.steps import OnStep
+from mnist_edge.parity.test_vectors import check_selfcheck
 from mnist_edge.parity.tolerance import percent_down, violations
 from mnist_edge.types import Logits
 
@@ -95,7 +96,7 @@ def check_other_inputs(
     alone: Logits | None,
     on_step: OnStep,
 ) -> list[Check]:
-    """Check shuffled batches, synthetic inputs, and NaN and infinity, by the tolerance of the scheme itself."""
+    """Check its own test vectors, and by the tolerance of the scheme itself shuffled batches and unlikely inputs."""
     batches = artifact.spec.batches(scheme)
     first = deployed(artifact.path, runner, batches[0])
     trained = eager_predictor(reference.checkpoint)
@@ -109,6 +110,7 @@ def check_other_inputs(
     on_step("answers in shuffled batches")
     try:
         return [
+            timed(lambda: check_selfcheck(artifact.path, runner)),
             timed(batch_invariance),
             timed(lambda: check_synthetic_inputs(first.predict, trained, scheme.tolerance, runner.contract.task.input)),
             timed(lambda: check_nonfinite_inputs(first.predict, trained, tolerance, reference.images[0])),

@@ -1,6 +1,7 @@
 """Choosing the test vectors of a checkpoint, and judging those that an artifact carries."""
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -8,8 +9,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mnist_edge.artifact.test_vectors import TestVectors
+from mnist_edge.errors import UserError
+from mnist_edge.formats.runner import Runner
 from mnist_edge.formats.scheme import FLOAT32, Scheme
+from mnist_edge.parity.checks import Check
 from mnist_edge.parity.logits import label_margin, largest_logit
+from mnist_edge.runtime.selfcheck import selfcheck
 from mnist_edge.training.architectures.own import OwnNetwork
 from mnist_edge.training.datasets.splits import Split
 
@@ -100,3 +105,28 @@ def test_vector_problems(carried: TestVectors, chosen: TestVectors, scheme: Sche
     if carried.bound != bound:
         return (f"its test vectors allow {carried.bound:g}, expected {bound:g}: export again",)
     return ()
+
+
+def check_selfcheck(path: Path, runner: Runner) -> Check:
+    """Return the check that an open artifact gives what its own test vectors expect, as a device checks it."""
+    code, title = "selfcheck", "self-check"
+    try:
+        found = selfcheck(path, runner)
+    except UserError as error:
+        return Check(code, title, "cannot be run", (str(error),))
+    off, other = found.max_abs_diff, found.images - found.agreement
+    problems = []
+    if not off <= found.bound:
+        problems.append(
+            f"it gives logits up to {off:.3g} off those that its own test vectors expect, at most {found.bound:g} is "
+            "allowed: they were altered, or it was; export again"
+        )
+    if other:
+        problems.append(f"it answers {other} of its own {found.images} test vectors otherwise than they expect")
+    return Check(
+        code=code,
+        title=title,
+        found=f"|Δlogit| ≤ {off:.3g}, {found.agreement} of {found.images} answers",
+        problems=tuple(problems),
+        figures={"max_abs_diff": off, "agreement": found.agreement, "images": found.images},
+    )

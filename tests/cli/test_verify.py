@@ -70,7 +70,7 @@ def test_the_reports_are_written_though_the_file_fails(without_relu: Path, expor
     failures = [
         case.get("name") for case in ElementTree.parse(junit).iter("testcase") if case.find("failure") is not None
     ]
-    assert failures == ["structure", "program", "batch 1", "batch 7", "batch 1,000", "synthetic inputs"]
+    assert failures == ["structure", "program", "batch 1", "batch 7", "batch 1,000", "self-check", "synthetic inputs"]
     page = html.read_text(encoding="utf-8")
     assert "Shown are the 100 of which the trained model is most confident" in page
     assert bad["layers"]["culprit"].split(" (")[0] in page

@@ -110,6 +110,18 @@ def hide_in_test_vectors(alter: Edit, reference: Reference) -> Edit:
     return edit
 
 
+def shift_expected_logits(reference: Reference) -> Edit:
+    """Return the edit that makes the test vectors expect other logits, and leaves all else of them."""
+
+    def edit(model: onnx.ModelProto) -> None:
+        for entry in model.metadata_props:
+            if entry.key == TEST_VECTORS_KEY:
+                vectors = TestVectors.from_json(entry.value, reference.checkpoint.task)
+                entry.value = vectors.with_expected(vectors.expected_logits + np.float32(5)).to_json()
+
+    return edit
+
+
 def smallest_step(reference: Reference, name: str) -> tuple[tuple[int, ...], float]:
     """Return the element of a weight, and the step, about the smallest, that changes the answer to one test image."""
     model = reference.checkpoint.build()
@@ -261,6 +273,11 @@ TEST_VECTORS: dict[str, Damage] = {
     "no test vectors": _fp32(edits.drop_metadata(TEST_VECTORS_KEY), "loads"),
     "test vectors of other labels": _fp32(set_test_vectors(labels=[0] * 25), "test_vectors", on_device=False),
     "test vectors with a wider bound": _fp32(set_test_vectors(bound=100.0), "test_vectors", on_device=False),
+    "test vectors that expect other logits": Damage(
+        FP32,
+        lambda data, reference: tampered(data, shift_expected_logits(reference)),
+        frozenset({"structure", "selfcheck"}),
+    ),
     "a dropped ReLU that the test vectors expect": Damage(
         FP32,
         lambda data, reference: tampered(data, hide_in_test_vectors(edits.drop_relu, reference)),

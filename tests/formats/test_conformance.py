@@ -121,7 +121,8 @@ def test_its_report_passes_with_every_check(
     content = ["manifest", "checksum", "checkpoint", "contract", "structure", "weights", "test_vectors", "program"]
     with read_artifact(artifact.path).open() as runner:
         figures = ["figures"] if runner.figures else []
-    assert codes == [*content, *batches, "batch_invariance", "synthetic_inputs", "nonfinite_inputs", *figures]
+    others = ["selfcheck", "batch_invariance", "synthetic_inputs", "nonfinite_inputs"]
+    assert codes == [*content, *batches, *others, *figures]
     unavailable = {check.code for check in report.checks if not check.available}
     assert unavailable == (set() if spec.readable_weights else {"weights"}) | (
         set() if spec.batch is None else {"batch_invariance"}

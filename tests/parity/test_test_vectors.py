@@ -1,15 +1,21 @@
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from mnist_edge.artifact.test_vectors import TEST_VECTORS_KEY
+from mnist_edge.errors import ArtifactError
+from mnist_edge.formats.registry import FORMATS
+from mnist_edge.formats.runner import Runner
 from mnist_edge.formats.scheme import FLOAT32
 from mnist_edge.parity import test_vectors as parity_vectors  # by the module: pytest takes its functions for tests
 from mnist_edge.parity.logits import label_margin
 from mnist_edge.parity.reference import Reference
 from mnist_edge.parity.test_vectors import HARDEST, TYPICAL_PER_CLASS, choose_test_vectors, exact_logits
 from mnist_edge.training.datasets.splits import Split, TrainingData
+from mnist_edge.types import Images, Logits
 
 problems = parity_vectors.test_vector_problems
 
@@ -79,3 +85,29 @@ def test_other_pixels_are_other_images(reference: Reference) -> None:
     vectors = reference.test_vectors
     other = dataclasses.replace(vectors, images=vectors.images ^ np.uint8(1))
     assert "other images" in problems(other, vectors, FLOAT32)[0]
+
+
+def test_a_file_gives_what_its_own_test_vectors_expect_or_fails(reference: Reference) -> None:
+    vectors = reference.test_vectors
+    contract = reference.contract(FORMATS["numpy"], FLOAT32, {})
+
+    def answering(logits: Logits) -> Runner:
+        metadata = {TEST_VECTORS_KEY: vectors.to_json()}
+        return Runner(contract, metadata, lambda _: logits, predict_batches=lambda _, __: logits)
+
+    def refuses(_: Images, __: int) -> Logits:
+        raise ArtifactError("it stopped")
+
+    path, expected = Path("a.npz"), vectors.expected_logits
+    check = parity_vectors.check_selfcheck(path, answering(expected))
+    assert check
+    assert check.found == "|Δlogit| ≤ 0, 25 of 25 answers"
+    off = parity_vectors.check_selfcheck(path, answering(expected + np.float32(0.01)))
+    assert off.problems == (
+        "it gives logits up to 0.01 off those that its own test vectors expect, at most 0.0001 is allowed: they were "
+        "altered, or it was; export again",
+    )
+    swapped = parity_vectors.check_selfcheck(path, answering(expected[:, ::-1].copy()))
+    assert swapped.problems[1] == "it answers 25 of its own 25 test vectors otherwise than they expect"
+    broken = dataclasses.replace(answering(expected), predict_batches=refuses)
+    assert "it stopped" in parity_vectors.check_selfcheck(path, broken).problems[0]

@@ -222,7 +222,7 @@ def test_what_was_exported_passes_with_figures_from_all_images(
 
 def test_what_is_examined(exported: list[Artifact], reports: dict[str, ParityReport]) -> None:
     content = ["manifest", "checksum", "checkpoint", "contract", "structure", "weights", "test vectors", "program"]
-    others = ["shuffled batches", "synthetic inputs", "NaN and infinity"]
+    others = ["self-check", "shuffled batches", "synthetic inputs", "NaN and infinity"]
     for artifact in exported:
         report = reports[artifact.path.name]
         several = artifact.contract.precision != "int8" and artifact.contract.batch is None
