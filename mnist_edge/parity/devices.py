@@ -43,15 +43,18 @@ def on_devices(
         UserError: a package that this needs is not installed.
     """
     names = [name for name in targets if name in artifact.spec.targets]
-    if not names or report.tolerance is None:
+    if not names or report.statistics is None:
         return report
     inputs = reference.images[:images]
     checks: list[Check] = []
     runs: list[DeviceRun] = []
-    with artifact.open() as runner:
-        scheme = artifact.spec.scheme(runner.contract.scheme)
-        here = runner.predict_in_batches(inputs, artifact.spec.batches(scheme)[0] if scheme else 1)
-        bound = scheme.bound_for(largest_logit(reference.logits[:images])) if scheme else 0.0
+    try:
+        with artifact.open() as runner:
+            scheme = artifact.spec.scheme(runner.contract.scheme)
+            here = runner.predict_in_batches(inputs, artifact.spec.batches(scheme)[0] if scheme else 1)
+    except ArtifactError as error:
+        return _not_run(report, error)
+    bound = scheme.bound_for(largest_logit(reference.logits[:images])) if scheme else 0.0
     for name in names:
         on_step(f"runs on {name}")
 
@@ -72,9 +75,15 @@ def read_on_devices(
     on_step: OnStep = nothing,
 ) -> ParityReport:
     """Return the report on an artifact's path as `on_devices` does, which reads it again."""
-    if report.tolerance is None:
+    if report.statistics is None:
         return report
     return on_devices(report, read_artifact(report.path), reference, targets, images=images, on_step=on_step)
+
+
+def _not_run(report: ParityReport, error: ArtifactError) -> ParityReport:
+    """Return the report with a check that failed since there was nothing to compare devices with."""
+    check = Check("devices", "on devices", "cannot be run", (str(error),))
+    return replace(report, checks=(*report.checks, check))
 
 
 def _judge(

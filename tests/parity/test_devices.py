@@ -8,16 +8,16 @@ import pytest
 
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.errors import ArtifactError, UserError
-from mnist_edge.formats.base import ArtifactFile
+from mnist_edge.formats.base import ArtifactFile, FormatSpec
 from mnist_edge.formats.c import devices
 from mnist_edge.formats.device_run import DeviceRun
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.formats.targets import chosen_targets
-from mnist_edge.parity.devices import equal_logits, on_devices
+from mnist_edge.parity.devices import equal_logits, on_devices, read_on_devices
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.reference import Reference
 from mnist_edge.parity.verify import verify
-from mnist_edge.types import Images
+from mnist_edge.types import Images, Logits
 from tests.parity.unjudged import unjudged
 
 C, ONNX = FORMATS["c"], FORMATS["onnx"]
@@ -67,8 +67,25 @@ def test_what_does_not_run_on_devices_stays_as_it_is(
 ) -> None:
     assert on_devices(report, artifact, few, []) is report
     assert on_devices(report, dataclasses.replace(artifact, spec=ONNX), few, ["wasm32"]) is report
-    unread = dataclasses.replace(report, tolerance=None)
-    assert on_devices(unread, artifact, few, ["wasm32"]) is unread
+    not_run = dataclasses.replace(report, statistics=None)
+    assert on_devices(not_run, artifact, few, ["wasm32"]) is not_run
+    assert read_on_devices(not_run, few, ["wasm32"]) is not_run
+
+
+def test_an_artifact_that_stops_here_fails(
+    report: ParityReport, artifact: ArtifactFile, few: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stops(*_: object) -> Logits:
+        raise ArtifactError("it stopped")
+
+    genuine = FormatSpec.open
+    monkeypatch.setattr(
+        FormatSpec, "open", lambda spec, bundle: dataclasses.replace(genuine(spec, bundle), predict_batches=stops)
+    )
+    assert on_devices(verify(artifact, few), artifact, few, ["wasm32"]).devices == ()
+    judged = on_devices(report, artifact, few, ["wasm32"])
+    assert judged.problems == ("it stopped",)
+    assert judged.devices == ()
 
 
 def test_one_bit_of_one_logit_fails(
