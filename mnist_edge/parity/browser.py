@@ -13,9 +13,8 @@ from mnist_edge.artifact.contract import Contract
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.base import ArtifactFile
 from mnist_edge.formats.browser_run import OpenPage
-from mnist_edge.formats.registry import read_artifact
 from mnist_edge.parity.checks import Check, timed
-from mnist_edge.parity.devices import equal_logits
+from mnist_edge.parity.devices import equal_logits, read_again
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.reference import Reference
 from mnist_edge.parity.steps import OnStep, nothing
@@ -45,11 +44,9 @@ def read_in_browser(
     """
     if not report:
         return report
-    artifact = read_artifact(report.path)
     checks: list[Check] = []
     try:
-        if artifact.bundle.digest != report.sha256:
-            raise ArtifactError("it was replaced while it was judged")
+        artifact = read_again(report)
         with ExitStack() as until_closed:
             page = until_closed.enter_context(artifact.spec.browser_module().open_page(artifact.bundle, program))
             for step, judge in _judges(artifact, page, reference):

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from mnist_edge.errors import ArtifactError
+from mnist_edge.errors import ArtifactError, UserError
 from mnist_edge.formats.base import ArtifactFile
 from mnist_edge.formats.device_run import DeviceRun
-from mnist_edge.formats.registry import read_artifact
+from mnist_edge.formats.registry import format_of, read_artifact
 from mnist_edge.parity.checks import Check, timed
 from mnist_edge.parity.logits import absolute_differences, largest_logit
 from mnist_edge.parity.parity_report import ParityReport
@@ -74,10 +74,29 @@ def read_on_devices(
     images: int | None = None,
     on_step: OnStep = nothing,
 ) -> ParityReport:
-    """Return the report on an artifact's path as `on_devices` does, which reads it again."""
-    if report.statistics is None:
+    """Return the report on an artifact's path as `on_devices` does; the file is read again, and must be the same."""
+    if report.statistics is None or not {*targets} & {*format_of(report.path).targets}:
         return report
-    return on_devices(report, read_artifact(report.path), reference, targets, images=images, on_step=on_step)
+    try:
+        artifact = read_again(report)
+    except ArtifactError as error:
+        return _not_run(report, error)
+    return on_devices(report, artifact, reference, targets, images=images, on_step=on_step)
+
+
+def read_again(report: ParityReport) -> ArtifactFile:
+    """Return the artifact that a report is on, read from its path again.
+
+    Raises:
+        ArtifactError: it can't be read anymore, or is another one than was judged.
+    """
+    try:
+        artifact = read_artifact(report.path)
+    except UserError as error:
+        raise ArtifactError(f"it can't be read again: {error}") from error
+    if artifact.bundle.digest != report.sha256:
+        raise ArtifactError("it was replaced while it was judged")
+    return artifact
 
 
 def _not_run(report: ParityReport, error: ArtifactError) -> ParityReport:

@@ -128,6 +128,8 @@ def test_a_page_that_was_replaced_since_is_not_opened(judged: tuple[FakePage, Ju
     _, judge = judged
     judge.report = replace(judge.report, sha256="0" * 64)
     assert judge().problems == ("it was replaced while it was judged",)
+    judge.report = replace(judge.report, path=Path("deleted.html"))
+    assert judge().problems[0].startswith("it can't be read again: ")
 
 
 def test_what_failed_is_not_opened(judged: tuple[FakePage, Judge], broken: dict[str, ParityReport]) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -86,6 +87,22 @@ def test_an_artifact_that_stops_here_fails(
     judged = on_devices(report, artifact, few, ["wasm32"])
     assert judged.problems == ("it stopped",)
     assert judged.devices == ()
+
+
+def test_a_file_that_was_replaced_or_deleted_since_is_not_run(
+    report: ParityReport, artifact: ArtifactFile, few: Reference, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.h"
+    path.write_bytes(artifact.bundle.data)
+    found = dataclasses.replace(report, path=path)
+    assert read_on_devices(found, few, ["wasm32"], images=1).check("target_wasm32")
+    path.write_bytes(artifact.bundle.data + b"\n")
+    judged = read_on_devices(found, few, ["wasm32"])
+    assert judged.problems == ("it was replaced while it was judged",)
+    assert read_on_devices(found, few, ["mips"]) is found
+    path.unlink()
+    (problem,) = read_on_devices(found, few, ["wasm32"]).problems
+    assert problem.startswith("it can't be read again: ")
 
 
 def test_one_bit_of_one_logit_fails(
