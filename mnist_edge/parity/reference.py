@@ -80,8 +80,11 @@ class Reference:
         even = np.linspace(0, total - 1, min(count - len(hardest), total)).astype(np.intp)
         return self.part(np.union1d(hardest, even))
 
-    def contract(self, spec: FormatSpec, scheme: Scheme, options: dict[str, int]) -> Contract:
-        """Return the contract that an artifact of the checkpoint carries, without its producer."""
+    def contract(self, spec: FormatSpec, scheme: Scheme, options: Mapping[str, int]) -> Contract:
+        """Return the contract that an artifact of the checkpoint carries, without its producer.
+
+        None of its options is less than the scheme needs.
+        """
         checkpoint = self.checkpoint
         return Contract(
             task=checkpoint.task,
@@ -89,7 +92,7 @@ class Reference:
             checkpoint=checkpoint.digest,
             precision=scheme.precision.value,
             scheme=scheme.name,
-            options=options,
+            options=scheme.with_least_options(options),
             batch=spec.batch,
             temperature=checkpoint.temperature,
             energy_threshold=checkpoint.thresholds.energy,
@@ -99,7 +102,7 @@ class Reference:
 
     def request(self, spec: FormatSpec, scheme: Scheme, options: Mapping[str, int]) -> ExportRequest:
         """Return the request for an artifact of the checkpoint, without its producer."""
-        contract = self.contract(spec, scheme, scheme.with_least_options(options))
+        contract = self.contract(spec, scheme, options)
         images = self.validation.images.numpy()
         trained = TrainedAnswers(self.images, self.labels, self.logits)
         return ExportRequest(contract, self.test_vectors_for(scheme), scheme, calibration=images, trained=trained)
@@ -110,7 +113,7 @@ class Reference:
         Raises:
             UserError: the format can't give what was asked.
         """
-        key = _program_key(spec, scheme, options)
+        key = _program_key(spec, scheme, scheme.with_least_options(options))
         if key not in self.programs:
             model, request = self.checkpoint.build(), self.request(spec, scheme, options)
             with silent() if self.checkpoint.own else nullcontext():

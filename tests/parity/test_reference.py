@@ -1,9 +1,11 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 import mnist_edge
 from mnist_edge.errors import UserError
-from mnist_edge.formats.registry import FORMATS
+from mnist_edge.formats.registry import FORMATS, FOUR_BITS
 from mnist_edge.formats.scheme import FLOAT32
 from mnist_edge.parity.logits import top2_margin
 from mnist_edge.parity.reference import MAX_SAMPLE, Reference, eager_predictor, load_reference
@@ -51,6 +53,15 @@ def test_the_contract_is_that_of_the_checkpoint_the_format_and_the_scheme(refere
     assert (contract.checkpoint, contract.temperature) == (checkpoint.digest, checkpoint.temperature)
     assert (contract.precision, contract.scheme, contract.batch) == ("fp32", "none", None)
     assert (contract.options, contract.producer) == ({"opset": 17}, {})
+
+
+def test_a_scheme_gets_the_options_that_it_needs(reference: Reference) -> None:
+    onnx, asked = FORMATS["onnx"], {"opset": 18}
+    needed = {"opset": 21}
+    assert reference.contract(onnx, FOUR_BITS, asked).options == needed
+    assert reference.request(onnx, FOUR_BITS, asked).contract.options == needed
+    made = dataclasses.replace(reference, programs={})
+    assert made.program(onnx, FOUR_BITS, asked) is made.program(onnx, FOUR_BITS, needed)
 
 
 def test_test_vectors_get_the_bound_of_the_scheme(reference: Reference) -> None:
