@@ -74,6 +74,8 @@ class Runner:
     def time(self, images: Images, seconds: float) -> tuple[AnyArray, int | None]:
         """Return how long calls with one image take, and the most memory of the sandbox that runs it.
 
+        The image is repeated where the artifact takes more than one; such an artifact is timed from this process.
+
         Args:
             images: float32 `[N, channels, height, width]`, taken in turns.
             seconds: how long to go on.
@@ -84,9 +86,10 @@ class Runner:
         Raises:
             ArtifactError: a call fails.
         """
-        if self.time_calls is not None:
+        batch = self.contract.batch
+        if self.time_calls is not None and batch in (None, 1):
             return self.time_calls(images, seconds)
-        return time_each(self.predict, images, seconds), 0
+        return time_each(at_batch_one(self.predict, batch), images, seconds), 0
 
     def __enter__(self) -> Self:
         """Return the runner."""
@@ -97,6 +100,13 @@ class Runner:
     ) -> None:
         """Close it."""
         self.close()
+
+
+def at_batch_one(predict: Predict, batch: int | None) -> Predict:
+    """Return a function that takes one image, for an artifact that takes `batch` of them, or any number."""
+    if batch is None or batch == 1:
+        return predict
+    return lambda images: predict(np.repeat(images, batch, axis=0))[:1]
 
 
 def predict_in_batches(predict: Predict, images: Images, batch: int, *, pad: bool = False) -> Logits:

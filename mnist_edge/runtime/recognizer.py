@@ -16,14 +16,14 @@ from mnist_edge.artifact.contract import Task
 from mnist_edge.errors import NoDigitError, PictureError, UserError
 from mnist_edge.formats.base import ArtifactFile
 from mnist_edge.formats.registry import FORMATS, open_artifact, read_artifact
-from mnist_edge.formats.runner import Runner
+from mnist_edge.formats.runner import Runner, at_batch_one
 from mnist_edge.preprocessing.guard import TOO_MUCH_MEMORY
 from mnist_edge.preprocessing.registry import PREPROCESSINGS, load_preprocessing
 from mnist_edge.preprocessing.result import Preprocessing, PreprocessingResult, Stage
 from mnist_edge.runtime.builtin_models import DEFAULT_MODEL, DEFAULT_NUMBER_MODEL, model_path
 from mnist_edge.runtime.pictures import Source, open_picture, path_of
 from mnist_edge.runtime.prediction import Prediction, Scored, Status, digits_of, score
-from mnist_edge.types import AnyArray, Images, Predict
+from mnist_edge.types import AnyArray, Images
 
 if TYPE_CHECKING:
     from mnist_edge.runtime.number import Number
@@ -103,7 +103,7 @@ class Recognizer:
             raise UserError(f"cannot use {artifact.path}: {error}") from error
         self._preprocess, self._as_model_input = preprocessing.preprocess, preprocessing.as_model_input
         self._segment_number = preprocessing.segment_number
-        self._predict = _at_batch_one(self.runner.predict, contract.batch)
+        self._predict = at_batch_one(self.runner.predict, contract.batch)
         self._name = artifact.path.name
         self._temperature = contract.temperature
         self._energy_threshold, self._margin_threshold = contract.energy_threshold, contract.margin_threshold
@@ -263,13 +263,6 @@ def _preprocessing_for(task: Task) -> Preprocessing:
         if asked != given:
             raise UserError(f"its contract asks for input {field.name} {asked!r}, this runner gives {given!r}")
     return preprocessing
-
-
-def _at_batch_one(predict: Predict, batch: int | None) -> Predict:
-    """Return a function that takes one image, for an artifact that takes `batch` of them, or any number."""
-    if batch is None or batch == 1:
-        return predict
-    return lambda images: predict(np.repeat(images, batch, axis=0))[:1]
 
 
 def _as_stage(images: Images) -> Stage:

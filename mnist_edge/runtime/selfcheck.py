@@ -70,15 +70,22 @@ class SelfCheck:
 
 
 def selfcheck_path(path: Path) -> SelfCheck:
-    """Open an exported artifact, run its test vectors, and time calls with one of them.
+    """Open an exported artifact, run its test vectors, and time calls with one of them, repeated where it takes more.
 
     Raises:
         UserError: it can't be used, or carries no test vectors.
     """
     with open_artifact(read_artifact(path)) as runner:
         check = selfcheck(path, runner)
-        calls, _ = runner.time(runner.test_vectors.inputs, TIMED_SECONDS)
+        try:
+            calls, _ = runner.time(runner.test_vectors.inputs, TIMED_SECONDS)
+        except ArtifactError as error:
+            raise _cannot_check(path, error) from error
         return replace(check, latency=float(np.median(calls)))
+
+
+def _cannot_check(path: Path, error: ArtifactError) -> UserError:
+    return UserError(f"cannot check {path}: {error}; expected an artifact made by `mnist-edge export`")
 
 
 def selfcheck(path: Path, runner: Runner) -> SelfCheck:
@@ -94,7 +101,7 @@ def selfcheck(path: Path, runner: Runner) -> SelfCheck:
             expected = list(vectors.expected_logits.shape)
             raise ArtifactError(f"it gives logits {list(logits.shape)}, its test vectors have {expected}")
     except ArtifactError as error:
-        raise UserError(f"cannot check {path}: {error}; expected an artifact made by `mnist-edge export`") from error
+        raise _cannot_check(path, error) from error
     return SelfCheck(
         path=path,
         contract=runner.contract,

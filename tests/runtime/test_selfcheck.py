@@ -1,10 +1,13 @@
 from pathlib import Path
+from typing import NoReturn
 
+import onnx
 import pytest
 
-from mnist_edge.errors import UserError
+from mnist_edge.errors import ArtifactError, UserError
 from mnist_edge.exporting.pipeline import Artifact
 from mnist_edge.formats.registry import open_artifact, read_artifact
+from mnist_edge.formats.runner import Runner
 from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
 from mnist_edge.runtime.selfcheck import selfcheck, selfcheck_path
 from tests.damage import edits
@@ -47,6 +50,31 @@ def test_a_logit_that_is_not_a_number_is_found(exports: Path, tmp_path: Path) ->
     check = selfcheck_path(path)
     assert not check
     assert check.to_json()["max_abs_diff"] is None
+
+
+def batches_of_two(model: onnx.ModelProto) -> None:
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 2
+    edits.set_contract("batch", 2)(model)
+
+
+def test_a_file_that_takes_two_images_is_timed_with_two(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    path.write_bytes(tampered(BUILTIN_MODELS["mlp"].read_bytes(), batches_of_two))
+    check = selfcheck_path(path)
+    assert check
+    assert check.latency is not None
+
+
+def test_a_file_that_stops_while_it_is_timed_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stops(*_: object) -> NoReturn:
+        raise ArtifactError("its sandbox ended")
+
+    monkeypatch.setattr(Runner, "time", stops)
+    with pytest.raises(
+        UserError, match=r"cannot check .*mnist-mlp-int8\.onnx: its sandbox ended; expected an artifact"
+    ):
+        selfcheck_path(BUILTIN_MODELS["mlp"])
 
 
 def test_a_file_that_cannot_be_checked_is_one_line(exports: Path, tmp_path: Path) -> None:
