@@ -40,7 +40,7 @@ def digest_of(files: Mapping[str, bytes]) -> str:
     if len(files) == 1:
         return sha256(next(iter(files.values())))
     lines = [f"{sha256(data)}  {name}\n" for name, data in sorted(files.items())]
-    return sha256("".join(lines).encode())
+    return sha256("".join(lines).encode(errors="surrogateescape"))  # the bytes of a name that is not UTF-8
 
 
 def embed_checksum(files: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -1,4 +1,5 @@
 import hashlib
+import os
 
 import pytest
 from hypothesis import given
@@ -77,3 +78,13 @@ def test_the_digest_is_that_of_sha256sum(data: bytes) -> None:
 def test_the_digest_of_several_files_is_that_of_their_sorted_sha256sum_lines() -> None:
     lines = f"{sha256(b'1')}  a\n{sha256(b'2')}  b\n"
     assert digest_of({"b": b"2", "a": b"1"}) == sha256(lines.encode())
+
+
+def test_a_name_that_is_not_utf8_counts_by_its_bytes() -> None:
+    files = {"a": b"1", os.fsdecode(b"\xff"): b"2"}
+    lines = sha256(b"1").encode() + b"  a\n" + sha256(b"2").encode() + b"  \xff\n"
+    assert digest_of(files) == sha256(lines)
+    sealed = embed_checksum({**files, "c": CHECKSUM_PLACEHOLDER.encode()})
+    verify_checksum(sealed)
+    with pytest.raises(ChecksumError):
+        verify_checksum({name.replace("\udcff", "\udcfe"): data for name, data in sealed.items()})
