@@ -12,7 +12,7 @@ from mnist_edge.exporting.pipeline import Artifact, export_artifacts
 from mnist_edge.exporting.settings import ExportSettings
 from mnist_edge.formats.registry import FORMATS, format_of
 from mnist_edge.formats.scheme import Precision
-from mnist_edge.formats.targets import chosen_targets
+from mnist_edge.formats.targets import check_target_images, chosen_targets
 from mnist_edge.parity.devices import read_on_devices
 from mnist_edge.parity.module_reference import module_reference
 from mnist_edge.parity.parity_report import ParityReport
@@ -122,6 +122,7 @@ def verify(
         UserError: the checkpoint or the data can't be read, or a package that the format needs is not installed.
     """
     path = Path(artifact)
+    check_target_images(target_images)
     devices = chosen_targets(targets, [format_of(path)]) if targets else ()
     reference = _reference(checkpoint, data_dir, architecture)
     report = verify_path(path, reference, layers=layers)

@@ -90,6 +90,12 @@ def test_names_that_are_not_known_are_refused_before_any_work(tmp_path: Path) ->
         mnist_edge.export(tmp_path / "missing")
 
 
+@pytest.mark.parametrize("images", [0, -1])
+def test_devices_are_given_one_image_at_least(images: int) -> None:
+    with pytest.raises(UserError, match=f"target_images is {images}, expected 1 or more, or None for all"):
+        mnist_edge.verify("missing.h", "missing", targets=["cortex-m4"], target_images=images)
+
+
 def test_public_names_are_found_and_others_are_not() -> None:
     assert set(dir(mnist_edge)) == set(mnist_edge.__all__)
     for name in mnist_edge.__all__:

@@ -13,6 +13,7 @@ from mnist_edge.cli import edge, options, outputs, torch_setup
 from mnist_edge.cli.output import note, say_json
 
 if TYPE_CHECKING:
+    from mnist_edge.exporting.report.environment import Environment
     from mnist_edge.formats.base import FormatSpec
     from mnist_edge.parity.parity_report import ParityReport
 
@@ -97,6 +98,7 @@ def command(
     made_from = checkpoints_of(paths) if checkpoint is None else dict.fromkeys(paths, checkpoint)
     _keep_apart(html, junit_file, *paths, *made_from.values(), *filter(None, (baseline_file,)))
     outputs.check_outputs((html, outputs.HTML), (junit_file, outputs.JUNIT), force=force)
+    environment = _environment() if html else None
     torch_setup.wait_passively()
     with steps() as on_step:
         on_step(
@@ -120,7 +122,7 @@ def command(
         references = [loaded[made_from[path]] for path in paths]
         if baseline:
             for path, reference in zip(paths, references, strict=True):
-                baseline.entry(path.name, reference.test_set)
+                baseline.entry(path.name, reference.test_set, len(reference.images))
         reports = []
         for path, reference in zip(paths, references, strict=True):
             step = of_file(path.name, on_step)
@@ -131,11 +133,10 @@ def command(
                 report = read_in_browser(report, reference, browser_path, on_step=step)
             reports.append(with_baseline(report, reference, baseline) if baseline else report)
     with transaction() as changes:
-        if html:
-            from mnist_edge.exporting.report.environment import Environment
+        if html and environment:
             from mnist_edge.exporting.report.html import html_report
 
-            changes.write(html, html_report(reports, references, Environment.here()))
+            changes.write(html, html_report(reports, references, environment))
         if junit_file:
             changes.write(junit_file, junit(reports))
     if as_json:
@@ -145,6 +146,13 @@ def command(
     _report_problems(reports)
     if not all(reports):
         sys.exit(1)
+
+
+def _environment() -> "Environment":
+    """Return what a page says of where and when it was made; raises `UserError` before the work, not after it."""
+    from mnist_edge.exporting.report.environment import Environment
+
+    return Environment.here()
 
 
 def _check_checkpoints(made_from: Mapping[Path, Path]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from mnist_edge.errors import UserError
 from mnist_edge.formats.base import FormatSpec
 from mnist_edge.formats.scheme import Precision, Scheme
+from mnist_edge.formats.targets import check_target_images
 from mnist_edge.parity.tolerance import NO_GOALS, Goals
 
 
@@ -43,6 +44,7 @@ class ExportSettings:
             raise UserError("there is no format to export to: name at least one")
         if self.precisions is not None and not self.precisions:
             raise UserError(f"there is no precision to export in: name at least one, such as {Precision.FP32}")
+        check_target_images(self.target_images)
         for spec in self.formats:
             for name in self.options:
                 if name not in spec.options:

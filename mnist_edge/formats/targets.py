@@ -40,5 +40,11 @@ def chosen_targets(names: Iterable[str], specs: Iterable[FormatSpec]) -> tuple[s
     return tuple(name for name in known if name in wanted or name in _targets_of(there))
 
 
+def check_target_images(images: int | None) -> None:
+    """Return if so many images can be given to emulated devices, None for all; raises `UserError` where not."""
+    if images is not None and images < 1:
+        raise UserError(f"target_images is {images}, expected 1 or more, or None for all")
+
+
 def _targets_of(specs: Iterable[FormatSpec]) -> list[str]:
     return list(dict.fromkeys(target for spec in specs for target in spec.targets))

@@ -48,12 +48,12 @@ class Baseline:
     path: Path
     entries: Mapping[str, BaselineEntry]
 
-    def entry(self, name: str, test_set: str) -> BaselineEntry:
+    def entry(self, name: str, test_set: str, images: int) -> BaselineEntry:
         """Return the report on the artifact of that name, or else the only one there is.
 
         Raises:
             UserError: there are none, or several and none of that name, or the artifact failed, or the answers are to
-                other test images than those with that digest.
+                other test images than those with that digest, or to another number of them.
         """
         found = self.entries.get(name) or (next(iter(self.entries.values())) if len(self.entries) == 1 else None)
         if found is None:
@@ -65,6 +65,11 @@ class Baseline:
             raise UserError(
                 f"{self.path} was recorded on other test images (sha256:{found.answers.test_set[:12]}) than these "
                 f"(sha256:{test_set[:12]}): record it again on these"
+            )
+        if found.answers and found.answers.images != images:
+            raise UserError(
+                f"{self.path} has answers to {found.answers.images:,} images under the digest of these {images:,}: "
+                "record it again"
             )
         return found
 

@@ -87,7 +87,7 @@ def with_baseline(report: ParityReport, reference: Reference, baseline: Baseline
     Raises:
         UserError: nothing fitting was recorded, or it was on other test images.
     """
-    entry = baseline.entry(report.path.name, reference.test_set)
+    entry = baseline.entry(report.path.name, reference.test_set, len(reference.images))
     labels, texts = reference.labels, reference.checkpoint.task.labels
     found = compare_with_baseline(entry, report.answers, labels, texts) if report.answers else None
     if found is None:

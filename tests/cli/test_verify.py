@@ -129,6 +129,14 @@ def test_a_report_is_not_written_over_another_file_of_the_command_line(
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_a_time_that_is_not_one_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "now")
+    monkeypatch.setattr("mnist_edge.parity.reference.load_reference", None)
+    result = verify(tmp_path / "a.onnx", "--html", tmp_path / "report.html")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "Error: SOURCE_DATE_EPOCH is 'now', expected whole seconds since 1970, or nothing\n"
+
+
 def test_a_loop_of_links_is_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     loop = tmp_path / "loop.onnx"
     loop.symlink_to(loop)

@@ -47,3 +47,9 @@ def test_a_scheme_is_for_the_precisions_that_have_it() -> None:
         ExportSettings([ONNX], [Precision.FP16, Precision.INT8], scheme="int2")
     with pytest.raises(UserError, match="onnx has no fp16 scheme 'dynamic-u8': expected one of "):
         ExportSettings([ONNX], [Precision.FP16], scheme="dynamic-u8")
+
+
+@pytest.mark.parametrize("images", [0, -1])
+def test_devices_are_given_one_image_at_least(images: int) -> None:
+    with pytest.raises(UserError, match=f"target_images is {images}, expected 1 or more, or None for all"):
+        ExportSettings([ONNX], targets=("aarch64",), target_images=images)

@@ -122,6 +122,15 @@ def test_the_only_report_belongs_to_whatever_is_judged_and_else_the_name_decides
         with_baseline(report, reference, Baseline(Path("b.json"), {"old.onnx": perfect, "new.onnx": other}))
 
 
+def test_a_baseline_of_another_number_of_images_is_one_line() -> None:
+    baseline = Baseline(Path("b.json"), {"a": BaselineEntry("a", True, recorded(9, set()))})
+    assert baseline.entry("a", recorded(9, set()).test_set, 9)
+    with pytest.raises(
+        UserError, match=r"b\.json has answers to 9 images under the digest of these 10: record it again"
+    ):
+        baseline.entry("a", recorded(9, set()).test_set, 10)
+
+
 def test_a_baseline_that_says_nothing_of_these_images_is_one_line(
     reports: dict[str, ParityReport], reference: Reference
 ) -> None:

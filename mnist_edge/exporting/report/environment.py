@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
+from mnist_edge.errors import UserError
 from mnist_edge.runtime.cpu import cpu_features, processor_name
 
 PACKAGES = ("mnist-edge", "torch", "onnx", "onnxruntime", "numpy", "pillow")
@@ -31,14 +32,27 @@ class Environment:
 
     @classmethod
     def here(cls) -> "Environment":
-        """Return this machine's, now, or when `SOURCE_DATE_EPOCH` says (reproducible-builds.org), in whole seconds."""
-        now = os.environ.get("SOURCE_DATE_EPOCH")
+        """Return this machine's, now, or when `SOURCE_DATE_EPOCH` says (reproducible-builds.org), in whole seconds.
+
+        Raises:
+            UserError: that is not a time.
+        """
         return cls(
-            made=datetime.fromtimestamp(int(now), UTC) if now else datetime.now(UTC).replace(microsecond=0),
+            made=_now(),
             system=f"{platform.system()} on {platform.machine()}",
             processor=_processor(),
             versions={"Python": platform.python_version(), **_versions()},
         )
+
+
+def _now() -> datetime:
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    if not given:
+        return datetime.now(UTC).replace(microsecond=0)
+    try:
+        return datetime.fromtimestamp(int(given), UTC)
+    except (ValueError, OverflowError, OSError) as error:  # what the system's calendar does not have is either
+        raise UserError(f"SOURCE_DATE_EPOCH is {given!r}, expected whole seconds since 1970, or nothing") from error
 
 
 def _processor() -> str:
