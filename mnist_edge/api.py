@@ -50,19 +50,20 @@ def export(
         model: a checkpoint that `mnist-edge train` or `import` wrote; or a module of your own, with images and labels;
             or a `Reference` that `load_reference` or `module_reference` made of either, which saves answering the
             images again.
-        images: for a module, what it is judged on, as `module_reference` takes them, which has further settings.
-        labels: for a module, the class index of each image.
+        images: for a module, and for nothing else, what it is judged on, as `module_reference` takes them, which has
+            further settings.
+        labels: the same, the class index of each image.
         formats: names that `mnist-edge formats` lists.
         precisions: `fp32`, `fp16`, `int8`, `int4`; a format that does not have one is passed over for it. None is the
             first one that each format has: fp32, where it has that.
         output: the folder to write to; made where it is missing.
-        data_dir: the folder that holds the data set.
+        data_dir: for the path of a checkpoint, the folder that holds the data set.
         options: of the formats, such as `{"opset": 17}`.
         goals: what each artifact must keep beyond the tolerance of its scheme.
-        scheme: how quantized artifacts are stored; None compares all schemes and takes the best.
+        scheme: how quantized artifacts are stored, where some are asked for; None compares all and takes the best.
         architecture: for a checkpoint of your own network, its code, `path/to/net.py:Net`, which is run.
         targets: emulated devices that a C header must give the same logits on, such as `cortex-m4`, or `all`.
-        target_images: on how many of the images; None for all.
+        target_images: with targets, on how many of the images, at least 1; None for all.
         test_data: whether the test vectors are also written to `test-data/`, for the test harnesses of other runtimes.
         force: whether files of these names that are not artifacts of mnist-edge are replaced.
 
@@ -71,8 +72,9 @@ def export(
 
     Raises:
         UserError: a file can't be read or written, an artifact does not match the trained model (`ParityError`), or
-            a format can't give what was asked. The folder is as it was.
+            a format can't give what was asked, or arguments do not go together. The folder is as it was.
     """
+    _check_arguments(model, images, labels, architecture)
     chosen = [FORMATS[name] for name in _all_known("format", formats, FORMATS)]
     settings = ExportSettings(
         formats=chosen,
@@ -85,6 +87,8 @@ def export(
         test_data=test_data,
         force=force,
     )
+    if (scheme is not None or goals.max_bytes is not None) and not _quantizes(settings):
+        raise UserError("scheme and max_bytes go with a precision below fp32: name one, such as precisions=['int8']")
     if isinstance(model, nn.Module):
         return export_artifacts(_reference_of_module(model, images, labels), settings, Path(output))
     return export_artifacts(_reference(model, data_dir, architecture), settings, Path(output))
@@ -109,11 +113,11 @@ def verify(
         artifact: what `export` wrote.
         checkpoint: what `mnist-edge train` or `import` wrote, or a `Reference` that `load_reference` or
             `module_reference` made.
-        data_dir: the folder that holds the data set.
+        data_dir: for the path of a checkpoint, the folder that holds the data set.
         layers: whether to compare layer by layer too.
         architecture: for a checkpoint of your own network, its code, `path/to/net.py:Net`, which is run.
         targets: emulated devices that a C header must give the same logits on, such as `cortex-m4`, or `all`.
-        target_images: on how many of the images; None for all.
+        target_images: with targets, on how many of the images, at least 1; None for all.
 
     Returns:
         The verdict, truthy when it passed, with every check and figure. A file that can't be read fails.
@@ -121,12 +125,37 @@ def verify(
     Raises:
         UserError: the checkpoint or the data can't be read, or a package that the format needs is not installed.
     """
+    _check_arguments(checkpoint, None, None, architecture)
     path = Path(artifact)
-    check_target_images(target_images)
+    check_target_images(target_images, targets)
     devices = chosen_targets(targets, [format_of(path)]) if targets else ()
     reference = _reference(checkpoint, data_dir, architecture)
     report = verify_path(path, reference, layers=layers)
     return read_on_devices(report, reference, devices, images=target_images) if devices else report
+
+
+def _check_arguments(
+    model: PathLike | Reference | nn.Module,
+    images: ArrayLike | Tensor | None,
+    labels: ArrayLike | Tensor | None,
+    architecture: str | None,
+) -> None:
+    """Refuse what would be ignored; raises `UserError`."""
+    if not isinstance(model, nn.Module) and not (images is None and labels is None):
+        raise UserError(
+            "images and labels go with a module: leave them out, a checkpoint is judged on its own test images"
+        )
+    if isinstance(model, nn.Module | Reference) and architecture is not None:
+        raise UserError("architecture goes with the path of a checkpoint: leave it out")
+
+
+def _quantizes(settings: ExportSettings) -> bool:
+    return any(
+        scheme.quantized
+        for spec in settings.formats
+        for precision in settings.precisions_of(spec)
+        for scheme in spec.schemes_of(precision)
+    )
 
 
 def _reference(checkpoint: PathLike | Reference, data_dir: PathLike, architecture: str | None) -> Reference:

@@ -3,9 +3,11 @@
 import inspect
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import mnist_edge
 from mnist_edge import api
@@ -88,6 +90,39 @@ def test_names_that_are_not_known_are_refused_before_any_work(tmp_path: Path) ->
         mnist_edge.export(tmp_path / "missing", precisions=[])
     with pytest.raises(UserError, match="no checkpoint at"):
         mnist_edge.export(tmp_path / "missing")
+
+
+def test_arguments_that_would_be_ignored_are_refused(reference: Reference, tmp_path: Path) -> None:
+    images, labels = reference.images[:5], reference.labels[:5]
+    missing = tmp_path / "missing"
+    for model in (reference, missing):
+        for given in ({"images": images}, {"labels": labels}):
+            with pytest.raises(UserError, match="images and labels go with a module: leave them out"):
+                mnist_edge.export(model, **given, output=tmp_path)
+    for held in (reference, torch.nn.Linear(2, 2)):
+        with pytest.raises(UserError, match="architecture goes with the path of a checkpoint: leave it out"):
+            mnist_edge.export(held, output=tmp_path, architecture="net.py:Net")
+    with pytest.raises(UserError, match="architecture goes with the path of a checkpoint: leave it out"):
+        mnist_edge.verify(missing, reference, architecture="net.py:Net")
+    with pytest.raises(UserError, match="target_images goes with targets"):
+        mnist_edge.verify(missing.with_suffix(".h"), missing, target_images=5)
+    with pytest.raises(UserError, match=r"the targets are 'aarch64', expected a list of names: \['aarch64'\]"):
+        mnist_edge.verify(missing.with_suffix(".h"), missing, targets="aarch64")
+    with pytest.raises(UserError, match=r"the targets are 'aarch64', expected a list of names: \['aarch64'\]"):
+        mnist_edge.export(missing, formats=["c"], targets="aarch64")
+
+
+@pytest.mark.parametrize("asked", [{"scheme": "dynamic-u8"}, {"goals": mnist_edge.Goals(max_bytes=1)}])
+def test_what_is_asked_of_quantized_artifacts_is_refused_where_there_are_none(
+    asked: dict[str, Any], tmp_path: Path
+) -> None:
+    for precisions in (None, ["fp32"]):
+        with pytest.raises(UserError, match="scheme and max_bytes go with a precision below fp32: name one, such as"):
+            mnist_edge.export(tmp_path / "missing", formats=["onnx"], precisions=precisions, **asked)
+    with pytest.raises(UserError, match="no checkpoint at"):
+        mnist_edge.export(tmp_path / "missing", precisions=["fp32", "int8"], **asked)
+    with pytest.raises(UserError, match="no checkpoint at"):  # its first precision is int8
+        mnist_edge.export(tmp_path / "missing", formats=["page"], goals=mnist_edge.Goals(max_bytes=1))
 
 
 @pytest.mark.parametrize("images", [0, -1])

@@ -44,7 +44,7 @@ class ExportSettings:
             raise UserError("there is no format to export to: name at least one")
         if self.precisions is not None and not self.precisions:
             raise UserError(f"there is no precision to export in: name at least one, such as {Precision.FP32}")
-        check_target_images(self.target_images)
+        check_target_images(self.target_images, self.targets)
         for spec in self.formats:
             for name in self.options:
                 if name not in spec.options:

@@ -1,6 +1,6 @@
 """Which emulated devices are meant by names, over all formats that have some."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from mnist_edge.errors import UserError
 from mnist_edge.formats.base import FormatSpec
@@ -16,10 +16,12 @@ def chosen_targets(names: Iterable[str], specs: Iterable[FormatSpec]) -> tuple[s
     `all` stands for those of the formats whose emulators are installed, if some are.
 
     Raises:
-        UserError: no format has one of that name, or nothing can be emulated here.
+        UserError: no format has one of that name, nothing can be emulated here, or a single name was given.
     """
     having = list({spec.name: spec for spec in specs if spec.targets}.values())
     known = _targets_of(having)
+    if isinstance(names, str):
+        raise UserError(f"the targets are {names!r}, expected a list of names: [{names!r}]")
     wanted = set(names)
     if wanted and not known:
         raise UserError(
@@ -40,8 +42,10 @@ def chosen_targets(names: Iterable[str], specs: Iterable[FormatSpec]) -> tuple[s
     return tuple(name for name in known if name in wanted or name in _targets_of(there))
 
 
-def check_target_images(images: int | None) -> None:
-    """Return if so many images can be given to emulated devices, None for all; raises `UserError` where not."""
+def check_target_images(images: int | None, targets: Sequence[str]) -> None:
+    """Return if so many images, None for all, can be given to these emulated devices; raises `UserError` where not."""
+    if images is not None and not targets:
+        raise UserError("target_images goes with targets: name some, or leave it out")
     if images is not None and images < 1:
         raise UserError(f"target_images is {images}, expected 1 or more, or None for all")
 

@@ -26,6 +26,11 @@ def test_what_a_format_does_not_have_is_refused_before_any_work() -> None:
     assert ExportSettings([ONNX], scheme="unknown")  # nothing is quantized
 
 
+def test_a_number_of_images_without_targets_is_refused() -> None:
+    with pytest.raises(UserError, match="target_images goes with targets: name some, or leave it out"):
+        ExportSettings([ONNX], target_images=5)
+
+
 def test_an_export_of_nothing_is_refused() -> None:
     with pytest.raises(UserError, match="there is no format to export to: name at least one"):
         ExportSettings([])
