@@ -120,10 +120,12 @@ def verify(
         target_images: with targets, on how many of the images, at least 1; None for all.
 
     Returns:
-        The verdict, truthy when it passed, with every check and figure. A file that can't be read fails.
+        The verdict, truthy when it passed, with every check and figure. A file that can't be read fails, and so does
+        one whose format needs a package that is not installed.
 
     Raises:
-        UserError: the checkpoint or the data can't be read, or a package that the format needs is not installed.
+        UserError: the checkpoint or the data can't be read, arguments do not go together, or a package that a target
+            needs is not installed.
     """
     _check_arguments(checkpoint, None, None, architecture)
     path = Path(artifact)

@@ -31,17 +31,17 @@ from mnist_edge.parity.weights import weight_problems
 def verify_path(path: Path, reference: Reference, *, layers: bool = False, on_step: OnStep = nothing) -> ParityReport:
     """Judge the artifact at a path as `verify` does, and against the manifest in its folder, where that lists it.
 
-    One that can't be read, or is not an artifact, fails for that reason.
+    One that can't be read, or has the suffix of no format, fails for that reason.
     """
     try:
         with locked(path.parent, shared=True):  # an export beside this changes both, one after the other
             artifact = read_artifact(path)
             start = perf_counter()
             manifest = [replace(check, seconds=perf_counter() - start) for check in _check_manifest(artifact)]
-        report = verify(artifact, reference, layers=layers, on_step=on_step)
     except UserError as error:
         check = Check("readable", "file", "cannot be used", (str(error),))
         return ParityReport(path, 0, "", len(reference.images), reference.accuracy, (check,))
+    report = verify(artifact, reference, layers=layers, on_step=on_step)
     return replace(report, checks=(*manifest, *report.checks))
 
 
@@ -56,7 +56,8 @@ def verify(
     """Judge an artifact by its checksum, contract, structure, weights, test vectors, and its answers.
 
     All images of the reference are compared at each batch size and in shuffled batches, so that two judgements of
-    the same artifact, such as those of `export` and `verify`, give the same figures.
+    the same artifact, such as those of `export` and `verify`, give the same figures. What can't be judged, for want of
+    a package or for what the artifact is, is a check that failed.
 
     Args:
         artifact: as it was read.
@@ -64,9 +65,6 @@ def verify(
         goals: what is asked for beyond the tolerance of the artifact's scheme.
         layers: whether to compare layer by layer too.
         on_step: is called with what is done next.
-
-    Raises:
-        UserError: a package that the format needs is not installed.
     """
     start = perf_counter()
     every_image = len(reference.images)
@@ -111,7 +109,7 @@ def _judge(artifact: ArtifactFile, reference: Reference, goals: Goals, on_step: 
             if scheme is None or scheme.precision != runner.contract.precision:
                 return _not_run(artifact, reference, checks, "its scheme is not known")
             return _verify_answers(artifact, runner, scheme, reference, goals, checks, on_step)
-    except ArtifactError as error:
+    except (ArtifactError, UserError) as error:  # such as a package that is not installed: others are still judged
         return _not_run(artifact, reference, [*checks, Check("loads", "file", "cannot be run", (str(error),))], "")
 
 
@@ -187,7 +185,10 @@ def _program_problems(
     Answers to any number of images do not show a branch that waits for a mark in its input, or weights that nothing
     should use. The same program, byte for byte, has neither.
     """
-    expected = reference.program(artifact.spec, scheme, options)
+    try:
+        expected = reference.program(artifact.spec, scheme, options)
+    except UserError as error:  # what exporting needs is not installed, or the options that the file names can't be had
+        return (f"its program can't be compared with what the exporter writes: {error}",)
     found = artifact.spec.program(artifact.bundle)
     different = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
     if not different:

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import mnist_edge
 from mnist_edge.errors import ChecksumError
 from mnist_edge.exporting.pipeline import Artifact
+from mnist_edge.formats.base import FormatSpec
 from mnist_edge.formats.registry import FORMATS, read_artifact
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.reference import Reference
@@ -20,6 +22,7 @@ from mnist_edge.training.checkpoint import Checkpoint
 from mnist_edge.training.datasets.splits import Split, TrainingData
 from tests.damage import catalog, edits
 from tests.damage.edits import tampered
+from tests.formats.folder_format import FOLDER
 from tests.parity.networks import reference_of
 from tests.parity.unjudged import unjudged
 
@@ -190,6 +193,38 @@ def test_what_cannot_be_read_fails_for_that_reason(
     assert [check.code for check in report.checks] == ["readable"]
     assert problem in problems_of(report, "readable") or "directory" in problems_of(report, "readable")
     assert (report.size, report.sha256, report.images) == (0, "", 10_000)
+
+
+def test_a_package_that_running_needs_and_is_missing_fails_what_needs_it(
+    reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = reference.part(np.arange(20))
+    (artifact,) = mnist_edge.export(few, formats=["numpy"], output=tmp_path)
+    monkeypatch.setattr("mnist_edge.formats.base._no_package", lambda _: True)
+    report = verify_path(artifact.path, few)
+    assert [(check.code, bool(check)) for check in report.checks] == [
+        ("manifest", True),
+        ("checksum", True),
+        ("loads", False),
+    ]
+    assert report.problems == ("cannot run numpy: numpy not installed; pip install mnist-edge",)
+    assert (report.size, report.sha256) == (artifact.size, artifact.sha256)
+    assert verify(read_artifact(artifact.path), few).problems == report.problems
+
+
+def test_what_exporting_needs_and_is_missing_fails_the_program_alone(
+    reference: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = reference.part(np.arange(20))
+    artifact = unjudged(FOLDER, few)
+    monkeypatch.setattr(FormatSpec, "missing_to_export", lambda _: ["converter"])
+    report = verify(artifact, dataclasses.replace(few, programs={}))
+    assert [check.code for check in report.checks if not check] == ["program"]
+    assert report.problems == (
+        "its program can't be compared with what the exporter writes: cannot export to folder: converter not "
+        "installed; pip install 'mnist-edge[export]'",
+    )
+    assert report.statistics is not None
 
 
 def test_the_report_keeps_its_numbers(reports: dict[str, ParityReport], reference: Reference) -> None:
