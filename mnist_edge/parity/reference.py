@@ -74,11 +74,15 @@ class Reference:
         return replace(self, images=self.images[chosen], labels=self.labels[chosen], logits=self.logits[chosen])
 
     def sample(self, count: int = MAX_SAMPLE) -> "Reference":
-        """Return at most `count` images: half of them those with the smallest margin, the rest evenly spread."""
+        """Return the reference on at most `count` images, which `sample_indices` chooses."""
+        return self.part(self.sample_indices(count))
+
+    def sample_indices(self, count: int) -> NDArray[np.intp]:
+        """Return which `count` images at most: half of them those with the smallest margin, the rest evenly spread."""
         total = len(self.images)
         hardest = np.argsort(top2_margin(self.logits), kind="stable")[: count // 2]
         even = np.linspace(0, total - 1, min(count - len(hardest), total)).astype(np.intp)
-        return self.part(np.union1d(hardest, even))
+        return np.union1d(hardest, even)
 
     def contract(self, spec: FormatSpec, scheme: Scheme, options: Mapping[str, int]) -> Contract:
         """Return the contract that an artifact of the checkpoint carries, without its producer.

@@ -60,7 +60,7 @@ class ChangedAnswer:
     """An image that the exported file answers differently from the trained model.
 
     Attributes:
-        image: its index among the images compared.
+        image: its index among the images compared; in a report, among all that it could have been judged on.
         label: what it shows.
         trained: the trained model's answer.
         exported: the exported file's answer.
@@ -105,6 +105,11 @@ class Statistics:
     accuracy: Proportion
     mcnemar: McNemar
     changed: tuple[ChangedAnswer, ...]
+
+    def of_part(self, chosen: NDArray[np.intp]) -> "Statistics":
+        """Return the statistics of the images with these indices, where they were numbered from 0."""
+        changed = tuple(dataclasses.replace(answer, image=int(chosen[answer.image])) for answer in self.changed)
+        return dataclasses.replace(self, changed=changed)
 
     def to_json(self) -> dict[str, Any]:
         """Return the statistics as JSON types; what is infinite is null."""

@@ -67,12 +67,15 @@ def verify(
         on_step: is called with what is done next.
     """
     start = perf_counter()
-    every_image = len(reference.images)
-    if artifact.spec.max_images is not None:
-        reference = reference.sample(artifact.spec.max_images)
-    report = _judge(artifact, reference, goals, on_step)
-    if report.images < every_image:  # those of another checkpoint would be others
-        report = replace(report, answers=None)
+    if artifact.spec.max_images is None:
+        report = _judge(artifact, reference, goals, on_step)
+    else:
+        chosen = reference.sample_indices(artifact.spec.max_images)
+        every_image, reference = len(reference.images), reference.part(chosen)
+        report = _judge(artifact, reference, goals, on_step)
+        found = report.statistics.of_part(chosen) if report.statistics else None
+        answers = report.answers if report.images == every_image else None  # another checkpoint's sample is another
+        report = replace(report, statistics=found, answers=answers)
     if layers and all(check for check in report.checks if check.code == "checkpoint"):
         on_step("compares layer by layer")
         report = _with_layers(report, artifact, reference)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 import mnist_edge
@@ -14,11 +15,13 @@ from mnist_edge.cli import main
 from mnist_edge.errors import UserError
 from mnist_edge.exporting.inspect_file import describe
 from mnist_edge.formats.registry import FORMATS, format_of, open_artifact, read_artifact
+from mnist_edge.parity.logits import top2_margin
 from mnist_edge.parity.reference import Reference
-from mnist_edge.parity.verify import verify_path
+from mnist_edge.parity.verify import verify, verify_path
 from mnist_edge.runtime.selfcheck import selfcheck_path
 from tests.conftest import DATA, RELEASED, ROOT
 from tests.formats.folder_format import FOLDER
+from tests.parity.unjudged import unjudged
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +61,21 @@ def test_verify_passes_and_says_what_is_not_available(path: Path, reference: Ref
         assert check.verdict == "not available"
     assert report.layers is None
     assert report.layers_unavailable_reason == "folder does not show the values between layers"
+
+
+def test_the_answers_that_change_in_a_sample_are_named_by_their_own_images(reference: Reference) -> None:
+    other = reference.checkpoint.build()
+    with torch.no_grad():
+        other.get_parameter("fc3.bias")[3] += 3
+    report = verify(unjudged(FOLDER, reference, model=other), reference)
+    assert report.statistics is not None
+    changed = report.statistics.changed
+    assert max(answer.image for answer in changed) > report.images
+    for answer in changed:
+        assert answer.exported == 3
+        assert answer.label == reference.labels[answer.image]
+        assert answer.trained == reference.logits[answer.image].argmax()
+        assert answer.margin == top2_margin(reference.logits[answer.image : answer.image + 1])[0]
 
 
 def test_the_commands_take_it(path: Path, tmp_path: Path) -> None:
