@@ -87,7 +87,7 @@ def export(
         test_data=test_data,
         force=force,
     )
-    if (scheme is not None or goals.max_bytes is not None) and not _quantizes(settings):
+    if (scheme is not None or goals.max_bytes is not None) and not settings.quantizes:
         raise UserError("scheme and max_bytes go with a precision below fp32: name one, such as precisions=['int8']")
     if isinstance(model, nn.Module):
         return export_artifacts(_reference_of_module(model, images, labels), settings, Path(output))
@@ -149,15 +149,6 @@ def _check_arguments(
         )
     if isinstance(model, nn.Module | Reference) and architecture is not None:
         raise UserError("architecture goes with the path of a checkpoint: leave it out")
-
-
-def _quantizes(settings: ExportSettings) -> bool:
-    return any(
-        scheme.quantized
-        for spec in settings.formats
-        for precision in settings.precisions_of(spec)
-        for scheme in spec.schemes_of(precision)
-    )
 
 
 def _reference(checkpoint: PathLike | Reference, data_dir: PathLike, architecture: str | None) -> Reference:

@@ -86,7 +86,7 @@ def test_what_a_file_of_each_format_can_do_is_written_down(spec: FormatSpec) -> 
 
 
 def test_the_code_of_every_check_is_explained() -> None:
-    making = r'\b(?:Check|as_expected|not_available)\(\s*(?:code=)?f?"([^"]+)"|\bcode, title = f"([^"]+)"'
+    making = r'\b(?:Check|as_expected|not_available)\(\s*(?:code=)?f?"([^"]+)"|\bcode, title = f?"([^"]+)"'
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "mnist_edge" / "parity").glob("*.py")]
     made = {re.sub(r"{.*", "", code or other) for text in sources for code, other in re.findall(making, text)}
     table = (ROOT / "docs" / "api.md").read_text(encoding="utf-8").split("| code of a check |")[1].split("\n\n")[0]

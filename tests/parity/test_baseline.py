@@ -192,4 +192,4 @@ def test_two_artifacts_of_one_name_are_not_taken_for_one_another(tmp_path: Path)
     with pytest.raises(UserError, match=r"b\.json has two different reports on x\.onnx: record one of them by itself$"):
         read_baseline(path)
     path.write_text(json.dumps([report("a/x.onnx", 1), report("b/x.onnx", 1)]))
-    assert read_baseline(path).entry("x.onnx", "0" * 64).answers == recorded(10, {1})
+    assert read_baseline(path).entry("x.onnx", "0" * 64, 10).answers == recorded(10, {1})
