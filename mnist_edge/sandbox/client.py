@@ -96,6 +96,7 @@ class _Sandboxed:
         self._server = server  # with which the child would end
         weakref.finalize(self, connection.close)  # where nobody closes it, the child ends with the last reference
         self._lock = threading.Lock()
+        self._interrupted = False
 
     def call(self, name: str, values: Values | None = None, arrays: Arrays | None = None) -> tuple[Values, Arrays]:
         return self.request(name, values or {}, arrays or {}, [], CALL_SECONDS)
@@ -103,11 +104,20 @@ class _Sandboxed:
     def request(
         self, name: str, values: Values, arrays: Arrays, blobs: list[bytes], seconds: float
     ) -> tuple[Values, Arrays]:
+        with self._lock:
+            reply, results = self._exchange({"call": name, **values}, arrays, blobs, seconds)
+        if "error" in reply:
+            raise ArtifactError(str(reply["error"]))
+        return reply, results
+
+    def _exchange(self, values: Values, arrays: Arrays, blobs: list[bytes], seconds: float) -> tuple[Values, Arrays]:
+        """Send a message and return the answer to it; where that does not come, there are no further ones."""
+        if self._interrupted:
+            raise ArtifactError("a call of it was interrupted, which closed it: open it again")
         try:
-            with self._lock:
-                deadline = time.monotonic() + seconds
-                send(self._connection, {"call": name, **values}, arrays, blobs, deadline)
-                reply, results, _ = receive(self._connection, MAX_REPLY, deadline)
+            deadline = time.monotonic() + seconds
+            send(self._connection, values, arrays, blobs, deadline)
+            reply, results, _ = receive(self._connection, MAX_REPLY, deadline)
         except TimeoutError as error:
             self._kill()
             raise ArtifactError(f"it did not answer within {seconds:g} seconds") from error
@@ -117,8 +127,10 @@ class _Sandboxed:
         except (OSError, EOFError) as error:
             self.close()  # its number may be another process's by now
             raise ArtifactError("it ended the process that runs it") from error
-        if "error" in reply:
-            raise ArtifactError(str(reply["error"]))
+        except BaseException:  # Ctrl-C, or what the handler of another signal raises
+            self._interrupted = True
+            self._kill()  # the next call would be given the answer to this one
+            raise
         return reply, results
 
     def _kill(self) -> None:

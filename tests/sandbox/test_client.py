@@ -4,6 +4,7 @@ import platform
 import signal
 import subprocess
 import sys
+import threading
 import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -143,6 +144,35 @@ def test_a_server_that_takes_too_long_is_replaced_and_its_sessions_go_on(monkeyp
         session.close()
     del session, before
     assert gone(stuck)  # with the last of its sessions
+
+
+@pytest.mark.parametrize("megabytes", [0, 64], ids=["in receive", "in send"])
+def test_no_call_is_given_the_answer_of_one_that_was_interrupted(megabytes: int) -> None:
+    session = open_session(MODULE, b"")
+    process = session.call("echo")[0]["process"]
+    os.kill(process, signal.SIGSTOP)  # so that the call is still waiting when the signal comes
+    threading.Timer(0.1, signal.pthread_kill, (threading.get_ident(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        session.call("echo", {"text": "first"}, {"zeros": np.zeros(megabytes << 20, np.uint8)})
+    assert gone(process)
+    with pytest.raises(ArtifactError, match=r"^a call of it was interrupted, which closed it: open it again$"):
+        session.call("echo", {"text": "second"})
+
+
+def test_an_interrupted_wait_for_a_call_of_another_thread_leaves_that_call_alone() -> None:
+    session = open_session(MODULE, b"")
+    process = session.call("echo")[0]["process"]
+    os.kill(process, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(session.call, "echo", {"text": "first"})
+        while not session._lock.locked():  # type: ignore[attr-defined]
+            time.sleep(0.001)
+        threading.Timer(0.1, signal.pthread_kill, (threading.get_ident(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            session.call("echo", {"text": "second"})
+        os.kill(process, signal.SIGCONT)
+        assert first.result(10)[0]["text"] == "first"
+    session.close()
 
 
 def test_an_answer_that_comes_in_drops_is_not_waited_for_any_longer(monkeypatch: pytest.MonkeyPatch) -> None:
