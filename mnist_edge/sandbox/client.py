@@ -97,6 +97,7 @@ class _Sandboxed:
         weakref.finalize(self, connection.close)  # where nobody closes it, the child ends with the last reference
         self._lock = threading.Lock()
         self._interrupted = False
+        self._owner = os.getpid()
 
     def call(self, name: str, values: Values | None = None, arrays: Arrays | None = None) -> tuple[Values, Arrays]:
         return self.request(name, values or {}, arrays or {}, [], CALL_SECONDS)
@@ -104,6 +105,8 @@ class _Sandboxed:
     def request(
         self, name: str, values: Values, arrays: Arrays, blobs: list[bytes], seconds: float
     ) -> tuple[Values, Arrays]:
+        if self._owner != os.getpid():  # a fork, whose calls and the owner's would be given each other's answers
+            raise ArtifactError("it was opened by another process: open it in this one")
         with self._lock:
             reply, results = self._exchange({"call": name, **values}, arrays, blobs, seconds)
         if "error" in reply:

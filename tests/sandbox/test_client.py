@@ -175,6 +175,27 @@ def test_an_interrupted_wait_for_a_call_of_another_thread_leaves_that_call_alone
     session.close()
 
 
+def test_a_session_is_of_the_process_that_opened_it() -> None:
+    session = open_session(MODULE, b"")
+    process = session.call("echo")[0]["process"]
+    reads, writes = os.pipe()
+    fork = os.fork()
+    if not fork:
+        try:
+            session.call("echo")
+        except ArtifactError as error:
+            os.write(writes, str(error).encode())
+        session.close()
+        del session
+        os._exit(0)
+    os.close(writes)
+    os.waitpid(fork, 0)
+    with open(reads, encoding="utf-8") as said:  # noqa: PTH123 - of a descriptor
+        assert said.read() == "it was opened by another process: open it in this one"
+    assert session.call("echo", {"text": "here"})[0] == {"text": "here", "length": 0, "process": process}
+    session.close()
+
+
 def test_an_answer_that_comes_in_drops_is_not_waited_for_any_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     session = open_session(MODULE, b"")
     monkeypatch.setattr(client, "CALL_SECONDS", 0.5)
