@@ -211,6 +211,13 @@ def test_a_picture_may_come_in_any_form() -> None:
     assert Recognizer().predict((path, path)) == Recognizer().predict([path, path])
 
 
+def test_a_faint_picture_has_the_same_answer_as_an_array_of_any_dtype() -> None:
+    gray = np.full((100, 100), 200, dtype=np.uint8)
+    gray[30:70, 50:53] = 203
+    forms = [gray, gray / 255, (gray / 255).astype(np.float32), gray * np.uint16(257), np.dstack([gray / 255] * 3)]
+    assert [answer.status for answer in Recognizer().predict(forms)] == [Status.NO_DIGIT] * len(forms)
+
+
 class FailingFile(io.BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:  # noqa: ARG002
         raise OSError(errno.EIO, os.strerror(errno.EIO))
