@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import click
 
-from mnist_edge.cli.output import readable_errors
+from mnist_edge.cli.output import lead_nowhere, readable_errors
 from mnist_edge.errors import UserError
 
 INTERRUPTED = 128 + signal.SIGINT
@@ -131,16 +131,9 @@ def silence_broken_stdout() -> bool:
     try:
         sys.stdout.flush()
     except OSError:
-        _lead_nowhere(sys.stdout.fileno())
+        lead_nowhere(sys.stdout.fileno())
         return True
     return False
-
-
-def _lead_nowhere(descriptor: int) -> None:
-    """Let what is still to be written to a stream go nowhere, so that the interpreter does not complain at its end."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, descriptor)
-    os.close(nowhere)
 
 
 def open_missing_streams() -> None:
@@ -182,5 +175,5 @@ def exit_code(ended: SystemExit | OSError) -> int:
     try:
         sys.stderr.flush()
     except OSError:  # there is nobody to tell
-        _lead_nowhere(sys.stderr.fileno())
+        lead_nowhere(sys.stderr.fileno())
     return code

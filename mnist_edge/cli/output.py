@@ -13,6 +13,7 @@ from mnist_edge.text import printable, shorten, wrap
 
 __all__ = [
     "encodable",
+    "lead_nowhere",
     "note",
     "printable",
     "readable_errors",
@@ -68,8 +69,21 @@ def say_wrapped(text: str) -> None:
 
 
 def note(text: object) -> None:
-    """Print a line to stderr, of at most `mnist_edge.text.MAX_LINE` characters."""
-    click.echo(_note(str(text)), err=True)
+    """Print a line to stderr, of at most `mnist_edge.text.MAX_LINE` characters.
+
+    Where stderr takes nothing, it leads nowhere from then on: what is only noted must cost no result.
+    """
+    try:
+        click.echo(_note(str(text)), err=True)
+    except OSError:
+        lead_nowhere(sys.stderr.fileno())
+
+
+def lead_nowhere(descriptor: int) -> None:
+    """Let what is still to be written to a stream go nowhere, so that the interpreter does not complain at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 def say_rendered(text: str) -> None:

@@ -115,6 +115,19 @@ def test_a_verdict_whose_reasons_nobody_reads_is_not_0() -> None:
         os.close(writing)
 
 
+@pytest.mark.parametrize("behind", ["nobody", "a full disk"])
+def test_what_stderr_does_not_take_costs_no_answer(behind: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    stderr = writing if behind == "nobody" else os.open(FULL, os.O_WRONLY)
+    words = ["predict", "missing.png", TWO, "lost.png", TWO, "--format", "digits"]
+    command = [sys.executable, "-m", "mnist_edge", *words]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=ROOT, check=False)
+    for descriptor in {writing, stderr}:
+        os.close(descriptor)
+    assert (done.stdout, done.returncode) == ("-\n2\n-\n2\n", 1)
+
+
 def test_a_full_disk_behind_both_streams_keeps_the_exit_code() -> None:
     with FULL.open("w", encoding="utf-8") as full:
         command = [sys.executable, "-m", "mnist_edge", "predict", "missing.png"]
