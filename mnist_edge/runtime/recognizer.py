@@ -13,7 +13,7 @@ from PIL import Image
 
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import Task
-from mnist_edge.errors import NoDigitError, PictureError, UserError
+from mnist_edge.errors import ArtifactError, NoDigitError, PictureError, UserError
 from mnist_edge.formats.base import ArtifactFile
 from mnist_edge.formats.registry import FORMATS, open_artifact, read_artifact
 from mnist_edge.formats.runner import Runner, at_batch_one
@@ -140,6 +140,7 @@ class Recognizer:
         Raises:
             TypeError: something is not a picture in any form.
             ValueError: an array has a shape, dtype or range that a picture can't have.
+            UserError: the artifact fails while it runs.
         """
         if isinstance(pictures, (list, tuple)):
             return [self._answer(picture) for picture in pictures]
@@ -186,7 +187,7 @@ class Recognizer:
         Where no model was named, the built-in CNN is opened for it: one mistake makes a number wrong.
 
         Raises:
-            UserError: the preprocessing of the model does not read numbers.
+            UserError: the preprocessing of the model does not read numbers, or it fails while it runs.
         """
         from mnist_edge.runtime.number import Number, read_lines  # who reads single digits does not pay for it
 
@@ -230,8 +231,16 @@ class Recognizer:
         )
 
     def _scored(self, images: Images) -> Scored:
-        """Return what the model says of an image, float32 `[1, channels, height, width]`."""
-        best, probabilities, energy, margin = score(self._predict(images)[0].tolist(), self._temperature)
+        """Return what the model says of an image, float32 `[1, channels, height, width]`.
+
+        Raises:
+            UserError: it fails, or gives what are not finite numbers.
+        """
+        try:
+            logits = self._predict(images)[0].tolist()
+        except ArtifactError as error:
+            raise UserError(f"cannot use {self.artifact.path}: {error}") from error
+        best, probabilities, energy, margin = score(logits, self._temperature)
         if not isfinite(energy):  # as is every probability then
             raise UserError(f"{self._name} gives logits that are not finite numbers")
         if self.min_confidence is None:

@@ -21,7 +21,7 @@ import mnist_edge
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.checksum import CHECKSUM_KEY, CHECKSUM_PLACEHOLDER
 from mnist_edge.artifact.contract import CONTRACT_KEY, Contract, Task
-from mnist_edge.errors import UserError
+from mnist_edge.errors import ArtifactError, UserError
 from mnist_edge.exporting.pipeline import Artifact
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.parity.reference import Reference
@@ -214,7 +214,8 @@ def test_a_picture_may_come_in_any_form() -> None:
 def test_a_faint_picture_has_the_same_answer_as_an_array_of_any_dtype() -> None:
     gray = np.full((100, 100), 200, dtype=np.uint8)
     gray[30:70, 50:53] = 203
-    forms = [gray, gray / 255, (gray / 255).astype(np.float32), gray * np.uint16(257), np.dstack([gray / 255] * 3)]
+    floats = gray / 255
+    forms: list[Source] = [gray, floats, floats.astype(np.float32), gray * np.uint16(257), np.dstack([floats] * 3)]
     assert [answer.status for answer in Recognizer().predict(forms)] == [Status.NO_DIGIT] * len(forms)
 
 
@@ -273,6 +274,19 @@ def test_logits_that_are_no_numbers_are_one_error(monkeypatch: pytest.MonkeyPatc
             continue
         with pytest.raises(UserError, match="logits that are not finite"):
             recognizer.predict(ROOT / "examples" / "two.png")
+
+
+@pytest.mark.parametrize("call", ["predict", "stream", "inspect", "read"])
+def test_an_artifact_that_fails_while_it_runs_is_one_error(call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise ArtifactError("it ended the process that runs it")
+
+    recognizer = Recognizer("mlp")
+    monkeypatch.setattr(recognizer, "_predict", fail)
+    picture = ROOT / "examples" / "two.png"
+    with pytest.raises(UserError) as caught:
+        list(recognizer.stream([picture])) if call == "stream" else getattr(recognizer, call)(picture)
+    assert str(caught.value) == f"cannot use {DEFAULT_MODEL}: it ended the process that runs it"
 
 
 def test_an_array_like_mnists_passes_unchanged(test_data: Split) -> None:
