@@ -31,6 +31,8 @@ def open_picture(picture: Source) -> Image.Image:
         case bytes() | bytearray() | memoryview():
             return decode(bytes(picture))
         case Image.Image():
+            if 0 in picture.size:
+                raise PictureError("it has no pixels")
             return picture
         case np.ndarray():
             return from_array(picture)

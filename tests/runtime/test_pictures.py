@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mnist_edge.errors import PictureError
 from mnist_edge.runtime.pictures import Source, open_picture, path_of
 from tests.conftest import ROOT
 
@@ -25,6 +26,12 @@ def test_what_is_not_a_picture_is_a_type_error() -> None:
         open_picture(file)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="NoneType is not a picture"):
         open_picture(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [(0, 5), (5, 0), (0, 0)])
+def test_a_picture_without_pixels_is_unreadable(size: tuple[int, int]) -> None:
+    with pytest.raises(PictureError, match=r"^it has no pixels$"):
+        open_picture(Image.new("L", size))
 
 
 def test_only_paths_have_a_path() -> None:
