@@ -11,12 +11,27 @@ from PIL import Image
 from mnist_edge.types import AnyArray
 
 
+def plain_array(array: AnyArray) -> AnyArray:
+    """Return an array of any subclass as one of numpy's own, whose operations do what they are known for.
+
+    Raises:
+        ValueError: it is masked, and hides elements.
+    """
+    if type(array) is np.ndarray:
+        return array
+    if np.any(getattr(array, "mask", False)):
+        raise ValueError("a masked array hides pixels: fill them first, with filled()")
+    return np.asarray(array)
+
+
 def from_array(array: AnyArray) -> Image.Image:
     """Return an array as a picture.
 
     Raises:
-        ValueError: its shape or dtype is not one of those above, it is empty, or a float is outside [0, 1].
+        ValueError: its shape or dtype is not one of those above, it is empty, a float is outside [0, 1], or it is
+            masked and hides elements.
     """
+    array = plain_array(array)
     shape, kind = array.shape, array.dtype
     if not (len(shape) == 2 or (len(shape) == 3 and shape[2] in {3, 4})) or 0 in shape:
         raise ValueError(f"an array of shape {list(shape)} is not a picture: expected [H, W], [H, W, 3] or [H, W, 4]")

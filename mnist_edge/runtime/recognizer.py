@@ -17,6 +17,7 @@ from mnist_edge.errors import ArtifactError, NoDigitError, PictureError, UserErr
 from mnist_edge.formats.base import ArtifactFile
 from mnist_edge.formats.registry import FORMATS, open_artifact, read_artifact
 from mnist_edge.formats.runner import Runner, at_batch_one
+from mnist_edge.preprocessing.array_input import plain_array
 from mnist_edge.preprocessing.guard import TOO_MUCH_MEMORY
 from mnist_edge.preprocessing.registry import PREPROCESSINGS, load_preprocessing
 from mnist_edge.preprocessing.result import Preprocessing, PreprocessingResult, Stage
@@ -144,12 +145,14 @@ class Recognizer:
         """
         if isinstance(pictures, (list, tuple)):
             return [self._answer(picture) for picture in pictures]
-        if isinstance(pictures, np.ndarray) and pictures.ndim > 2 and (images := self._as_batch(pictures)) is not None:
+        if isinstance(pictures, np.ndarray) and (images := self._as_batch(plain_array(pictures))) is not None:
             return [self._answer(image) for image in images]
         return self._answer(pictures)
 
     def _as_batch(self, array: AnyArray) -> AnyArray | None:
         """Return an array of images of the model's size, of gray ones as `[N, height, width]`; None for another."""
+        if array.ndim < 3:
+            return None
         channels, height, width = self.runner.contract.task.input.shape
         if array.ndim == 4 and array.shape[1:] == (channels, height, width):
             return array[:, 0] if channels == 1 else array
@@ -173,6 +176,7 @@ class Recognizer:
         """
         opened = None
         try:
+            picture = plain_array(picture) if isinstance(picture, np.ndarray) else picture
             opened = open_picture(picture)
             ready = self._as_model_input(picture) if isinstance(picture, np.ndarray) else None
             seen = self._preprocess(opened) if ready is None else PreprocessingResult((_as_stage(ready),))
@@ -206,6 +210,7 @@ class Recognizer:
 
     def _answer(self, picture: Source) -> Prediction:
         if isinstance(picture, np.ndarray):
+            picture = plain_array(picture)
             ready = self._as_model_input(picture)
             if ready is not None:
                 return self._classify(picture, ready, 0)

@@ -299,6 +299,26 @@ def test_an_array_like_mnists_passes_unchanged(test_data: Split) -> None:
             assert answer.probabilities == score(expected, recognizer.runner.contract.temperature)[1]
 
 
+@pytest.mark.filterwarnings("ignore:the matrix subclass is not the recommended way")
+def test_subclasses_of_an_array_are_arrays_unless_they_hide_pixels(test_data: Split) -> None:
+    recognizer = Recognizer()
+    gray = np.rint(test_data.images[0, 0].numpy() * 255).astype(np.uint8)
+    batch = np.stack([gray, gray])
+    expected = recognizer.predict(gray)
+    for array in (np.asmatrix(gray), np.ma.array(gray), np.ma.array(gray, mask=gray > 255)):
+        assert recognizer.predict(array) == recognizer.inspect(array).prediction == expected
+    answers: object = recognizer.predict(np.ma.array(batch))
+    assert answers == [expected] * 2
+    for hiding in (
+        np.ma.array(gray, mask=gray > 0),
+        np.ma.array(batch, mask=batch > 0),
+        np.ma.array(gray / 2, mask=gray > 0),
+    ):
+        for call in (recognizer.predict, recognizer.inspect, recognizer.read):
+            with pytest.raises(ValueError, match=r"^a masked array hides pixels: fill them first, with filled\(\)$"):
+                call(hiding)
+
+
 def test_an_array_of_images_is_a_batch(test_data: Split) -> None:
     recognizer, images = Recognizer(), test_data.images[:3].numpy()
     expected = [recognizer.predict(image[0]) for image in images]
