@@ -47,6 +47,8 @@ def from_array(array: AnyArray) -> Image.Image:
         raise ValueError(
             f"an array of {kind} is not a picture: expected uint8, bool, uint16 (gray) or a float in [0, 1]"
         )
-    if not (array.min() >= 0 and array.max() <= 1):  # also where there is a NaN
+    with np.errstate(over="ignore"):
+        values = array.astype(np.float32)  # in which what is off by rounding is not beyond the range
+    if not (values.min() >= 0 and values.max() <= 1):  # also where there is a NaN
         raise ValueError(f"an array of {kind} must be in [0, 1]: divide by the value of white")
-    return Image.fromarray(np.rint(array * 255).astype(np.uint8))
+    return Image.fromarray(np.rint(values * 255).astype(np.uint8))

@@ -104,6 +104,7 @@ class Recognizer:
             raise UserError(f"cannot use {artifact.path}: {error}") from error
         self._preprocess, self._as_model_input = preprocessing.preprocess, preprocessing.as_model_input
         self._segment_number = preprocessing.segment_number
+        self._input_shape = contract.task.input.shape
         self._predict = at_batch_one(self.runner.predict, contract.batch)
         self._name = artifact.path.name
         self._temperature = contract.temperature
@@ -135,8 +136,10 @@ class Recognizer:
     def predict(self, pictures: Source | list[AnySource] | tuple[AnySource, ...]) -> Prediction | list[Prediction]:
         """Return the answer to a picture, or a list with the answer to each of several pictures, in order.
 
-        Several pictures are a list, a tuple, or an array of gray images of the model's size, `[N, height, width]` or
-        `[N, 1, height, width]`. A picture that can't be read costs only its own answer, whose status says so.
+        Several pictures are a list, a tuple, or an array of images of the model's size: `[N, channels, height, width]`
+        or `[N, 1, height, width]`, and `[N, height, width]` where the model's input is gray. A single picture of that
+        size may be `[channels, height, width]`, in a list too. A picture that can't be read costs only its own answer,
+        whose status says so.
 
         Raises:
             TypeError: something is not a picture in any form.
@@ -153,11 +156,13 @@ class Recognizer:
         """Return an array of images of the model's size, of gray ones as `[N, height, width]`; None for another."""
         if array.ndim < 3:
             return None
-        channels, height, width = self.runner.contract.task.input.shape
-        if array.ndim == 4 and array.shape[1:] == (channels, height, width):
-            return array[:, 0] if channels == 1 else array
-        colors = width in (3, 4)  # the last side of one picture, then
-        return array if array.shape[1:] == (height, width) and not colors else None
+        channels, height, width = self._input_shape
+        if array.shape[1:] == (1, height, width):
+            return array[:, 0]
+        if array.shape[1:] == (channels, height, width):
+            return array
+        one = channels > 1 or width in (3, 4)  # its channels, first or last
+        return array if array.shape[1:] == (height, width) and not one else None
 
     def stream(self, pictures: Iterable[Source]) -> Iterator[Prediction]:
         """Yield the answer to each picture as soon as it is known, in order; raises as `predict` does.
@@ -176,9 +181,10 @@ class Recognizer:
         """
         opened = None
         try:
-            picture = plain_array(picture) if isinstance(picture, np.ndarray) else picture
+            ready = None
+            if isinstance(picture, np.ndarray):
+                picture, ready = self._prepared(picture)
             opened = open_picture(picture)
-            ready = self._as_model_input(picture) if isinstance(picture, np.ndarray) else None
             seen = self._preprocess(opened) if ready is None else PreprocessingResult((_as_stage(ready),))
         except _PICTURE_FAILURES as error:
             return Inspection(opened, None, self._failure(picture, error))
@@ -202,7 +208,8 @@ class Recognizer:
         if self._segment_number is None:
             raise UserError(f"{self._name} can't read numbers: its preprocessing is for pictures of one digit")
         try:
-            lines = self._segment_number(open_picture(picture))
+            shown = self._prepared(picture)[0] if isinstance(picture, np.ndarray) else picture
+            lines = self._segment_number(open_picture(shown))
         except _PICTURE_FAILURES as error:
             failed = self._failure(picture, error)
             return Number(failed.path, failed.status, None, None, (), self._name, failed.message)
@@ -210,8 +217,7 @@ class Recognizer:
 
     def _answer(self, picture: Source) -> Prediction:
         if isinstance(picture, np.ndarray):
-            picture = plain_array(picture)
-            ready = self._as_model_input(picture)
+            picture, ready = self._prepared(picture)
             if ready is not None:
                 return self._classify(picture, ready, 0)
         try:
@@ -219,6 +225,15 @@ class Recognizer:
         except _PICTURE_FAILURES as error:
             return self._failure(picture, error)
         return self._classify(picture, seen.tensor, seen.other_digits)
+
+    def _prepared(self, array: AnyArray) -> tuple[AnyArray, Images | None]:
+        """Return an array of one picture with its channels last, and as the model's input where it already is that."""
+        array = plain_array(array)
+        if array.shape != self._input_shape:
+            return array, self._as_model_input(array)
+        if array.shape[0] == 1:
+            return array[0], self._as_model_input(array[0])
+        return array.transpose(1, 2, 0), self._as_model_input(array)
 
     def _classify(self, picture: Source, images: Images, other_digits: int) -> Prediction:
         """Return the answer to a picture that was prepared, float32 `[1, channels, height, width]`."""

@@ -30,7 +30,7 @@ from mnist_edge.runtime.builtin_models import BUILTIN_MODELS, DEFAULT_MODEL
 from mnist_edge.runtime.prediction import score
 from mnist_edge.runtime.recognizer import Prediction, Recognizer, Source, Status
 from mnist_edge.training.datasets.splits import Split
-from mnist_edge.types import AnyArray
+from mnist_edge.types import AnyArray, TensorSpec
 from tests.conftest import ROOT
 from tests.preprocessing.test_array_input import NOT_PICTURES
 from tests.runtime import fake_format
@@ -328,6 +328,45 @@ def test_an_array_of_images_is_a_batch(test_data: Split) -> None:
         assert [answer.digit for answer in answers] == [answer.digit for answer in expected] == [7, 2, 1]
     none: object = recognizer.predict(images[:0])
     assert none == []
+
+
+@pytest.fixture
+def colored(fake: Contract, tmp_path: Path) -> Recognizer:
+    """A model of color pictures of 32×32 pixels."""
+    tensor = TensorSpec("image", (3, 32, 32), "NCHW", "float32", (0.0, 1.0), "as-pictured")
+    task = Task("pictures", ("dark", "light"), tensor, "resize/1")
+    return Recognizer(fake_format.write(tmp_path / "model.fake", dataclasses.replace(fake, task=task)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8, np.bool_])
+def test_an_array_with_its_channels_first_is_one_picture(dtype: type, colored: Recognizer) -> None:
+    first: AnyArray = np.zeros((3, 32, 32), dtype=dtype)
+    first[1] = np.iinfo(dtype).max if dtype is np.uint8 else 1
+    last = colored.predict(np.ascontiguousarray(first.transpose(1, 2, 0)))
+    assert isinstance(last, Prediction)
+    assert colored.predict(first) == colored.inspect(first).prediction == last
+    answers: object = colored.predict(np.stack([first, first]))
+    assert answers == colored.predict([first, first]) == list(colored.stream([first, first])) == [last, last]
+
+
+def test_gray_images_for_a_model_of_color_pictures_have_a_channel(colored: Recognizer) -> None:
+    gray = np.random.default_rng(0).integers(0, 256, (2, 32, 32), dtype=np.uint8)
+    answers: object = colored.predict(gray[:, np.newaxis])
+    assert answers == colored.predict(list(gray))
+    with pytest.raises(ValueError, match="shape"):
+        colored.predict(gray)  # of three, it would be one picture with its channels first
+
+
+def test_one_image_with_its_channel_is_one_picture(test_data: Split) -> None:
+    recognizer, image = Recognizer(), test_data.images[0].numpy()
+    assert recognizer.predict([image]) == [recognizer.inspect(image).prediction] == [recognizer.predict(image[0])]
+
+
+def test_a_white_that_is_off_by_rounding_is_white(test_data: Split) -> None:
+    recognizer, field = Recognizer(), test_data.images[0, 0].numpy().astype(np.float64)
+    for array in (np.where(field == field.max(), 1 + 1e-9, field), np.where(field > 0.5, 0, 1 + 1e-9)):
+        assert recognizer.inspect(array).prediction == recognizer.predict(array)
+        assert recognizer.predict(np.minimum(array, 1)) == recognizer.predict(array)
 
 
 @pytest.mark.parametrize(("array", "message"), NOT_PICTURES)
