@@ -38,6 +38,8 @@ AnySource = TypeVar("AnySource", bound=Source)
 # opening a picture and the tensor is a bug in this package: it keeps its traceback, so that tests and users see it.
 _PICTURE_FAILURES = (PictureError, NoDigitError, MemoryError)
 
+_ONE_PICTURE = (str, bytes, bytearray, memoryview, os.PathLike, Image.Image)
+
 _OK = Status.OK  # an attribute of an enumeration costs more than a global name
 
 
@@ -168,9 +170,16 @@ class Recognizer:
         """Yield the answer to each picture as soon as it is known, in order; raises as `predict` does.
 
         Raises:
-            TypeError: it is a single path, or the bytes of one picture, whose parts are no pictures.
+            TypeError: it is a single picture, whose parts are no pictures, or an array that is not several images of
+                the model's size.
         """
-        if isinstance(pictures, (str, bytes, os.PathLike)):
+        if isinstance(pictures, np.ndarray) and pictures.ndim > 1:
+            images = self._as_batch(plain_array(pictures))
+            if images is None:
+                shape = list(pictures.shape)
+                raise TypeError(f"an array of shape {shape} is not images of the model's size: put the one into a list")
+            return map(self._answer, images)
+        if isinstance(pictures, _ONE_PICTURE) or hasattr(pictures, "read"):
             raise TypeError("expected several pictures: put the one into a list")
         return map(self._answer, pictures)
 

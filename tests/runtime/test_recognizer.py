@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -35,6 +36,7 @@ from tests.conftest import ROOT
 from tests.preprocessing.test_array_input import NOT_PICTURES
 from tests.runtime import fake_format
 
+TWO = ROOT / "examples" / "two.png"
 EXAMPLES = {"five.png": 5, "four.jpg": 4, "nine.jpg": 9, "seven.png": 7, "two.png": 2, "three.jpg": 3}
 
 
@@ -467,10 +469,25 @@ def test_the_package_offers_the_runner_and_imports_nothing_heavy() -> None:
         mnist_edge.Recogniser  # type: ignore[attr-defined] # noqa: B018
 
 
-@pytest.mark.parametrize("one", [str(ROOT / "examples" / "two.png"), ROOT / "examples" / "two.png", b"P5 1 1 255 0"])
-def test_one_picture_is_not_a_stream(one: str | Path | bytes) -> None:
+ONE_PICTURE = [
+    *(TWO, str(TWO), b"P5 1 1 255 0", bytearray(b"P5 1 1 255 0"), memoryview(b"P5 1 1 255 0"), io.BytesIO()),
+    *(Image.new("L", (28, 28)), np.zeros((28, 28)), np.zeros((30, 30, 3)), np.zeros((5, 30, 30))),
+]
+
+
+@pytest.mark.parametrize("one", ONE_PICTURE, ids=lambda one: type(one).__name__)
+def test_one_picture_is_not_a_stream(one: Any) -> None:  # noqa: ANN401 - what type checkers refuse too
     with pytest.raises(TypeError, match="put the one into a list"):
-        Recognizer().stream(one)  # type: ignore[arg-type]
+        Recognizer().stream(one)
+
+
+def test_a_stream_is_of_all_that_predict_takes(test_data: Split) -> None:
+    recognizer, images = Recognizer(), test_data.images[:2].numpy()
+    expected = recognizer.predict(list(images))
+    names = [str(TWO), str(TWO)]
+    for several in (images, images[:, 0], list(images), iter(images)):
+        assert list(recognizer.stream(several)) == expected
+    assert list(recognizer.stream(np.array(names))) == recognizer.predict(names)
 
 
 def test_it_names_its_model(exports: Path) -> None:
