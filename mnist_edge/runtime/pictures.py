@@ -42,13 +42,31 @@ def open_picture(picture: Source) -> Image.Image:
         raise TypeError(
             f"{type(picture).__name__} is not a picture: expected a path, bytes, binary file, Pillow image or array"
         )
-    try:
-        data = picture.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise PictureError(error.strerror or str(error)) from error
-    if not isinstance(data, bytes):
-        raise TypeError("the file is open as text, expected mode 'rb'")
-    return decode(data)
+    return decode(_content(picture))
+
+
+def _content(file: BinaryIO) -> bytes:
+    """Return what is left in a file, or enough of it to see that it is too large, in as many parts as it gives.
+
+    Raises:
+        PictureError: it can't be read, or not without waiting for it.
+        TypeError: it is open as text.
+    """
+    parts, left = [], MAX_FILE_BYTES + 1
+    while left > 0:
+        try:
+            part: object = file.read(left)
+        except OSError as error:
+            raise PictureError(error.strerror or str(error)) from error
+        if part is None:
+            raise PictureError("the file has no more bytes yet: give one that waits for them")
+        if not isinstance(part, bytes):
+            raise TypeError("the file is open as text, expected mode 'rb'")
+        if not part:
+            break
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
 
 
 def path_of(picture: object) -> str | None:

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from mnist_edge.errors import PictureError
+from mnist_edge.preprocessing.bounded_read import MAX_FILE_BYTES
 from mnist_edge.runtime.pictures import Source, open_picture, path_of
 from tests.conftest import ROOT
 
@@ -26,6 +27,39 @@ def test_what_is_not_a_picture_is_a_type_error() -> None:
         open_picture(file)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="NoneType is not a picture"):
         open_picture(None)  # type: ignore[arg-type]
+
+
+class Dripping(io.RawIOBase):
+    """An unbuffered file, as a pipe is: each call reads some bytes; None says that there are none yet."""
+
+    def __init__(self, parts: list[bytes | None]) -> None:
+        self._parts = parts
+        self.taken = 0
+
+    def read(self, size: int = -1, /) -> bytes | None:
+        part = self._parts.pop(0) if self._parts else b""
+        if part is not None:
+            part = part[:size]
+            self.taken += len(part)
+        return part
+
+
+def test_a_file_that_is_read_in_parts_is_read_to_its_end() -> None:
+    data = TWO.read_bytes()
+    parts: list[bytes | None] = [data[start : start + 1000] for start in range(0, len(data), 1000)]
+    assert open_picture(Dripping(parts)).tobytes() == open_picture(data).tobytes()  # type: ignore[arg-type]
+
+
+def test_of_a_file_without_an_end_no_more_is_read_than_may_be() -> None:
+    endless = Dripping([bytes(1 << 20)] * 100)
+    with pytest.raises(PictureError, match="MB"):
+        open_picture(endless)  # type: ignore[arg-type]
+    assert endless.taken == MAX_FILE_BYTES + 1
+
+
+def test_a_file_that_has_nothing_yet_is_unreadable() -> None:
+    with pytest.raises(PictureError, match=r"^the file has no more bytes yet: give one that waits for them$"):
+        open_picture(Dripping([TWO.read_bytes()[:1000], None]))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("size", [(0, 5), (5, 0), (0, 0)])
