@@ -95,6 +95,7 @@ def read_lines(
     labels: tuple[str, ...],
     path: str | None,
     model: str,
+    min_confidence: float | None = None,
 ) -> Number:
     """Return the number that lines of ink are.
 
@@ -104,12 +105,13 @@ def read_lines(
         labels: of the model's task.
         path: of the picture.
         model: file name of the model.
+        min_confidence: a digit with less, where it stays in doubt, is `uncertain`; None for each that is in doubt.
     """
     digits = tuple(
         digit
         for line, groups in enumerate(lines)
         for group, height_share in _with_height_shares(list(groups))
-        for digit in _read_group(group, height_share, line, scored, labels)
+        for digit in _read_group(group, height_share, line, scored, labels, min_confidence)
     )
     status = Status.OK if all(digit.status is Status.OK for digit in digits) else Status.UNCERTAIN
     confidence = prod(digit.confidence for digit in digits)
@@ -127,7 +129,12 @@ def _with_height_shares(groups: Sequence[DigitGroup]) -> list[tuple[DigitGroup, 
 
 
 def _read_group(
-    group: DigitGroup, height_share: float, line: int, scored: Callable[[Images], Scored], labels: tuple[str, ...]
+    group: DigitGroup,
+    height_share: float,
+    line: int,
+    scored: Callable[[Images], Scored],
+    labels: tuple[str, ...],
+    min_confidence: float | None,
 ) -> list[Digit]:
     """Return the digit that a group is; too wide for one, or not known, it is cut where that helps, and uncertain."""
     left, top, right, bottom = group.box
@@ -143,6 +150,8 @@ def _read_group(
         known = False
     if not known:
         best, probabilities = _read_at_five_positions(group.tensor, scored)
+        if min_confidence is not None and aspect < MAX_DIGIT_ASPECT:
+            known = probabilities[best] >= min_confidence  # what is asked of the confidence that is reported
     return [Digit(labels[best], probabilities[best], group.box, line, Status.OK if known else Status.UNCERTAIN)]
 
 

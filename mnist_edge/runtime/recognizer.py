@@ -222,7 +222,7 @@ class Recognizer:
         except _PICTURE_FAILURES as error:
             failed = self._failure(picture, error)
             return Number(failed.path, failed.status, None, None, (), self._name, failed.message)
-        return read_lines(lines, self._scored, self._labels, path_of(picture), self._name)
+        return read_lines(lines, self._scored, self._labels, path_of(picture), self._name, self.min_confidence)
 
     def _answer(self, picture: Source) -> Prediction:
         if isinstance(picture, np.ndarray):

@@ -235,3 +235,22 @@ def test_a_digit_in_doubt_is_read_at_five_positions(known: bool, label: str, con
     number = read_lines([[narrow]], scored, ("0", "1"), None, "model")
     assert (number.text, number.status) == (label, Status.OK if known else Status.UNCERTAIN)
     assert number.confidence == pytest.approx(confidence)
+
+
+@pytest.mark.parametrize(
+    ("width", "least", "status"), [(10, 0.74, "ok"), (10, 0.75, "uncertain"), (23, 0.7, "uncertain")]
+)
+def test_min_confidence_is_of_the_confidence_that_is_reported(width: int, least: float, status: str) -> None:
+    """Of the mean of five positions; what is too wide for a digit is uncertain whatever the confidence."""
+    image = np.zeros((1, 1, 28, 28), np.float32)
+    image[0, 0, 14, 14] = 1
+
+    def scored(asked: Images) -> Scored:
+        share = 0.1 if asked[0, 0, 14, 14] else 0.905
+        return int(share > 0.5), (1 - share, share), 1.0, max(share, 1 - share) >= 0.95
+
+    whole = Piece(0, 1, (0, 0, width, 20), image, width / 20, 1.0, 0.0)
+    group = DigitGroup(whole.box, image, lambda: [whole])
+    number = read_lines([[group]], scored, ("0", "1"), None, "model", least)
+    assert number.confidence == pytest.approx(0.744)
+    assert (number.text, number.status) == ("1", status)
