@@ -105,6 +105,23 @@ def test_boxes_are_in_the_pixels_of_the_picture(recognizer: Recognizer, readable
     assert np.abs(np.array(extent(large)) - by * box).max() <= by
 
 
+def test_boxes_end_with_the_picture(recognizer: Recognizer, readable: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is reduced by a factor that does not divide its sides, the last pixels stand for fewer of its own."""
+    ink = crop(
+        next(image for image, label in zip(readable.images, readable.labels, strict=True) if label == 7).numpy()[0]
+    )
+    digit = Image.fromarray(((1 - ink) * 255).astype(np.uint8)).resize((60, 90), Image.Resampling.BICUBIC)
+    picture = Image.new("L", (301, 151), 255)
+    for left, top in ((20, 40), (140, 61), (241, 61)):
+        picture.paste(digit, (left, top))
+    monkeypatch.setattr("mnist_edge.preprocessing.mnist_v3.number.MAX_NUMBER_SIDE", 100)
+    for shown in (picture, picture.transpose(Image.Transpose.ROTATE_180)):
+        left, top, right, bottom = extent(recognizer.read(shown))
+        assert 0 <= left < right <= 301
+        assert 0 <= top < bottom <= 151
+        assert shown is not picture or (right, bottom) == (301, 151)
+
+
 def test_lines_of_a_page_are_read_from_top_to_bottom(recognizer: Recognizer, readable: Split) -> None:
     generator = np.random.default_rng(3)
     lines = [draw_line(readable, "wide", generator, photographed=False) for _ in range(3)]

@@ -49,15 +49,16 @@ def segment_number(picture: Image.Image) -> tuple[tuple[DigitGroup, ...], ...]:
     ink = extract_ink(1 - inside if is_light_on_dark(inside) else inside)
     lines = group_digits(ink, remove_ruled_lines(ink >= MIN_STROKE_INK))
     offset = (columns.start, rows.start)
-    return tuple(tuple(_as_digit_group(group, offset, factor) for group in line) for line in lines)
+    return tuple(tuple(_as_digit_group(group, offset, factor, picture.size) for group in line) for line in lines)
 
 
-def _as_digit_group(group: Group, offset: tuple[int, int], factor: int) -> DigitGroup:
-    """Return a group with its boxes in the coordinates of the picture."""
+def _as_digit_group(group: Group, offset: tuple[int, int], factor: int, size: tuple[int, int]) -> DigitGroup:
+    """Return a group with its boxes in the coordinates of the picture, which has a width and a height."""
+    width, height = size
 
     def placed(box: Box) -> Box:
         left, top, right, bottom = ((edge + by) * factor for edge, by in zip(box, offset * 2, strict=True))
-        return left, top, right, bottom
+        return left, top, min(right, width), min(bottom, height)  # the last pixel may stand for fewer than `factor`
 
     return DigitGroup(placed(group.box), _as_input(group.ink), lambda: _pieces(group, placed))
 
