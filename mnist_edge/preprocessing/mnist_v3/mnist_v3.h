@@ -41,7 +41,8 @@ enum {
 typedef struct {
     int32_t other_digits;  /* pieces of ink beside the digit that are about as large: more than one digit */
     int32_t light_on_dark; /* 1 where the ink is lighter than the background */
-    int32_t box[4];        /* of the digit in the picture: left, top, right, bottom, in pixels; the last two not included */
+    int32_t box[4];        /* of the digit in the picture: left, top, right, bottom, in pixels; the last two not included;
+                              the whole picture where that already is as MNIST's are */
 } mnist_v3_info;
 
 /* Bytes of workspace that a picture of this size needs; 0 where it is refused. */

@@ -156,6 +156,14 @@ def test_what_is_seen_beside_the_digit_is_told(library: ctypes.CDLL) -> None:
     assert prepare(library, scattered()).code == NO_DIGIT
 
 
+def test_the_box_of_a_picture_as_mnists_is_the_whole(library: ctypes.CDLL, test_data: Split) -> None:
+    digit = np.rint(255 * test_data.images[0, 0].numpy()).astype(np.uint8)
+    for picture, light in ((digit, True), (255 - digit, False)):
+        found = prepare(library, picture)
+        assert (found.code, found.box, found.light_on_dark) == (OK, (0, 0, 28, 28), light)
+    assert "the whole picture where that already is as MNIST's are" in c_header("mnist/3")
+
+
 def test_arguments_that_are_out_of_range_are_refused(library: ctypes.CDLL) -> None:
     page = np.zeros((40, 50), np.uint8)
     assert prepare(library, page, less=1).code == BAD_ARGUMENT
