@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from mnist_edge.preprocessing.mnist_v3.grayscale import HIGH_BIT_DEPTH_MODES, luminance
 from mnist_edge.preprocessing.orientation import apply_exif_orientation
 from mnist_edge.text import printable, shorten
 
 if TYPE_CHECKING:
-    from mnist_edge.preprocessing.result import Stage
     from mnist_edge.runtime.prediction import Prediction
     from mnist_edge.runtime.recognizer import Inspection
-    from mnist_edge.types import GrayImage, Images
+    from mnist_edge.types import GrayImage, Images, Pixels
 
 TILE_SIDE = 224
 """Side of each stage's picture on the sheet in pixels: eight times the side of a 28×28 input."""
@@ -24,7 +24,7 @@ GAP, CAPTION_HEIGHT = 12, 24
 MAX_SHOWN_SIDE = 4 * TILE_SIDE
 """A picture with more pixels on its longer side is reduced before it is converted."""
 
-REDUCIBLE_MODES = {"L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "I", "F"}
+REDUCIBLE_MODES = {"L", "LA", "RGB", "RGBA", "CMYK", "YCbCr"}
 """Modes whose pixels Pillow can average."""
 
 MAX_LABEL_LENGTH = 24
@@ -41,7 +41,7 @@ def visualize(inspection: "Inspection") -> Image.Image:
     """
     if inspection.picture is None or inspection.preprocessing is None:
         raise ValueError(f"there are no stages to draw: {inspection.prediction.message}")
-    stages = [(stage.name, _as_picture(stage)) for stage in inspection.preprocessing.stages]
+    stages = [(stage.name, _as_picture(stage.image)) for stage in inspection.preprocessing.stages]
     return _sheet([("picture", on_paper(inspection.picture)), *stages], _answer(inspection.prediction))
 
 
@@ -65,8 +65,13 @@ def _answer(prediction: "Prediction") -> str:
 
 
 def on_paper(picture: Image.Image) -> Image.Image:
-    """Return the picture upright, not larger than needed, with its transparent parts laid over white."""
+    """Return the picture upright, not larger than needed, with its transparent parts laid over white.
+
+    Of high bit depth, it is stretched to its own range, as it is read (`preprocessing.mnist_v3.grayscale`).
+    """
     shown = apply_exif_orientation(picture)
+    if shown.mode in HIGH_BIT_DEPTH_MODES:  # of which Pillow would clip what is more than 255
+        shown = _as_picture(luminance(shown, max_side=MAX_SHOWN_SIDE))
     if max(shown.size) > MAX_SHOWN_SIDE:
         shown = (
             shown.reduce(-(-max(shown.size) // MAX_SHOWN_SIDE))
@@ -77,8 +82,8 @@ def on_paper(picture: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", layer.size, PAPER_COLOR), layer)
 
 
-def _as_picture(stage: "Stage") -> Image.Image:
-    return Image.fromarray((stage.image * 255).round().astype(np.uint8))
+def _as_picture(values: "Pixels") -> Image.Image:
+    return Image.fromarray((values * 255).round().astype(np.uint8))
 
 
 def _sheet(tiles: Sequence[tuple[str, Image.Image]], answer: str) -> Image.Image:
