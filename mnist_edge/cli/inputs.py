@@ -26,8 +26,9 @@ def expand(arguments: Iterable[str], recursive: bool, report: Report) -> Iterato
     """Yield the names of the pictures that are meant, sorted within a folder or pattern.
 
     A folder stands for the picture files in it, known by their suffix, and with `recursive` for those in its subfolders
-    too; links to folders are not followed, there and by `**`, so that circles end. A pattern is expanded where there is
-    no file of that very name. What can't be expanded is yielded as it is, so that reading it says what is wrong.
+    too; links to folders are not followed, there and by `**`, so that circles end. A pattern stands for the files that
+    match it, where there is none of that very name. What can't be expanded is yielded as it is, so that reading it says
+    what is wrong.
 
     Args:
         arguments: names of files and folders, and patterns.
@@ -40,7 +41,8 @@ def expand(arguments: Iterable[str], recursive: bool, report: Report) -> Iterato
         elif os.path.isdir(argument):  # noqa: PTH112
             yield from _folder(argument, recursive, report)
         elif any(wildcard in argument for wildcard in "*?["):
-            yield from sorted(set(_matching(argument, report))) or [argument]
+            matching = (name for name in set(_matching(argument, report)) if not os.path.isdir(name))  # noqa: PTH112
+            yield from sorted(matching) or [argument]
         else:
             yield argument
 
@@ -104,6 +106,7 @@ def listed(file: str | None, null: bool) -> Iterator[str]:
         UserError: the file can't be read, or a name in it is longer than `MAX_NAME_BYTES`.
     """
     end = b"\0" if null else b"\n"
+    shown = "-" if file is None else file or "''"
     try:
         with nullcontext(_stdin()) if file is None else open(file, "rb") as stream:  # noqa: PTH123
             rest = b""
@@ -111,11 +114,11 @@ def listed(file: str | None, null: bool) -> Iterator[str]:
                 *names, rest = (rest + part).split(end)
                 yield from map(os.fsdecode, filter(None, (_stripped(name, null) for name in names)))
                 if len(rest) > MAX_NAME_BYTES:
-                    raise UserError(f"cannot read the list of names {file or '-'}: a name is too long")
+                    raise UserError(f"cannot read the list of names {shown}: a name is too long")
             if rest := _stripped(rest, null):
                 yield os.fsdecode(rest)
     except OSError as error:
-        raise UserError(f"cannot read the list of names {file or '-'}: {error.strerror}") from error
+        raise UserError(f"cannot read the list of names {shown}: {error.strerror}") from error
 
 
 def _stripped(name: bytes, null: bool) -> bytes:

@@ -79,6 +79,17 @@ def test_any_folders_are_those_that_no_link_leads_to(tmp_path: Path, monkeypatch
     assert names("**/c/*.png") == pictures[:1]
 
 
+def test_a_pattern_is_of_files_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for picture in ("x1.png", "xs/deep/x2.png"):
+        Path(picture).parent.mkdir(parents=True, exist_ok=True)
+        Path(picture).touch()
+    Path("x3.png").symlink_to("missing.png")
+    assert list(expand(["x*"], False, unexpected)) == ["x1.png", "x3.png"]
+    assert list(expand(["**"], False, unexpected)) == ["x1.png", "x3.png", "xs/deep/x2.png"]
+    assert list(expand(["xs*"], False, unexpected)) == ["xs*"]
+
+
 def test_a_list_without_an_end_takes_no_memory(tmp_path: Path) -> None:
     (tmp_path / "list").write_bytes(b"a" * (MAX_NAME_BYTES + 1))
     for file in ("/dev/zero", str(tmp_path / "list")):
@@ -113,3 +124,8 @@ def test_names_are_read_from_a_list(content: bytes, null: bool, names: list[str]
 def test_a_missing_list_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot read the list of names .*missing: No such file"):
         list(listed(str(tmp_path / "missing"), null=False))
+
+
+def test_a_list_without_a_name_is_not_standard_input() -> None:
+    with pytest.raises(UserError, match=r"^cannot read the list of names '': No such file"):
+        list(listed("", null=False))
