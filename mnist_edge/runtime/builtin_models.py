@@ -27,7 +27,7 @@ def model_path(model: str | os.PathLike[str]) -> Path:
     if name in BUILTIN_MODELS:
         return BUILTIN_MODELS[name]
     path = Path(name)
-    if path.name != name or path.suffix or path.exists():
+    if path.name != name or path.suffix or (name and path.exists()):  # an empty one would be this folder
         return path
     import difflib  # a device that names its model right should not pay for it
 

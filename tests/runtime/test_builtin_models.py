@@ -21,7 +21,7 @@ def test_a_model_is_a_name_or_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert model_path("folder") == Path("folder")
 
 
-@pytest.mark.parametrize(("name", "meant"), [("mpl", "; did you mean mlp?"), ("resnet", "")])
+@pytest.mark.parametrize(("name", "meant"), [("mpl", "; did you mean mlp?"), ("resnet", ""), ("", "")])
 def test_a_name_that_is_not_known_gets_the_names_that_are(name: str, meant: str) -> None:
     with pytest.raises(UserError) as caught:
         model_path(name)
