@@ -201,5 +201,6 @@ def _check(recognizer: "Recognizer") -> None:
     if not check:
         raise UserError(
             f"{check.path} gives other numbers here than it must (|Δlogit| {check.max_abs_diff:.3g}, allowed "
-            f"{check.bound:g}): see `mnist-edge selfcheck`, and do not use it on this device"
+            f"{check.bound:g}), with the right answer to {check.agreement} of {check.images} images: "
+            "see `mnist-edge selfcheck`, and do not use it on this device"
         )

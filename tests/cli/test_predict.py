@@ -18,6 +18,7 @@ from PIL import Image
 
 from mnist_edge.cli import main
 from mnist_edge.formats.runner import Runner
+from mnist_edge.runtime.recognizer import Recognizer
 from mnist_edge.runtime.selfcheck import SelfCheck, selfcheck
 from tests.conftest import ROOT
 from tests.preprocessing import hostile_pictures as hostile
@@ -471,3 +472,16 @@ def test_the_runner_that_answers_is_the_one_that_is_checked(monkeypatch: pytest.
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert "gives other numbers here than it must (|Δlogit| 9, allowed 0.0001)" in refused.stderr
     assert len(checked) == 1
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_self_check_that_fails_by_its_answers_alone_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(path: Path, runner: Runner) -> SelfCheck:
+        check = selfcheck(path, runner)
+        return dataclasses.replace(check, max_abs_diff=0.0, agreement=check.images - 1)
+
+    monkeypatch.setattr("mnist_edge.runtime.selfcheck.selfcheck", failing)
+    refused = predict(TWO, "--selfcheck")
+    count = len(Recognizer().runner.test_vectors.inputs)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert f"with the right answer to {count - 1} of {count} images" in refused.stderr
