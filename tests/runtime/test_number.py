@@ -102,7 +102,7 @@ def test_boxes_are_in_the_pixels_of_the_picture(recognizer: Recognizer, readable
     assert np.abs(np.array(extent(framed)) - box - 20).max() <= 1
     by = 2 * MAX_NUMBER_SIDE // picture.width
     large = recognizer.read(picture.resize((picture.width * by, picture.height * by), Image.Resampling.BICUBIC))
-    assert np.abs(np.array(extent(large)) - by * box).max() <= by
+    assert np.abs(np.array(extent(large)) - by * box).max() < by / 2  # half a pixel of the small one
 
 
 def test_boxes_end_with_the_picture(recognizer: Recognizer, readable: Split, monkeypatch: pytest.MonkeyPatch) -> None:
