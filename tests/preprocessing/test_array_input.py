@@ -28,8 +28,8 @@ def test_an_array_that_is_not_a_picture_is_refused(array: AnyArray, message: str
     [
         (np.full((3, 4), 255, dtype=np.uint8), "L"),
         (np.full((3, 4), True), "L"),
-        (np.full((3, 4), 65_535, dtype=np.uint16), "L"),
-        (np.full((3, 4), 65_535, dtype=">u2"), "L"),
+        (np.full((3, 4), 65_535, dtype=np.uint16), "I;16"),
+        (np.full((3, 4), 65_535, dtype=">u2"), "I;16"),
         (np.full((3, 4), 1, dtype=">f8"), "L"),
         (np.full((3, 4), 1.0), "L"),
         (np.full((3, 4, 3), 255, dtype=np.uint8), "RGB"),
@@ -39,11 +39,10 @@ def test_an_array_that_is_not_a_picture_is_refused(array: AnyArray, message: str
 def test_white_stays_white(array: AnyArray, mode: str) -> None:
     picture = from_array(array)
     assert (picture.mode, picture.size) == (mode, (4, 3))
-    assert (np.asarray(picture) == 255).all()
+    assert (np.asarray(picture) == (65_535 if mode == "I;16" else 255)).all()
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", ">f8", "uint16"])
-def test_the_range_of_an_array_is_that_of_its_dtype(dtype: str) -> None:
+@pytest.mark.parametrize("dtype", ["float16", "float32", ">f8"])
+def test_the_range_of_floats_is_known(dtype: str) -> None:
     gray = np.arange(100, 156, dtype=np.uint8).reshape(7, 8)
-    given = gray * np.uint16(257) if dtype == "uint16" else (gray / 255).astype(dtype)
-    assert np.array_equal(np.asarray(from_array(given)), gray)
+    assert np.array_equal(np.asarray(from_array((gray / 255).astype(dtype))), gray)
