@@ -150,14 +150,13 @@ class Recognizer:
         """
         if isinstance(pictures, (list, tuple)):
             return [self._answer(picture) for picture in pictures]
-        if isinstance(pictures, np.ndarray) and (images := self._as_batch(plain_array(pictures))) is not None:
+        if isinstance(pictures, np.ndarray) and pictures.ndim > 2 and (images := self._as_batch(pictures)) is not None:
             return [self._answer(image) for image in images]
         return self._answer(pictures)
 
     def _as_batch(self, array: AnyArray) -> AnyArray | None:
         """Return an array of images of the model's size, of gray ones as `[N, height, width]`; None for another."""
-        if array.ndim < 3:
-            return None
+        array = plain_array(array)
         channels, height, width = self._input_shape
         if array.shape[1:] == (1, height, width):
             return array[:, 0]
@@ -174,7 +173,7 @@ class Recognizer:
                 the model's size.
         """
         if isinstance(pictures, np.ndarray) and pictures.ndim > 1:
-            images = self._as_batch(plain_array(pictures))
+            images = self._as_batch(pictures)
             if images is None:
                 shape = list(pictures.shape)
                 raise TypeError(f"an array of shape {shape} is not images of the model's size: put the one into a list")
