@@ -124,7 +124,7 @@ def command(
         from mnist_edge.training.history import history_table, tensorboard_log
         from mnist_edge.training.loop import train_epoch
         from mnist_edge.training.recipe import check_suits
-        from mnist_edge.training.teachers import build_teachers, load_teachers
+        from mnist_edge.training.teachers import build_teachers, check_parts, load_teachers
         from mnist_edge.training.train_state import TrainingConfig
 
     own = load_architecture(architecture) if is_own(architecture) else None
@@ -136,15 +136,17 @@ def command(
         taught_by = load_teachers(teachers, chosen, task)
         data = source.load_training_data()
         images = len(data.train)
+        check_parts(teachers, taught_by, data)
         chosen = _for_images(chosen, images, settings, quiet=quiet)
-        digests = tuple(teacher.digest for teacher in taught_by)
-        config = TrainingConfig(task, recorded_name(architecture), chosen, seed, data.digest, digests)
+        config = TrainingConfig(
+            task, recorded_name(architecture), chosen, seed, data.digest, tuple(each.digest for each in taught_by)
+        )
         state = _begin(config, own, output, given, teachers, images=images, resume=resume)
         state.to(torch_setup.device_of(device))
         train = partial(train_epoch, teachers=build_teachers(taught_by, torch_setup.device_of(device)))
         log = tensorboard_log(log_dir, len(state.history), chosen, images) if log_dir else nullcontext()
+        drawing = _drawing(state.history, chosen.epochs, curves) if curves else None
         with TrainingProgress(chosen.epochs, log_every=log_every, quiet=quiet) as progress, log as log_epoch:
-            drawing = _drawing(state.history, chosen.epochs, curves) if curves else None
             followers = filter(None, (progress.on_epoch, log_epoch, drawing))
             _run(partial(train, state, data, progress.on_step), state, config, output, list(followers))
         checkpoint = make_checkpoint(state, config, data, own, license_)

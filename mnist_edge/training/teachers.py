@@ -10,6 +10,7 @@ from mnist_edge.artifact.contract import Task
 from mnist_edge.artifact.names import is_own
 from mnist_edge.errors import UserError
 from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint
+from mnist_edge.training.datasets.splits import TrainingData
 from mnist_edge.training.recipe import Recipe
 
 
@@ -35,6 +36,20 @@ def load_teachers(paths: Sequence[Path], recipe: Recipe, task: Task) -> list[Che
                 f"{path} is for {teacher.task.name}, expected a checkpoint for the images and labels of {task.name}"
             )
     return teachers
+
+
+def check_parts(paths: Sequence[Path], teachers: Sequence[Checkpoint], data: TrainingData) -> None:
+    """Return if no teacher has learned from the pictures that the student is measured on.
+
+    Raises:
+        UserError: one learned from the student's folder, in parts that were drawn from another seed.
+    """
+    for path, teacher in zip(paths, teachers, strict=True):
+        if teacher.data_digest == data.digest and teacher.data.split_seed != data.split_seed:
+            raise UserError(
+                f"{path} learned from pictures of {data.dataset} that are held back here, since its parts were drawn "
+                f"from another seed: give both the same --seed, which is {teacher.data.split_seed} there"
+            )
 
 
 def build_teachers(teachers: Sequence[Checkpoint], device: str) -> list[nn.Module]:

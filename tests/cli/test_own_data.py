@@ -160,3 +160,20 @@ def test_what_does_not_go_together_is_one_line(
     assert result.exit_code == code
     assert message in result.stderr.splitlines()[-1]
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_teacher_of_the_same_folder_in_other_parts_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_colors(tmp_path / "icons", 4)
+    student = ("train", "--dataset", "icons", "--image-size", 8, "--epochs", 1)
+    passed(*student, "-o", "teacher.safetensors")
+    taught = (*student, "--distillation-weight", 0.7, "--teacher", "teacher.safetensors", "-o", "student.safetensors")
+    result = run(*taught, "--seed", 1)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == (
+        "Error: teacher.safetensors learned from pictures of icons that are held back here, since its parts were drawn "
+        "from another seed: give both the same --seed, which is 0 there"
+    )
+    passed(*taught)

@@ -10,8 +10,9 @@ from torch import nn
 from mnist_edge.errors import UserError
 from mnist_edge.training.checkpoint import Checkpoint, save_checkpoint
 from mnist_edge.training.datasets.registry import DATASETS
+from mnist_edge.training.datasets.splits import TrainingData
 from mnist_edge.training.recipe import recipe_for
-from mnist_edge.training.teachers import build_teachers, load_teachers
+from mnist_edge.training.teachers import build_teachers, check_parts, load_teachers
 from tests.conftest import RELEASED, RELEASES
 
 TASK = DATASETS["mnist"].task
@@ -36,3 +37,15 @@ def test_teachers_of_something_else_are_refused(released: Checkpoint, tmp_path: 
     save_checkpoint(own, dataclasses.replace(released, architecture="net.py:Net", file_digest=None))
     with pytest.raises(UserError, match=r"is of the network net\.py:Net: expected one of mlp and cnn"):
         load_teachers([own], RECIPE, TASK)
+
+
+def test_a_teacher_that_learned_from_what_is_held_back_is_refused(released: Checkpoint, few: TrainingData) -> None:
+    data = dataclasses.replace(few, dataset="photos", split_seed=1)
+    record = dataclasses.replace(released.data, dataset="photos", split_seed=0)
+    teacher = dataclasses.replace(released, data=record, data_digest=data.digest)
+    path = Path("teacher.safetensors")
+    with pytest.raises(UserError, match=r"teacher\.safetensors learned from pictures of photos .* --seed, which is 0"):
+        check_parts([path], [teacher], data)
+    check_parts([path], [teacher], dataclasses.replace(data, split_seed=0))
+    check_parts([path], [teacher], dataclasses.replace(data, digest="1" * 64))
+    check_parts([path], [released], dataclasses.replace(few, digest=released.data_digest))
