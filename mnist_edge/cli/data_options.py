@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mnist_edge.artifact.contract import Task
+from mnist_edge.cli.output import note
 from mnist_edge.preprocessing.registry import PREPROCESSINGS
 from mnist_edge.training.datasets.registry import DATASETS, DEFAULT_DATASET
 
@@ -82,7 +83,17 @@ def open_data(
     from mnist_edge.training.datasets.pictures import open_folder
 
     found = open_folder(Path(dataset), seed, preprocessing, image_size, 3 if color else 1)
-    return Data(dataset, found.task, found.load_training_data, found.load_test_data)
+    return Data(dataset, found.task, lambda: _noted(found.load_training_data()), found.load_test_data)
+
+
+def _noted(data: "TrainingData") -> "TrainingData":
+    """Return the data, and say on stderr where what is measured on has been learned."""
+    if repeated := data.repeated:
+        note(
+            f"{len(repeated):,} of the pictures held back to validate and test on are byte for byte among those to "
+            f"learn from, such as {repeated[0]}: remove them, or the accuracy comes out too high"
+        )
+    return data
 
 
 def _registered(name: str, data_dir: Path) -> Data:

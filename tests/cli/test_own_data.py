@@ -177,3 +177,15 @@ def test_a_teacher_of_the_same_folder_in_other_parts_is_refused(
         "from another seed: give both the same --seed, which is 0 there"
     )
     passed(*taught)
+
+
+def test_pictures_that_are_learned_and_measured_on_are_pointed_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for part in ("train", "test"):
+        write_colors(tmp_path / "icons" / part, 4)
+    settings = ("--dataset", "icons", "--image-size", 8, "--epochs", 1, "-o", "a.safetensors")
+    line = passed("train", *settings).stderr.splitlines()[0]
+    assert line.startswith("9 of the pictures held back to validate and test on are byte for byte among those to learn")
+    assert "such as icons/test/" in line

@@ -6,6 +6,7 @@ Pictures are decoded and prepared by the same code, and within the same budgets,
 import hashlib
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,22 +67,30 @@ class PictureFolder:
         Raises:
             UserError: one can't be read.
         """
-        lines = []
-        for part in PARTS:
-            for picture in self.parts[part]:
-                place = picture.path.relative_to(self.folder).as_posix()
-                lines.append(f"{place}\0{hashlib.sha256(_read(picture.path)).hexdigest()}\n")
+        return self._digest_of(self._file_digests())
+
+    def _file_digests(self) -> dict[Path, str]:
+        """Return the SHA-256 of each picture; raises `UserError` where one can't be read."""
+        pictures = [picture for part in PARTS for picture in self.parts[part]]
+        return {picture.path: hashlib.sha256(_read(picture.path)).hexdigest() for picture in pictures}
+
+    def _digest_of(self, files: Mapping[Path, str]) -> str:
+        lines = [f"{path.relative_to(self.folder).as_posix()}\0{digest}\n" for path, digest in files.items()]
         return hashlib.sha256("".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()
 
     def load_training_data(self) -> TrainingData:
         """Read the pictures to learn from and those for validation; raises `UserError` where one can't be read."""
+        files = self._file_digests()
+        learned = {files[picture.path] for picture in self.parts["train"]}
+        held_back = [picture.path for part in ("validation", "test") for picture in self.parts[part]]
         return TrainingData(
             train=self._load("train"),
             validation=self._load("validation"),
-            digest=self.digest(),
+            digest=self._digest_of(files),
             dataset=str(self.folder),
             split_seed=self.split_seed,
             test_counts=count_labels(torch.tensor([picture.label for picture in self.parts["test"]]), self.task),
+            repeated=tuple(str(path) for path in held_back if files[path] in learned),
         )
 
     def load_test_data(self) -> Split:

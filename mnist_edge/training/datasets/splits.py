@@ -57,6 +57,7 @@ class TrainingData:
         dataset: name of the data set, or the folder, as a checkpoint records it; empty for the data set of the task.
         split_seed: what the parts were drawn from; None where the data set has parts.
         test_counts: test images of each label; empty where they are not known.
+        repeated: pictures for validation and testing whose bytes are also among those to learn from.
     """
 
     train: Split
@@ -65,6 +66,7 @@ class TrainingData:
     dataset: str = ""
     split_seed: int | None = None
     test_counts: tuple[int, ...] = ()
+    repeated: tuple[str, ...] = ()
 
     def record(self, task: Task) -> DataRecord:
         """Return what a checkpoint of the task records of the data."""

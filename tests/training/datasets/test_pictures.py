@@ -86,6 +86,17 @@ def test_parts_of_the_folder_are_taken_as_they_are(folder: Path, tmp_path: Path)
     assert all(name.startswith("test/") for name in names(found, "test"))
 
 
+def test_pictures_that_are_learned_and_held_back_are_found(folder: Path, tmp_path: Path) -> None:
+    assert opened(folder).load_training_data().repeated == ()
+    copied = opened(folder).parts["test"][0].path
+    copied.write_bytes(opened(folder).parts["train"][0].path.read_bytes())
+    assert opened(folder).load_training_data().repeated == (str(copied),)
+    for part in ("train", "test"):
+        shutil.copytree(folder, tmp_path / "parts" / part)
+    found = opened(tmp_path / "parts").load_training_data().repeated
+    assert sum("/parts/test/" in path for path in found) >= 54
+
+
 def test_what_is_hidden_is_left_out(folder: Path) -> None:
     before = opened(folder)
     (folder / ".git").mkdir()
