@@ -103,16 +103,17 @@ def command(
     base = recipe_for(recipe, architecture)
     own = load_architecture(architecture) if is_own(architecture) else None
     check_suits(base, source.task)
-    search = Search(source.task, recorded_name(architecture), base, epochs, seed, own)
+    data = source.load_training_data()
+    search = Search(source.task, recorded_name(architecture), base, epochs, seed, data.digest, own)
     found = open_study(storage, study, search)
     if figure:
         check_importance(found, trials)
     with torch_setup.torch_threads(threads):
-        _search(found, search, source.load_training_data(), trials, quiet=quiet)
+        _search(found, search, data, trials, quiet=quiet)
     best = best_recipe(found, base)
     given = recipe_options.given_options(best, architecture)
-    data = data_options.given_options(dataset, Path("data"), image_size, color, preprocessing)
-    train = recipe_options.command_line(given, *(() if dataset == DEFAULT_DATASET else data))
+    places = data_options.given_options(dataset, Path("data"), image_size, color, preprocessing)
+    train = recipe_options.command_line(given, *(() if dataset == DEFAULT_DATASET else places))
     if as_json:
         say_json({"accuracy": found.best_value, "settings": found.best_params, "train": train})
     else:

@@ -1,6 +1,7 @@
 """A search for hyperparameters with Optuna, which stops trials that look bad after a few epochs."""
 
 import dataclasses
+import json
 import logging
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from sqlalchemy.exc import SQLAlchemyError
 
+from mnist_edge.artifact.checksum import sha256
 from mnist_edge.artifact.contract import Task
 from mnist_edge.errors import UserError
 from mnist_edge.locks import locked
@@ -29,6 +31,12 @@ STARTUP_TRIALS = 4
 
 _SQLITE, _JOURNAL = "sqlite:///", "journal:///"
 
+_CLAIM = "search"
+"""The attribute of a study that holds what it searches."""
+
+_DIGESTS = ("data", "input and labels")
+"""What of that is a SHA-256, which says nothing to people."""
+
 SEARCHED = ("learning_rate", "momentum", "batch_size", "weight_decay")
 """The settings that are searched; with augmentation also its overall strength."""
 
@@ -43,6 +51,7 @@ class Search:
         recipe: what the settings that are not searched are taken from.
         epochs: of each trial.
         seed: of each trial's weights, order and augmentation; every process draws for itself what it tries.
+        data_digest: SHA-256 of the data that they are trained and measured on.
         own: the code of an architecture of the user's own.
     """
 
@@ -51,6 +60,7 @@ class Search:
     recipe: Recipe
     epochs: int
     seed: int
+    data_digest: str
     own: OwnArchitecture | None = None
 
 
@@ -62,7 +72,7 @@ def open_study(storage: str, name: str, search: Search) -> optuna.Study:
     several machines may share over NFS.
 
     Raises:
-        UserError: the storage can't be opened, or the study belongs to another search.
+        UserError: the storage can't be opened, or the study belongs to another search, whose trials can't be compared.
     """
     optuna.logging.set_verbosity(logging.ERROR)  # its warnings of a trial that fails hold a traceback
     try:
@@ -74,12 +84,12 @@ def open_study(storage: str, name: str, search: Search) -> optuna.Study:
                 direction="maximize",
                 pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=1),
             )
+            _claim(study, search)
     except (optuna.exceptions.StorageInternalError, SQLAlchemyError, ImportError, ValueError, OSError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
             f"cannot open the storage {storage} ({reason}): expected an URL like sqlite:///tune.db or journal:///tune.log"
         ) from error
-    _claim(study, search)
     return study
 
 
@@ -87,7 +97,8 @@ def open_study(storage: str, name: str, search: Search) -> optuna.Study:
 def _made_by_one(storage: str) -> Iterator[None]:
     """Make the folder of a storage that is a file, and let one process at a time make tables and study in it.
 
-    Two that begin together on a new SQLite file would both make its tables, and one of them end in an error.
+    Two that begin together on a new SQLite file would both make its tables, and one of them end in an error; or both
+    claim the study for searches of their own.
     """
     path = next((storage.removeprefix(kind) for kind in (_SQLITE, _JOURNAL) if storage.startswith(kind)), None)
     if path is None:
@@ -106,17 +117,31 @@ def _journal(path: str) -> JournalStorage:
 
 def _claim(study: optuna.Study, search: Search) -> None:
     """Record in a new study what it searches; refuse one whose trials can't be compared with this search's."""
-    wanted = {
+    wanted: dict[str, str | int] = {
         "task": search.task.name,
         "architecture": search.architecture,
         "recipe": search.recipe.name,
         "epochs": search.epochs,
+        "seed": search.seed,
+        "data": search.data_digest,
+        "input and labels": sha256(json.dumps(search.task.to_fields(), sort_keys=True).encode()),
     }
-    found = study.user_attrs or wanted
-    if found != wanted:
-        raise UserError(f"the study {study.study_name!r} is of {found}, not of {wanted}: give this one another --study")
-    for name, value in wanted.items():
-        study.set_user_attr(name, value)
+    if not study.user_attrs and not study.get_trials(deepcopy=False):
+        study.set_user_attr(_CLAIM, wanted)  # at once: another process sees all of it or nothing
+        return
+    found = study.user_attrs.get(_CLAIM, {})
+    different = [
+        _difference(name, found.get(name), value) for name, value in wanted.items() if found.get(name) != value
+    ]
+    if different:
+        raise UserError(
+            f"the study {study.study_name!r} is of another search ({'; '.join(different)}): "
+            "give this one another --study"
+        )
+
+
+def _difference(name: str, found: object, wanted: str | int) -> str:
+    return f"other {name}" if name in _DIGESTS else f"{name} {'unknown' if found is None else found}, not {wanted}"
 
 
 def ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:

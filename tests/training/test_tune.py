@@ -1,4 +1,6 @@
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
@@ -19,7 +21,8 @@ from mnist_edge.training.tune import (
     tune,
 )
 
-SEARCH = Search(DATASETS["mnist"].task, "mlp", PLAIN, epochs=1, seed=0)
+TASK = DATASETS["mnist"].task
+SEARCH = Search(TASK, "mlp", PLAIN, epochs=1, seed=0, data_digest="0" * 64)
 
 
 def storage_in(folder: Path) -> str:
@@ -64,17 +67,48 @@ def test_the_strength_of_the_augmentation_is_searched_too(few: TrainingData, tmp
 
 
 @pytest.mark.parametrize(
-    "other",
+    ("other", "difference"),
     [
-        dataclasses.replace(SEARCH, task=dataclasses.replace(SEARCH.task, name="other")),
-        dataclasses.replace(SEARCH, architecture="cnn"),
-        dataclasses.replace(SEARCH, recipe=recipe_for("robust", "mlp")),
-        dataclasses.replace(SEARCH, epochs=2),
+        (
+            dataclasses.replace(SEARCH, task=dataclasses.replace(TASK, name="other")),
+            "task mnist, not other; other input",
+        ),
+        (
+            dataclasses.replace(SEARCH, task=dataclasses.replace(TASK, labels=TASK.labels[::-1])),
+            "other input and labels",
+        ),
+        (dataclasses.replace(SEARCH, architecture="cnn"), "architecture mlp, not cnn"),
+        (dataclasses.replace(SEARCH, recipe=recipe_for("robust", "mlp")), "recipe plain, not robust"),
+        (dataclasses.replace(SEARCH, epochs=2), "epochs 1, not 2"),
+        (dataclasses.replace(SEARCH, seed=1), "seed 0, not 1"),
+        (dataclasses.replace(SEARCH, data_digest="1" * 64), "other data"),
     ],
-    ids=["task", "architecture", "recipe", "epochs"],
+    ids=["task", "labels", "architecture", "recipe", "epochs", "seed", "data"],
 )
-def test_a_study_of_another_search_is_refused(other: Search, tmp_path: Path) -> None:
+def test_a_study_of_another_search_is_refused(other: Search, difference: str, tmp_path: Path) -> None:
     open_study(storage_in(tmp_path), "s", SEARCH)
-    open_study(storage_in(tmp_path), "s", dataclasses.replace(SEARCH, seed=1))
-    with pytest.raises(UserError, match="give this one another --study"):
+    open_study(storage_in(tmp_path), "s", SEARCH)
+    with pytest.raises(UserError, match=rf"another search \({difference}.*\): give this one another --study"):
         open_study(storage_in(tmp_path), "s", other)
+
+
+def test_a_study_that_nobody_has_claimed_is_refused_once_it_has_trials(tmp_path: Path) -> None:
+    study = optuna.create_study(storage=storage_in(tmp_path), study_name="s", direction="maximize")
+    study.add_trial(optuna.trial.create_trial(value=0.5))
+    with pytest.raises(UserError, match=r"another search \(task unknown, not mnist; "):
+        open_study(storage_in(tmp_path), "s", SEARCH)
+
+
+def test_a_study_is_claimed_at_once_while_others_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting, claimed = [], []
+
+    @contextmanager
+    def lock(folder: Path) -> Iterator[None]:
+        waiting.append(folder)
+        yield
+        waiting.clear()
+
+    monkeypatch.setattr("mnist_edge.training.tune.locked", lock)
+    monkeypatch.setattr(optuna.Study, "set_user_attr", lambda *_: claimed.append(list(waiting)))
+    open_study(storage_in(tmp_path), "s", SEARCH)
+    assert claimed == [[tmp_path]]
