@@ -200,12 +200,20 @@ def importance(study: optuna.Study) -> dict[str, float]:
     """Return how much of the accuracy's variance each setting explains, by fANOVA (Hutter et al. 2014), in [0, 1].
 
     Raises:
-        UserError: fewer than four trials have finished.
+        UserError: fewer than four trials have finished, or all of them are equally accurate.
     """
     check_importance(study)
+    finished = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    if len({trial.value for trial in finished}) == 1:
+        raise UserError(
+            f"all {len(finished)} finished trials are {study.best_value:.2%} accurate, which does not show what "
+            "mattered: run more --trials, or more --epochs in another --study"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return dict(optuna.importance.get_param_importances(study))
+        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)  # Optuna's default measures something else
+        shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return {name: float(share) for name, share in shares.items()}
 
 
 def _finished(study: optuna.Study) -> int:

@@ -1,5 +1,5 @@
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -112,3 +112,25 @@ def test_a_study_is_claimed_at_once_while_others_wait(tmp_path: Path, monkeypatc
     monkeypatch.setattr(optuna.Study, "set_user_attr", lambda *_: claimed.append(list(waiting)))
     open_study(storage_in(tmp_path), "s", SEARCH)
     assert claimed == [[tmp_path]]
+
+
+def test_what_mattered_is_a_share_of_the_variance(tmp_path: Path) -> None:
+    study = open_study(storage_in(tmp_path), "s", SEARCH)
+    uniform: optuna.distributions.BaseDistribution = optuna.distributions.FloatDistribution(0, 1)
+    settings = dict.fromkeys(("momentum", "weight_decay"), uniform)
+
+    def add(value: Callable[[float, float], float]) -> None:
+        for momentum in range(4):
+            for decay in range(4):
+                params = {"momentum": momentum / 3, "weight_decay": decay / 3}
+                accuracy = value(*params.values())
+                study.add_trial(optuna.trial.create_trial(value=accuracy, params=params, distributions=settings))
+
+    add(lambda _, __: 0.5)
+    with pytest.raises(UserError, match=r"all 16 finished trials are 50\.00% accurate, .*: run more --trials"):
+        importance(study)
+    study = open_study(storage_in(tmp_path), "t", SEARCH)
+    add(lambda momentum, decay: 0.3 * momentum + 0.15 * decay)
+    shares = importance(study)
+    assert shares == importance(study)
+    assert shares == pytest.approx({"momentum": 0.8, "weight_decay": 0.2}, abs=0.08)
