@@ -1,11 +1,11 @@
 """The history of a training as a table for other programs, and as events for TensorBoard."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from mnist_edge.errors import UserError
+from mnist_edge.training.datasets.splits import steps_per_epoch
 from mnist_edge.training.recipe import Recipe
 from mnist_edge.training.train_state import Epoch
 
@@ -62,5 +62,5 @@ def tensorboard_log(folder: Path, finished: int, recipe: Recipe, images: int) ->
 
 
 def _learning_rate(epoch: Epoch, recipe: Recipe, images: int) -> float:
-    steps = math.ceil(images / recipe.batch_size)
+    steps = steps_per_epoch(images, recipe.batch_size)
     return recipe.learning_rate * recipe.learning_rate_share_at(epoch.epoch * steps - 1, steps)

@@ -1,5 +1,6 @@
 """Labeled images in parts, and the batches that a training loop takes from them."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -80,6 +81,12 @@ def count_labels(labels: Tensor, task: Task) -> tuple[int, ...]:
     return tuple(torch.bincount(labels, minlength=len(task.labels)).tolist())
 
 
+def steps_per_epoch(images: int, batch_size: int) -> int:
+    """Return how many batches `batches` gives of so many images."""
+    single = images > batch_size and images % batch_size == 1  # over which batch normalization has no variance
+    return images // batch_size if single else math.ceil(images / batch_size)
+
+
 def batches(split: Split, batch_size: int, generator: torch.Generator) -> DataLoader[tuple[Tensor, Tensor]]:
     """Return a `DataLoader` of shuffled batches that are sliced from the tensors.
 
@@ -87,9 +94,9 @@ def batches(split: Split, batch_size: int, generator: torch.Generator) -> DataLo
     collating of image by image, which takes six times as long as the arithmetic, is gone. A last batch of a single
     image is left out.
     """
-    single = len(split) > batch_size and len(split) % batch_size == 1  # over which batch normalization has no variance
+    left_out = steps_per_epoch(len(split), batch_size) * batch_size < len(split)
     return DataLoader(
-        split, batch_size=batch_size, shuffle=True, generator=generator, collate_fn=_identity, drop_last=single
+        split, batch_size=batch_size, shuffle=True, generator=generator, collate_fn=_identity, drop_last=left_out
     )
 
 

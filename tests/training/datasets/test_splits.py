@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch.utils.data import DataLoader
 from torchvision.transforms import ToTensor
@@ -5,7 +6,7 @@ from torchvision.transforms import ToTensor
 from mnist_edge.parity.reference import make_reference
 from mnist_edge.training.checkpoint import Checkpoint
 from mnist_edge.training.datasets.registry import load_test_data, load_training_data
-from mnist_edge.training.datasets.splits import Split, TrainingData, batches
+from mnist_edge.training.datasets.splits import Split, TrainingData, batches, steps_per_epoch
 from tests.conftest import DATA
 
 
@@ -22,6 +23,12 @@ def test_batches_come_in_the_order_of_a_plain_dataloader(few: TrainingData) -> N
         for (images, labels), (expected_images, expected_labels) in zip(ours, plain, strict=True):
             assert torch.equal(images, expected_images)
             assert torch.equal(labels, expected_labels)
+
+
+@pytest.mark.parametrize(("images", "size"), [(8, 4), (9, 4), (10, 4), (3, 4), (1, 4), (3, 1)])
+def test_the_steps_of_an_epoch_are_its_batches(images: int, size: int, few: TrainingData) -> None:
+    part = Split(few.train.images[:images], few.train.labels[:images])
+    assert steps_per_epoch(images, size) == len(list(batches(part, size, torch.Generator())))
 
 
 def test_bytes_are_scaled_once_and_when_somebody_asks() -> None:
