@@ -1,8 +1,10 @@
 """What artifacts cost is measured in processes of their own, and what it shows is taken from the figures."""
 
+import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -105,6 +107,18 @@ def test_the_figure_has_a_point_for_each_file_whose_accuracy_is_known() -> None:
     points = [line for line in left.lines if line.get_marker() == "^"]
     assert len(points) == len([line for line in right.lines if line.get_marker() == "^"]) == 2
     assert left.get_xscale() == right.get_xscale() == "log"
+
+
+def test_models_of_different_tasks_have_a_front_each() -> None:
+    clothes = dataclasses.replace(costs("b", size=10, accuracy=0.9), task="fashion-mnist")
+    figure = pareto_figure([costs("a"), clothes, costs("c", size=50, accuracy=0.98)])
+    for axes in figure.axes:
+        fronts = [line for line in axes.lines if line.get_color() == "gray"]
+        assert [sorted(np.asarray(line.get_ydata())) for line in fronts][1] == [0.9]
+        assert len({line.get_linestyle() for line in fronts}) == len(fronts) == 2
+    (legend,) = figure.legends
+    named = [text.get_text() for text in legend.get_texts()]
+    assert named[-2:] == ["none is better for mnist", "none is better for fashion-mnist"]
 
 
 def test_what_cannot_be_measured_ends_in_one_line(tmp_path: Path) -> None:
