@@ -4,7 +4,7 @@ From the file an interrupted training continues to the same bytes as if it had n
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from mnist_edge.artifact.fields import (
     take,
     take_digests,
     take_integer,
+    take_list,
     take_number,
     take_object,
     take_sha256,
@@ -34,7 +35,7 @@ from mnist_edge.training.optimizers import exponential_average, make_optimizers,
 from mnist_edge.training.recipe import Recipe
 from mnist_edge.training.safetensors_io import read_tensors, write_tensors
 
-VERSION = 3
+VERSION = 4
 """Version of the file's layout."""
 
 
@@ -180,8 +181,13 @@ def save_train_state(path: Path, state: TrainState, config: TrainingConfig) -> N
     Raises:
         UserError: the file can't be written.
     """
-    history = [dataclasses.asdict(epoch) for epoch in state.history]
-    write_tensors(path, _tensors(state), {"version": VERSION, "config": dataclasses.asdict(config), "history": history})
+    metadata = {
+        "version": VERSION,
+        "config": dataclasses.asdict(config),
+        "history": [dataclasses.asdict(epoch) for epoch in state.history],
+        "momenta": list(_momenta(state)),
+    }
+    write_tensors(path, _tensors(state), metadata)
 
 
 def load_train_state(path: Path, own: OwnArchitecture | None = None) -> tuple[TrainState, TrainingConfig]:
@@ -195,12 +201,12 @@ def load_train_state(path: Path, own: OwnArchitecture | None = None) -> tuple[Tr
     tensors, metadata, _ = read_tensors(path, "an interrupted training")
     try:
         expect_version(metadata, VERSION)
-        expect_fields(("version", "config", "history"), metadata)
+        expect_fields(("version", "config", "history", "momenta"), metadata)
         config = TrainingConfig.from_fields(take_object(metadata, "config"))
         if not weights_fit(config.architecture, config.task, _part(tensors, "model."), own):
             raise ValueError(f"its weights do not fit its architecture {config.architecture!r}")
         state = config.init_train_state(own)
-        _restore(state, tensors)
+        _restore(state, tensors, take_list(metadata, "momenta"))
         state.history.extend(history_from_fields(metadata))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{path} is damaged ({one_line(error)}): remove it and train from the beginning") from error
@@ -211,15 +217,23 @@ def _tensors(state: TrainState) -> dict[str, Tensor]:
     tensors = {f"model.{name}": tensor for name, tensor in state.model.state_dict().items()}
     if state.ema is not None:
         tensors |= {f"ema.{name}": tensor for name, tensor in state.ema.state_dict().items()}
-    for index, parameter in enumerate(state.model.parameters()):
-        momentum = state_of(parameter, state.optimizers).get("momentum_buffer")
-        if momentum is not None:
-            tensors[f"momentum.{index}"] = momentum
+    tensors |= {f"momentum.{index}": momentum for index, momentum in _momenta(state).items()}
     return tensors | {"shuffle_rng": state.shuffle_rng.get_state(), "augment_rng": state.augment_rng.get_state()}
 
 
-def _restore(state: TrainState, tensors: Mapping[str, Tensor]) -> None:
+def _momenta(state: TrainState) -> dict[int, Tensor]:
+    """Return the momenta by the place of their weights.
+
+    There are none before the first step, without momentum, and of weights that have no gradient, as frozen ones.
+    """
+    kept = (state_of(parameter, state.optimizers).get("momentum_buffer") for parameter in state.model.parameters())
+    return {index: momentum for index, momentum in enumerate(kept) if momentum is not None}
+
+
+def _restore(state: TrainState, tensors: Mapping[str, Tensor], momenta: Sequence[object]) -> None:
     """Put the tensors of a file, whose model's weights fit, into a training before its first epoch.
+
+    `momenta` are the places of the weights that have one.
 
     Raises:
         KeyError, TypeError, ValueError, RuntimeError: something is missing, of another type or shape.
@@ -227,10 +241,10 @@ def _restore(state: TrainState, tensors: Mapping[str, Tensor]) -> None:
     state.model.load_state_dict(_part(tensors, "model."))
     if state.ema is not None:
         state.ema.load_state_dict(_part(tensors, "ema."))
-    momentum = _part(tensors, "momentum.")
-    if momentum:  # there is none before the first step, and without momentum
-        for index, parameter in enumerate(state.model.parameters()):
-            state_of(parameter, state.optimizers)["momentum_buffer"] = _like(parameter, momentum[str(index)])
+    for index, parameter in enumerate(state.model.parameters()):
+        if index in momenta:
+            momentum = tensors[f"momentum.{index}"]
+            state_of(parameter, state.optimizers)["momentum_buffer"] = _like(parameter, momentum)
     state.shuffle_rng.set_state(tensors["shuffle_rng"])
     state.augment_rng.set_state(tensors["augment_rng"])
     if unknown := sorted(tensors.keys() - _tensors(state).keys()):

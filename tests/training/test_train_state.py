@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from mnist_edge.errors import UserError
+from mnist_edge.training.architectures.own import OwnArchitecture
 from mnist_edge.training.checkpoint import make_checkpoint
 from mnist_edge.training.datasets.registry import DATASETS
 from mnist_edge.training.datasets.splits import Split, TrainingData
 from mnist_edge.training.files import resume_path
 from mnist_edge.training.loop import train_epoch
-from mnist_edge.training.recipe import recipe_for
+from mnist_edge.training.recipe import PLAIN, recipe_for
 from mnist_edge.training.safetensors_io import read_tensors, write_tensors
 from mnist_edge.training.train_state import TrainingConfig, load_train_state, save_train_state
 
@@ -45,6 +47,30 @@ def test_an_interrupted_training_ends_with_the_same_bytes(
     for _ in range(4 - stop):
         train_epoch(second, few)
     assert make_checkpoint(second, config, few).to_bytes() == make_checkpoint(uninterrupted, config, few).to_bytes()
+
+
+class PartlyFrozen(nn.Sequential):
+    """A network of which one layer is frozen, and another is not used."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(784, 16), nn.ReLU(), nn.Linear(16, 10))
+        self[1].requires_grad_(False)
+        self.unused = nn.Linear(2, 2)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self[3](self[2](self[1](self[0](image))))
+        return logits
+
+
+def test_weights_without_a_gradient_have_no_momentum(few: TrainingData, tmp_path: Path) -> None:
+    own = OwnArchitecture("net.py:PartlyFrozen", PartlyFrozen)
+    config = dataclasses.replace(config_for("mlp", few), architecture=own.name)
+    config = dataclasses.replace(config, recipe=dataclasses.replace(PLAIN, momentum=0.9, batch_size=500))
+    uninterrupted = config.init_train_state(own)
+    train_epoch(uninterrupted, few)
+    save_train_state(tmp_path / "t", uninterrupted, config)
+    resumed, _ = load_train_state(tmp_path / "t", own)
+    assert train_epoch(resumed, few) == train_epoch(uninterrupted, few)
 
 
 def test_it_is_kept_beside_the_checkpoint() -> None:
@@ -81,11 +107,13 @@ def saved(few: TrainingData, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": 1}, "it is of version 1, expected 3"),
+        ({"version": 1}, "it is of version 1, expected 4"),
         ({"history": "none"}, "history is not a list of objects"),
         ({"history": [{"epoch": 1, "loss": math.inf, "accuracy": 0.9}]}, "loss is not a finite number"),
         ({"config": []}, "config is not an object"),
         ({"config": {}}, "is missing"),
+        ({"momenta": 3}, "momenta is not a list"),
+        ({"momenta": [99]}, "'momentum.0' is an unknown tensor"),
         ({"plan": {}}, "'plan' is an unknown field"),
     ],
 )
