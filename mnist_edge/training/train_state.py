@@ -34,6 +34,7 @@ from mnist_edge.training.architectures.registry import build_model, weights_fit
 from mnist_edge.training.optimizers import exponential_average, make_optimizers, state_of
 from mnist_edge.training.recipe import Recipe
 from mnist_edge.training.safetensors_io import read_tensors, write_tensors
+from mnist_edge.training.trial import TrialLogits, same_logits, take_trial_logits, trial_logits
 
 VERSION = 4
 """Version of the file's layout."""
@@ -186,6 +187,7 @@ def save_train_state(path: Path, state: TrainState, config: TrainingConfig) -> N
         "config": dataclasses.asdict(config),
         "history": [dataclasses.asdict(epoch) for epoch in state.history],
         "momenta": list(_momenta(state)),
+        "trial_logits": _trial(state, config.task),
     }
     write_tensors(path, _tensors(state), metadata)
 
@@ -194,23 +196,35 @@ def load_train_state(path: Path, own: OwnArchitecture | None = None) -> tuple[Tr
     """Read what `save_train_state` wrote; `own` is the code of an architecture of the user's own.
 
     Raises:
-        UserError: there is no such file, it is damaged, or its architecture is the user's own and not given.
+        UserError: there is no such file, it is damaged, or its architecture is the user's own and not given, or gives
+            other answers than when the file was written.
     """
     if not path.exists():
         raise UserError(f"no interrupted training at {path}: leave out --resume to begin one")
     tensors, metadata, _ = read_tensors(path, "an interrupted training")
     try:
         expect_version(metadata, VERSION)
-        expect_fields(("version", "config", "history", "momenta"), metadata)
+        expect_fields(("version", "config", "history", "momenta", "trial_logits"), metadata)
         config = TrainingConfig.from_fields(take_object(metadata, "config"))
         if not weights_fit(config.architecture, config.task, _part(tensors, "model."), own):
             raise ValueError(f"its weights do not fit its architecture {config.architecture!r}")
         state = config.init_train_state(own)
         _restore(state, tensors, take_list(metadata, "momenta"))
         state.history.extend(history_from_fields(metadata))
+        answered = take_trial_logits(metadata, "trial_logits")
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{path} is damaged ({one_line(error)}): remove it and train from the beginning") from error
+    if own is not None and not same_logits(own.run("with images", lambda: _trial(state, config.task)), answered):
+        raise UserError(
+            f"{own.spec} gives other answers than when {path} was written, though the weights fit: its code has "
+            f"changed; put it back as it was, or remove {path} to begin again"
+        )
     return state, config
+
+
+def _trial(state: TrainState, task: Task) -> TrialLogits:
+    """Return what a network of the user's answers with the weights so far; nothing for one of the registry."""
+    return trial_logits(state.model.eval(), task) if isinstance(state.model, OwnNetwork) else ()
 
 
 def _tensors(state: TrainState) -> dict[str, Tensor]:

@@ -30,8 +30,9 @@ def trial_images(task: Task) -> Tensor:
 
 def trial_logits(model: nn.Module, task: Task) -> TrialLogits:
     """Return what a model in `eval()` gives."""
-    with torch.inference_mode():
-        logits: Tensor = model(trial_images(task))
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    with torch.no_grad():  # not inference_mode: what the code keeps of it may be trained with
+        logits: Tensor = model(trial_images(task).to(device))
     return tuple(map(tuple, logits.tolist())) if logits.isfinite().all() else ()
 
 

@@ -73,6 +73,16 @@ def test_weights_without_a_gradient_have_no_momentum(few: TrainingData, tmp_path
     assert train_epoch(resumed, few) == train_epoch(uninterrupted, few)
 
 
+def test_a_network_whose_code_has_changed_is_not_resumed(few: TrainingData, tmp_path: Path) -> None:
+    own = OwnArchitecture("net.py:Net", lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 10)))
+    changed = OwnArchitecture("net.py:Net", lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.Tanh()))
+    config = dataclasses.replace(config_for("mlp", few), architecture=own.name)
+    save_train_state(tmp_path / "t", config.init_train_state(own), config)
+    load_train_state(tmp_path / "t", own)
+    with pytest.raises(UserError, match=r"net\.py:Net gives other answers than when .* put it back as it was"):
+        load_train_state(tmp_path / "t", changed)
+
+
 def test_it_is_kept_beside_the_checkpoint() -> None:
     assert resume_path(Path("a/b.safetensors")) == Path("a/b.safetensors.resume")
 
@@ -114,6 +124,7 @@ def saved(few: TrainingData, tmp_path: Path) -> Path:
         ({"config": {}}, "is missing"),
         ({"momenta": 3}, "momenta is not a list"),
         ({"momenta": [99]}, "'momentum.0' is an unknown tensor"),
+        ({"trial_logits": [1]}, "trial_logits is not a list of lists"),
         ({"plan": {}}, "'plan' is an unknown field"),
     ],
 )
