@@ -132,7 +132,9 @@ def command_line(given: dict[str, str], *more: str) -> str:
 def differences(interrupted: "TrainingConfig", requested: "TrainingConfig") -> str:
     """Say in which options an interrupted training differs from the one that was asked for."""
     was, now = (
-        {"--seed": "0"} | given_options(each.recipe, each.architecture, each.seed) for each in (interrupted, requested)
+        {"--seed": "0", "--license": each.license, "--threads": str(each.threads)}
+        | given_options(each.recipe, each.architecture, each.seed)
+        for each in (interrupted, requested)
     )
     found = [
         f"{option} {was.get(option, 'as in the recipe')}, not {now.get(option, 'as in the recipe')}"

@@ -129,7 +129,6 @@ def command(
 
     own = load_architecture(architecture) if is_own(architecture) else None
     given = data_options.given_options(dataset, data_dir, image_size, color, preprocessing)
-    given += () if license_ == NO_LICENSE else ("--license", license_)
     with torch_setup.torch_threads(threads), redirect_stdout(sys.stderr):  # results come after it
         chosen = recipe_options.recipe_with(recipe, architecture, settings)
         check_suits(chosen, task)
@@ -138,9 +137,8 @@ def command(
         images = len(data.train)
         check_parts(teachers, taught_by, data)
         chosen = _for_images(chosen, images, settings, quiet=quiet)
-        config = TrainingConfig(
-            task, recorded_name(architecture), chosen, seed, data.digest, tuple(each.digest for each in taught_by)
-        )
+        taught = tuple(teacher.digest for teacher in taught_by)
+        config = TrainingConfig(task, recorded_name(architecture), chosen, seed, data.digest, taught, license_, threads)
         state = _begin(config, own, output, given, teachers, images=images, resume=resume)
         state.to(torch_setup.device_of(device))
         train = partial(train_epoch, teachers=build_teachers(taught_by, torch_setup.device_of(device)))
@@ -217,6 +215,8 @@ def _begin(
     named_teachers = map(str, teachers) if same else (f"sha256:{digest[:12]}" for digest in interrupted.teachers)
     taught = (word for name in named_teachers for word in ("--teacher", name))
     places = ("--output", str(output), *source, *taught)
+    places += () if interrupted.license == NO_LICENSE else ("--license", interrupted.license)
+    places += () if interrupted.threads == 1 else ("--threads", str(interrupted.threads))
     again = (
         f"continue it with `{recipe_options.command_line(given, *places, '--resume')}`, or remove {path} to begin again"
     )

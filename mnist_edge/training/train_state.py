@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from mnist_edge.artifact.contract import Task
+from mnist_edge.artifact.contract import NO_LICENSE, Task
 from mnist_edge.artifact.fields import (
     MAX_COUNT,
     expect_fields,
@@ -106,6 +106,8 @@ class TrainingConfig:
         seed: what the initial weights, the order of the images and the augmentation are drawn from.
         data_digest: SHA-256 of the training images and labels.
         teachers: SHA-256 of the checkpoints that it learns from, of recipes that do.
+        license: of the weights, an SPDX expression.
+        threads: that compute, on which the sums of convolutions depend.
     """
 
     task: Task
@@ -114,6 +116,8 @@ class TrainingConfig:
     seed: int
     data_digest: str
     teachers: tuple[str, ...] = ()
+    license: str = NO_LICENSE
+    threads: int = 1
 
     def init_train_state(self, own: OwnArchitecture | None = None) -> TrainState:
         """Return the training before its first epoch; `own` is the code of an architecture of the user's own.
@@ -138,6 +142,8 @@ class TrainingConfig:
             seed=take_integer(fields, "seed", 0, MAX_COUNT),
             data_digest=take_sha256(fields, "data_digest"),
             teachers=take_digests(fields, "teachers"),
+            license=take_text(fields, "license"),
+            threads=take_integer(fields, "threads", 1, MAX_COUNT),
         )
 
 

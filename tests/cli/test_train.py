@@ -225,6 +225,19 @@ def test_a_training_of_other_images_is_not_resumed(
 
 
 @pytest.mark.usefixtures("few_images")
+def test_license_and_threads_belong_to_an_interrupted_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = tmp_path / "a.safetensors"
+    interrupted_after(1, monkeypatch, *SHORT, "-o", output, "--license", "CC-BY-4.0", "--threads", "2")
+    other = run(*SHORT, "-o", output, "--license", "MIT", "--resume")
+    assert other.exit_code == 1
+    assert "has other options (--license CC-BY-4.0, not MIT; --threads 2, not 1)" in other.stderr
+    (command,) = re.findall("`mnist-edge train (.*)`", other.stderr)
+    result = CliRunner().invoke(main, ["train", *shlex.split(command)])
+    assert result.exit_code == 0, result.stderr
+    assert load_checkpoint(output).license == "CC-BY-4.0"
+
+
+@pytest.mark.usefixtures("few_images")
 def test_ctrl_c_in_the_first_epoch_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stopped = interrupted_after(0, monkeypatch, *SHORT, "-o", tmp_path / "a.safetensors")
     assert (stopped.exit_code, stopped.stderr) == (130, "stopped in epoch 1: nothing was saved yet\n")
