@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mnist_edge.training.architectures.own import OwnArchitecture
+    from mnist_edge.training.checkpoint import Checkpoint
     from mnist_edge.training.recipe import Recipe
     from mnist_edge.training.train_state import Epoch, TrainingConfig, TrainState
 
@@ -121,6 +122,7 @@ def command(
     with Progress("starting", quiet=quiet):
         from mnist_edge.training.architectures.own import load_architecture
         from mnist_edge.training.checkpoint import make_checkpoint
+        from mnist_edge.training.figures import curves_figure, save_figure
         from mnist_edge.training.history import history_table, tensorboard_log
         from mnist_edge.training.loop import train_epoch
         from mnist_edge.training.recipe import check_suits
@@ -143,20 +145,26 @@ def command(
         state.to(torch_setup.device_of(device))
         train = partial(train_epoch, teachers=build_teachers(taught_by, torch_setup.device_of(device)))
         log = tensorboard_log(log_dir, len(state.history), chosen, images) if log_dir else nullcontext()
-        drawing = _drawing(state.history, chosen.epochs, curves) if curves else None
+        drawing = _drawing(state.history, curves) if curves else None
         with TrainingProgress(chosen.epochs, log_every=log_every, quiet=quiet) as progress, log as log_epoch:
             followers = filter(None, (progress.on_epoch, log_epoch, drawing))
             _run(partial(train, state, data, progress.on_step), state, config, output, list(followers))
+        if curves:
+            save_figure(curves_figure(state.history), curves)
         checkpoint = make_checkpoint(state, config, data, own, license_)
     with transaction() as changes:
         changes.write(output, checkpoint.to_bytes())
         changes.write(history_path(output), history_table(state.history, chosen, images))
     resume_path(output).unlink(missing_ok=True)
+    _report(output, checkpoint, len(data.validation), as_json=as_json)
+
+
+def _report(output: Path, checkpoint: "Checkpoint", validation: int, *, as_json: bool) -> None:
     accuracy = checkpoint.history[-1].accuracy
     if as_json:
         say_json({"checkpoint": str(output), "sha256": checkpoint.digest, "validation_accuracy": accuracy})
     else:
-        say(f"{output}: {accuracy:.2%} of the {len(data.validation):,} validation images")
+        say(f"{output}: {accuracy:.2%} of the {validation:,} validation images")
 
 
 def _for_images(recipe: "Recipe", count: int, settings: dict[str, Any], *, quiet: bool) -> "Recipe":
@@ -253,15 +261,15 @@ def _run(
         sys.exit(130)
 
 
-def _drawing(history: "list[Epoch]", epochs: int, path: Path) -> "Callable[[Epoch], None]":
-    """Return a function that draws the curves of a training, when it is called after an epoch and at times."""
+def _drawing(history: "list[Epoch]", path: Path) -> "Callable[[Epoch], None]":
+    """Return a function that draws the curves of a training, when it is called after an epoch, and at times alone."""
     from mnist_edge.training.figures import curves_figure, save_figure
 
     drawn = -SECONDS_BETWEEN_CURVES
 
-    def draw(epoch: "Epoch") -> None:
+    def draw(_: "Epoch") -> None:
         nonlocal drawn
-        if epoch.epoch == epochs or time.monotonic() - drawn > SECONDS_BETWEEN_CURVES:
+        if time.monotonic() - drawn > SECONDS_BETWEEN_CURVES:
             save_figure(curves_figure(history), path)
             drawn = time.monotonic()
 

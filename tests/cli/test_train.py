@@ -215,6 +215,19 @@ def test_the_batches_that_few_images_were_given_are_named(
 
 
 @pytest.mark.usefixtures("few_images")
+def test_the_curves_of_a_training_that_had_all_its_epochs_are_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, curves = tmp_path / "a.safetensors", tmp_path / "curves.png"
+    with monkeypatch.context() as patch:
+        patch.setattr("mnist_edge.training.checkpoint.make_checkpoint", lambda *_: sys.exit(130))
+        assert run(*SHORT, "-o", output).exit_code == 130
+    result = run(*SHORT, "-o", output, "--resume", "--curves", curves)
+    assert result.exit_code == 0, result.output
+    assert curves.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("few_images")
 def test_a_training_of_other_images_is_not_resumed(
     few: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
