@@ -112,7 +112,7 @@ def command(
     source = data_options.open_data(dataset, data_dir, seed, image_size, color, preprocessing)
     task = source.task
     output = output or Path("checkpoints") / f"{file_stem(task, architecture)}.safetensors"
-    _check_outputs(output, curves, log_dir, force=force)
+    _check_outputs(output, curves, log_dir, teachers, force=force)
     torch_setup.wait_passively()
     torch_setup.round_reproducibly()
     from mnist_edge.atomic import transaction
@@ -181,13 +181,18 @@ def _for_images(recipe: "Recipe", count: int, settings: dict[str, Any], *, quiet
     return fitted
 
 
-def _check_outputs(output: Path, curves: Path | None, log_dir: Path | None, *, force: bool) -> None:
-    """Find out before the work whether everything that a training writes can be written."""
+def _check_outputs(
+    output: Path, curves: Path | None, log_dir: Path | None, teachers: tuple[Path, ...], *, force: bool
+) -> None:
+    """Find out before the work whether everything that a training writes can be written, and is not a teacher."""
     from mnist_edge.atomic import check_writable
+    from mnist_edge.errors import UserError
     from mnist_edge.training.files import history_path, resume_path
 
     wanted = ((output, outputs.CHECKPOINT), (history_path(output), outputs.HISTORY), (curves, outputs.FIGURE))
     outputs.check_outputs(*wanted, force=force)
+    if output.exists() and any(teacher.exists() and output.samefile(teacher) for teacher in teachers):
+        raise UserError(f"{output} is a teacher, which its student would overwrite: name another --output")
     check_writable(resume_path(output))
     if log_dir:
         check_writable(log_dir, folder=True)

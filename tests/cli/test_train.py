@@ -377,3 +377,16 @@ def test_teachers_and_recipes_belong_together(options: Sequence[str], message: s
     assert (result.exit_code, result.stdout) == (2 if "range" in message else 1, "")
     assert message in result.stderr.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_student_does_not_overwrite_its_teacher(tmp_path: Path) -> None:
+    teacher, student = tmp_path / "teacher.safetensors", tmp_path / "student.safetensors"
+    teacher.write_bytes(RELEASED.read_bytes())
+    student.symlink_to(teacher)
+    for output in (teacher, student):
+        result = run(*DISTILLED, "--teacher", teacher, "-o", output)
+        assert result.exit_code == 1
+        assert result.stderr == (
+            f"Error: {output} is a teacher, which its student would overwrite: name another --output\n"
+        )
+    assert teacher.read_bytes() == RELEASED.read_bytes()
