@@ -11,7 +11,6 @@ from mnist_edge.artifact.names import is_own, recorded_name
 from mnist_edge.cli import data_options, edge, options, outputs, recipe_options, torch_setup
 from mnist_edge.cli.output import note, say, say_json
 from mnist_edge.text import caption
-from mnist_edge.training.datasets.registry import DEFAULT_DATASET
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -40,7 +39,8 @@ if TYPE_CHECKING:
     type=click.IntRange(min=0, max=2**31),
     default=0,
     show_default=True,
-    help="What the weights, the order of the images and the augmentation of each trial are drawn from.",
+    help="What the weights, the order of the images and the augmentation of each trial are drawn from, and the parts "
+    "of a folder.",
 )
 @click.option(
     "--study", default="mnist-edge", show_default=True, help="Name of the study; one that exists is continued."
@@ -88,7 +88,7 @@ def command(
     Trials are compared on the validation images; those below the median of the others are stopped early.
     The same command again continues the study. Prints the command that trains the best trial.
     """
-    source = data_options.open_data(dataset, data_dir, 0, image_size, color, preprocessing)
+    source = data_options.open_data(dataset, data_dir, seed, image_size, color, preprocessing)
     outputs.check_outputs((figure, outputs.FIGURE), force=force)
     torch_setup.wait_passively()
     torch_setup.round_reproducibly()
@@ -111,9 +111,10 @@ def command(
     with torch_setup.torch_threads(threads):
         _search(found, search, data, trials, quiet=quiet)
     best = best_recipe(found, base)
-    given = recipe_options.given_options(best, architecture)
-    places = data_options.given_options(dataset, Path("data"), image_size, color, preprocessing)
-    train = recipe_options.command_line(given, *(() if dataset == DEFAULT_DATASET else places))
+    given = recipe_options.given_options(best, architecture, seed, batches=True)
+    places = data_options.given_options(dataset, data_dir, image_size, color, preprocessing)
+    places += () if threads == 1 else ("--threads", str(threads))
+    train = recipe_options.command_line(given, *places)
     if as_json:
         say_json({"accuracy": found.best_value, "settings": found.best_params, "train": train})
     else:

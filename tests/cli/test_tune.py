@@ -1,20 +1,25 @@
 """The search from the command line: what it refuses, how it stops, what it counts."""
 
+import json
+import shlex
 import subprocess
 from pathlib import Path
 
+import optuna
 import pytest
 from click.testing import CliRunner, Result
 
 from mnist_edge.cli import main
 from mnist_edge.errors import UserError
 from mnist_edge.training import tune
+from mnist_edge.training.checkpoint import load_checkpoint
 from mnist_edge.training.datasets import registry
 from mnist_edge.training.datasets.splits import TrainingData
 from mnist_edge.training.loop import train_epoch
 from mnist_edge.training.train_state import Epoch, TrainState
 from tests import warm
 from tests.conftest import ROOT
+from tests.training.datasets.picture_folders import write_colors
 
 
 @pytest.fixture(autouse=True)
@@ -73,8 +78,44 @@ def test_a_trial_whose_loss_is_not_finite_is_one_line(monkeypatch: pytest.Monkey
     assert result.stdout.startswith("best of 1 trials: ")
 
 
+def printed(result: Result) -> list[str]:
+    """Return the words of the command that trains the best trial, after the program's name."""
+    assert result.exit_code == 0, result.output
+    return shlex.split(result.stdout.splitlines()[-1])[1:]
+
+
+def test_the_printed_command_trains_the_best_trial(few: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def load(name: str, data_dir: Path) -> TrainingData:
+        asked.append((name, data_dir))
+        return few
+
+    monkeypatch.setattr(registry, "load_training_data", load)
+    result = run("--trials", "1", "--seed", "3", "--data-dir", "my data", "--json")
+    found = json.loads(result.stdout)
+    trained = CliRunner().invoke(main, [*shlex.split(found["train"])[1:], "--epochs", "1", "-o", "a.safetensors"])
+    assert trained.exit_code == 0, trained.output
+    checkpoint = load_checkpoint(Path("a.safetensors"))
+    assert checkpoint.seed == 3
+    assert [epoch.accuracy for epoch in checkpoint.history] == [found["accuracy"]]
+    assert asked == [("mnist", Path("my data"))] * 2
+
+
+def test_the_printed_command_divides_a_folder_as_the_search_did(tmp_path: Path) -> None:
+    write_colors(tmp_path / "icons", 6)
+    found = printed(run("--trials", "1", "--seed", "2", "--dataset", "icons", "--image-size", "8"))
+    (study,) = optuna.get_all_study_summaries("sqlite:///checkpoints/tune.db")
+    assert CliRunner().invoke(main, [*found, "--epochs", "1", "-o", "a.safetensors"]).exit_code == 0
+    checkpoint = load_checkpoint(Path("a.safetensors"))
+    assert checkpoint.data.split_seed == 2
+    assert study.best_trial is not None
+    assert [epoch.accuracy for epoch in checkpoint.history] == [study.best_trial.value]
+
+
 SHARED = """
 import dataclasses
+from mnist_edge.training.checkpoint import load_checkpoint
 from mnist_edge.training.datasets import registry
 from mnist_edge.training.datasets.splits import Split
 load = registry.load_training_data
