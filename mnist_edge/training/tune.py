@@ -23,11 +23,14 @@ from mnist_edge.training.architectures.registry import build_model
 from mnist_edge.training.augment import Augmentation
 from mnist_edge.training.datasets.splits import TrainingData
 from mnist_edge.training.loop import train_epoch
-from mnist_edge.training.recipe import Recipe
+from mnist_edge.training.recipe import MIN_BATCH, Recipe
 from mnist_edge.training.train_state import init_train_state
 
 STARTUP_TRIALS = 4
 """Trials that run to their end before any is compared with their median."""
+
+MAX_BATCH = 256
+"""The greatest size of batches that is tried."""
 
 _SQLITE, _JOURNAL = "sqlite:///", "journal:///"
 
@@ -227,7 +230,7 @@ def _accuracy(
     settings: dict[str, float | int] = {
         "learning_rate": trial.suggest_float("learning_rate", 0.005, 0.5, log=True),
         "momentum": trial.suggest_float("momentum", 0.0, 0.95),
-        "batch_size": trial.suggest_categorical("batch_size", [32, 64, 128, 256]),
+        "batch_size": trial.suggest_categorical("batch_size", _batch_sizes(search.recipe, len(data.train))),
         "weight_decay": trial.suggest_float("weight_decay", 1e-6, 1e-3, log=True),
     }
     if search.recipe.augmentation != Augmentation():
@@ -245,6 +248,12 @@ def _accuracy(
         if trial.should_prune():
             raise optuna.TrialPruned
     return best
+
+
+def _batch_sizes(recipe: Recipe, images: int) -> list[int]:
+    """Return the sizes of batches to try: halves from 256 on, or from the greatest that so few images suit."""
+    greatest = dataclasses.replace(recipe, batch_size=MAX_BATCH).for_images(images).batch_size
+    return sorted({max(min(MIN_BATCH, greatest), greatest // share) for share in (8, 4, 2, 1)})
 
 
 def _with(recipe: Recipe, settings: dict[str, float | int]) -> Recipe:

@@ -8,7 +8,7 @@ import pytest
 
 from mnist_edge.errors import UserError
 from mnist_edge.training.datasets.registry import DATASETS
-from mnist_edge.training.datasets.splits import TrainingData
+from mnist_edge.training.datasets.splits import Split, TrainingData
 from mnist_edge.training.recipe import PLAIN, recipe_for
 from mnist_edge.training.tune import (
     SEARCHED,
@@ -134,3 +134,18 @@ def test_what_mattered_is_a_share_of_the_variance(tmp_path: Path) -> None:
     shares = importance(study)
     assert shares == importance(study)
     assert shares == pytest.approx({"momentum": 0.8, "weight_decay": 0.2}, abs=0.08)
+
+
+@pytest.mark.parametrize(
+    ("images", "sizes"), [(60, (8,)), (100, (8, 10)), (1000, (12, 25, 50, 100)), (2000, (25, 50, 100, 200))]
+)
+def test_few_images_are_tried_in_small_batches(
+    images: int, sizes: tuple[int, ...], few: TrainingData, tmp_path: Path
+) -> None:
+    part = Split(few.train.images[:images], few.train.labels[:images])
+    study = open_study(storage_in(tmp_path), "s", SEARCH)
+    tune(study, SEARCH, dataclasses.replace(few, train=part), trials=1)
+    (trial,) = study.trials
+    tried = trial.distributions["batch_size"]
+    assert isinstance(tried, optuna.distributions.CategoricalDistribution)
+    assert tried.choices == sizes
