@@ -11,23 +11,29 @@ from mnist_edge.cli import data_options, options, outputs, recipe_options, torch
 from mnist_edge.cli.output import say
 from mnist_edge.cli.progress import steps
 from mnist_edge.errors import UserError
-from mnist_edge.text import caption
 from mnist_edge.training.datasets.registry import DEFAULT_DATASET
+from mnist_edge.training.figure_text import drawable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from mnist_edge.artifact.contract import Task
     from mnist_edge.parity.evaluate import OpenModel
     from mnist_edge.training.datasets.splits import Split
 
 KINDS = ["samples", "corruptions", "curves", "confusion", "mistakes", "augmentation", "reliability"]
 
-OF_MODELS = ("corruptions", "curves", "confusion", "mistakes", "reliability")
+OF_ANSWERS = ("corruptions", "confusion", "mistakes", "reliability")
+"""Figures that show what a model answers."""
+
+OF_MODELS = ("curves", *OF_ANSWERS)
 """Figures that show a model."""
 
 KINDS_OF = {
     "model": OF_MODELS,
-    "architecture": OF_MODELS,
+    "architecture": OF_ANSWERS,
+    "dataset": ("samples", "augmentation", *OF_ANSWERS),
+    "data_dir": ("samples", "augmentation", *OF_ANSWERS),
     "recipe": ("augmentation",),
     "index": ("augmentation",),
     "seed": ("samples", "augmentation"),
@@ -57,7 +63,7 @@ MAX_LABEL = 20
     type=click.Choice(recipe_options.RECIPE_NAMES),
     default="robust",
     show_default=True,
-    help="For augmentation: whose changes to show.",
+    help="For augmentation: whose changes to show, as they are for the MLP.",
 )
 @click.option(
     "--index", type=click.IntRange(min=0), default=0, show_default=True, help="For augmentation: of which image."
@@ -141,7 +147,7 @@ def _augmentation(dataset: str, data_dir: Path, recipe: str, index: int, seed: i
     split = data.load_training_data().train
     if index >= len(split):
         raise click.BadParameter(f"{index} is not in the range 0<=x<={len(split) - 1}.", param_hint="'--index'")
-    return augmentation_figure(split, data.task.labels, chosen, index, seed)
+    return augmentation_figure(split, _captions(data.task), chosen, index, seed)
 
 
 def _curves(model: Path) -> "Figure":
@@ -165,9 +171,9 @@ def _open(model: Path, architecture: str | None, dataset: str | None, data_dir: 
     return opened, load_test_images([opened], data_dir, Path(dataset) if dataset else None)
 
 
-def _captions(opened: "OpenModel") -> tuple[str, ...]:
-    """Return the labels of a model's task as a figure may show them."""
-    return tuple(caption(label, MAX_LABEL) for label in opened.task.labels)
+def _captions(task: "Task") -> tuple[str, ...]:
+    """Return the labels of a task as a figure may show them."""
+    return tuple(drawable(label, MAX_LABEL) for label in task.labels)
 
 
 def _corruptions(opened: "OpenModel", test: "Split") -> "Figure":
@@ -180,21 +186,21 @@ def _corruptions(opened: "OpenModel", test: "Split") -> "Figure":
     logits = {"original": opened.predict_logits(images.numpy())}
     for kind in CORRUPTIONS:
         logits[kind] = opened.predict_logits(corrupt(images, kind, SHOWN_SEVERITY).numpy())
-    return corruption_figure(test, _captions(opened), logits, shown, opened.temperature)
+    return corruption_figure(test, _captions(opened.task), logits, shown, opened.temperature)
 
 
 def _confusion(opened: "OpenModel", test: "Split") -> "Figure":
     from mnist_edge.parity.evaluate import evaluate
     from mnist_edge.training.figures import confusion_figure
 
-    return confusion_figure(evaluate(opened, test), _captions(opened), caption(opened.path.name))
+    return confusion_figure(evaluate(opened, test), _captions(opened.task), drawable(opened.path.name))
 
 
 def _mistakes(opened: "OpenModel", test: "Split") -> "Figure":
     from mnist_edge.training.figures import mistakes_figure
 
     logits = opened.predict_logits(test.images.numpy())
-    return mistakes_figure(test, _captions(opened), logits, opened.temperature, caption(opened.path.name))
+    return mistakes_figure(test, _captions(opened.task), logits, opened.temperature, drawable(opened.path.name))
 
 
 def _reliability(opened: "OpenModel", test: "Split") -> "Figure":
@@ -203,4 +209,4 @@ def _reliability(opened: "OpenModel", test: "Split") -> "Figure":
 
     logits, labels = opened.predict_logits(test.images.numpy()), test.labels.numpy()
     before, after = reliability(logits, labels, 1.0), reliability(logits, labels, opened.temperature)
-    return reliability_figure(before, after, opened.temperature, caption(opened.path.name))
+    return reliability_figure(before, after, opened.temperature, drawable(opened.path.name))

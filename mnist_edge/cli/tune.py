@@ -10,7 +10,7 @@ import click
 from mnist_edge.artifact.names import is_own, recorded_name
 from mnist_edge.cli import data_options, edge, options, outputs, recipe_options, torch_setup
 from mnist_edge.cli.output import note, say, say_json
-from mnist_edge.text import caption
+from mnist_edge.training.figure_text import drawable
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -121,7 +121,7 @@ def command(
         say(f"best of {len(ended(found))} trials: {found.best_value:.2%} after {epochs} epochs; train it with")
         say(train)
     if figure:
-        save_figure(importance_figure(importance(found), caption(study)), figure)
+        save_figure(importance_figure(importance(found), drawable(study)), figure)
 
 
 def _search(study: "Study", search: "Search", data: "TrainingData", trials: int, *, quiet: bool) -> None:

@@ -19,11 +19,11 @@ from torch import Tensor
 from mnist_edge.artifact.contract import Task
 from mnist_edge.atomic import atomic_write
 from mnist_edge.errors import UserError
-from mnist_edge.text import caption
 from mnist_edge.training.augment import Augmentation, augment
 from mnist_edge.training.calibration import BINS, Reliability
 from mnist_edge.training.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from mnist_edge.training.datasets.splits import Split
+from mnist_edge.training.figure_text import drawable
 from mnist_edge.training.metrics import Evaluation
 from mnist_edge.training.recipe import Recipe
 from mnist_edge.training.train_state import Epoch
@@ -84,7 +84,7 @@ def samples_figure(split: Split, task: Task, seed: int = 0) -> Figure:
         chosen = where[torch.randperm(len(where), generator=generator)[:SAMPLES_PER_LABEL]]
         for column, index in enumerate(chosen.tolist()):
             grid[row, column].axis("on")
-            _show(grid[row, column], split.images[index], caption(label, MAX_CAPTION))
+            _show(grid[row, column], split.images[index], drawable(label, MAX_CAPTION))
     return figure
 
 

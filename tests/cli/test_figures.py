@@ -16,10 +16,12 @@ from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint, save_che
 from mnist_edge.training.datasets import registry
 from mnist_edge.training.datasets.splits import Split, TrainingData
 from tests.conftest import DATA, RELEASED
+from tests.training.datasets.picture_folders import COLORS, write_colors
 
 
 def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, [*map(str, arguments), "--data-dir", str(DATA)])
+    where = () if "curves" in arguments else ("--data-dir", str(DATA))
+    return CliRunner().invoke(main, [*map(str, arguments), *where])
 
 
 @pytest.mark.slow
@@ -49,6 +51,9 @@ def test_figures_of_an_exported_file(exported: list[Artifact], tmp_path: Path) -
         (["samples", "--recipe", "plain"], "--recipe"),
         (["confusion", "--index", "3"], "--index"),
         (["curves", "--seed", "2"], "--seed"),
+        (["curves", "--arch", "net.py:Net"], "--arch"),
+        (["curves", "--dataset", "mnist"], "--dataset"),
+        (["curves", "--data-dir", "data"], "--data-dir"),
         (["augmentation", "--arch", "net.py:Net"], "--arch"),
     ],
 )
@@ -57,6 +62,22 @@ def test_what_means_nothing_for_a_figure_is_a_usage_error(words: list[str], hint
     assert result.exit_code == 2
     assert f"'{hint}' means nothing for {words[0]}: leave it out." in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("label", ["$5^^$", "お"])
+@pytest.mark.parametrize("kind", ["samples", "augmentation"])
+def test_labels_that_are_formulas_or_have_no_glyph_are_drawn(
+    kind: str, label: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_colors(tmp_path / "icons", 4)
+    for name in COLORS:
+        (tmp_path / "icons" / name).rename(tmp_path / "icons" / f"{label}{name}")
+    options = ("--recipe", "photos") if kind == "augmentation" else ()
+    result = CliRunner().invoke(main, ["plot", kind, "--dataset", "icons", *options, "-o", "a.png"])
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_an_index_beyond_the_images_is_a_usage_error(tmp_path: Path) -> None:
