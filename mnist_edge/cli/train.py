@@ -148,7 +148,7 @@ def command(
         drawing = _drawing(state.history, curves) if curves else None
         with TrainingProgress(chosen.epochs, log_every=log_every, quiet=quiet) as progress, log as log_epoch:
             followers = filter(None, (progress.on_epoch, log_epoch, drawing))
-            _run(partial(train, state, data, progress.on_step), state, config, output, list(followers))
+            _run(_epochs(partial(train, state, data, progress.on_step), own), state, config, output, list(followers))
         if curves:
             save_figure(curves_figure(state.history), curves)
         checkpoint = make_checkpoint(state, config, data, own, license_)
@@ -240,6 +240,11 @@ def _begin(
         differences = recipe_options.differences(interrupted, config)
         raise UserError(f"the interrupted training has other options ({differences}): {again} without --resume")
     return state
+
+
+def _epochs(train: "Callable[[], Epoch]", own: "OwnArchitecture | None") -> "Callable[[], Epoch]":
+    """Return what trains an epoch, with one line for what a network of the user's raises as it learns."""
+    return train if own is None else partial(own.run_with_gradients, "in training", train)
 
 
 def _run(

@@ -90,7 +90,7 @@ class _Batch:
 
 
 def _drawn(images: Tensor, labels: Tensor, recipe: Recipe, augmentation: Augmentation, generator: Generator) -> _Batch:
-    outliers = round(recipe.outlier_share * len(images)) if recipe.outlier_weight else 0
+    outliers = round(recipe.outlier_share * len(images)) if recipe.outlier_weight and len(images) > 1 else 0
     if not outliers:
         return _Batch(augment(images, labels, augmentation, generator), labels)
     everything = torch.cat([images, draw_outliers(images, labels, outliers, generator)])

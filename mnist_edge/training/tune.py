@@ -24,7 +24,7 @@ from mnist_edge.training.augment import Augmentation
 from mnist_edge.training.datasets.splits import TrainingData
 from mnist_edge.training.loop import train_epoch
 from mnist_edge.training.recipe import MIN_BATCH, Recipe
-from mnist_edge.training.train_state import init_train_state
+from mnist_edge.training.train_state import Epoch, TrainState, init_train_state
 
 STARTUP_TRIALS = 4
 """Trials that run to their end before any is compared with their median."""
@@ -242,12 +242,19 @@ def _accuracy(
     state = init_train_state(model, recipe, search.seed)
     best = 0.0
     for epoch in range(search.epochs):
-        best = max(best, train_epoch(state, data).accuracy)
+        best = max(best, _trained(state, search, data).accuracy)
         on_epoch(trial, epoch + 1)
         trial.report(best, epoch)
         if trial.should_prune():
             raise optuna.TrialPruned
     return best
+
+
+def _trained(state: TrainState, search: Search, data: TrainingData) -> Epoch:
+    """Return the result of an epoch; raises `UserError` where a network of the user's raises something."""
+    if search.own is None:
+        return train_epoch(state, data)
+    return search.own.run_with_gradients("in training", lambda: train_epoch(state, data))
 
 
 def _batch_sizes(recipe: Recipe, images: int) -> list[int]:

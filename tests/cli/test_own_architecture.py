@@ -133,3 +133,13 @@ def test_code_for_a_checkpoint_that_needs_none_is_one_line(tmp_path: Path) -> No
     result = run("export", ROOT / "release" / "mnist-mlp.safetensors", "--arch", NET, "-o", tmp_path)
     assert result.exit_code == 1
     assert "leave out --arch" in result.stderr
+
+
+@pytest.mark.usefixtures("few_images")
+def test_what_a_network_raises_in_training_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("train", "--arch", NET, "--epochs", 1, "--batch-size", 1, "-o", "a.safetensors", "--quiet")
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"Error: {NET} raises ValueError (Expected more than 1 value per channel when training")
+    assert line.endswith(" in training")

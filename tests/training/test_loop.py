@@ -8,7 +8,7 @@ from mnist_edge.errors import UserError
 from mnist_edge.training.architectures.registry import build_model
 from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint, make_checkpoint, save_checkpoint
 from mnist_edge.training.datasets.registry import DATASETS
-from mnist_edge.training.datasets.splits import TrainingData
+from mnist_edge.training.datasets.splits import Split, TrainingData
 from mnist_edge.training.loop import StepResult, accuracy, predict_logits, train_epoch
 from mnist_edge.training.outliers import draw_outliers
 from mnist_edge.training.recipe import PLAIN, recipe_for
@@ -115,3 +115,12 @@ def test_the_average_follows_the_weights_and_is_what_comes_out(few: TrainingData
         if tensor.is_floating_point():
             assert not torch.equal(tensor, now)
             assert (tensor - now).norm() < 0.2 * now.norm() + 0.5
+
+
+def test_a_batch_of_one_image_has_no_outliers(few: TrainingData) -> None:
+    data = dataclasses.replace(few, train=Split(few.train.images[:2], few.train.labels[:2]))
+    losses = []
+    for share in (0.0, 1.0):
+        recipe = dataclasses.replace(SHORT, batch_size=1, outlier_share=share, outlier_weight=1.0)
+        losses.append(train_epoch(init_train_state(build_model("mlp", TASK), recipe, seed=0), data).loss)
+    assert losses[0] == losses[1]

@@ -131,12 +131,17 @@ class OwnArchitecture:
             )
 
     def run(self, when: str, action: Callable[[], T]) -> T:
+        """Return what the user's code gives, without gradients; raises `UserError` as `run_with_gradients`."""
+        with torch.no_grad():
+            return self.run_with_gradients(when, action)
+
+    def run_with_gradients(self, when: str, action: Callable[[], T]) -> T:
         """Return what the user's code gives; raises `UserError` with the line that raised something.
 
         What the code prints goes to stderr, since stdout is for results.
         """
         try:
-            with torch.no_grad(), prints_to_stderr():
+            with prints_to_stderr():
                 return action()
         except MnistEdgeError:
             raise
