@@ -38,8 +38,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         UserError: the file can't be read, holds something else than weights, or would run code to be read.
     """
     data = read_bytes(path)
-    found = _of_safetensors(path, data) if path.suffix == ".safetensors" else _of_pickle(path, data)
-    return _unwrapped(found)
+    return dict(_of_safetensors(path, data) if path.suffix == ".safetensors" else _of_pickle(path, data))
 
 
 def _of_safetensors(path: Path, data: bytes) -> Mapping[str, Tensor]:
@@ -105,10 +104,14 @@ def _is_state_dict(value: object) -> TypeGuard[dict[str, Tensor]]:
     )
 
 
-def _unwrapped(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return weights under the names that the network itself has for them."""
+def _unwrapped(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights under the names that the network itself has for them, one of which may be that of a wrapper."""
     found = dict(weights)
-    while found and (wrapper := next((each for each in _WRAPPERS if all(n.startswith(each) for n in found)), None)):
+    while (
+        found
+        and expected.keys().isdisjoint(found)
+        and (wrapper := next((each for each in _WRAPPERS if all(n.startswith(each) for n in found)), None))
+    ):
         found = {name.removeprefix(wrapper): tensor for name, tensor in found.items()}
     return found
 
@@ -118,12 +121,13 @@ def fit_weights(path: Path, weights: Mapping[str, Tensor], expected: Mapping[str
 
     Args:
         path: of the file that they come from.
-        weights: what it holds.
+        weights: what it holds, also under the names that `DataParallel` and `torch.compile` give.
         expected: the network's `state_dict`.
 
     Raises:
         UserError: they are of other names or shapes, or are not finite numbers.
     """
+    weights = _unwrapped(weights, expected)
     problems = [
         *(f"it has no {name}" for name in expected if name not in weights),
         *(f"the network has no {name}" for name in weights if name not in expected),

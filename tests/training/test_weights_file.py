@@ -35,9 +35,18 @@ def same(found: dict[str, Tensor]) -> bool:
 )
 def test_what_trainings_save_is_read(saved: object, tmp_path: Path) -> None:
     torch.save(saved, tmp_path / "a.pt")
-    assert same(read_weights(tmp_path / "a.pt"))
+    assert same(fit_weights(Path("a.pt"), read_weights(tmp_path / "a.pt"), STATE))
     torch.save(saved, tmp_path / "legacy.pth", _use_new_zipfile_serialization=False)
-    assert same(read_weights(tmp_path / "legacy.pth"))
+    assert same(fit_weights(Path("a.pt"), read_weights(tmp_path / "legacy.pth"), STATE))
+
+
+@pytest.mark.parametrize("child", ["module", "_orig_mod", "module._orig_mod"])
+@pytest.mark.parametrize("wrapper", ["", "module.", "_orig_mod."])
+def test_a_child_may_be_called_as_a_wrapper_is(child: str, wrapper: str, tmp_path: Path) -> None:
+    expected = {f"{child}.{name}": tensor for name, tensor in STATE.items()}
+    torch.save({f"{wrapper}{name}": tensor for name, tensor in expected.items()}, tmp_path / "a.pt")
+    fitted = fit_weights(Path("a.pt"), read_weights(tmp_path / "a.pt"), expected)
+    assert fitted.keys() == expected.keys()
 
 
 def test_safetensors_are_read(tmp_path: Path) -> None:
