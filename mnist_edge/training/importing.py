@@ -79,7 +79,7 @@ def calibrated(checkpoint: Checkpoint, validation: Split) -> Checkpoint:
     """Return a checkpoint with a temperature and thresholds fitted on images that it should not have been trained on.
 
     Raises:
-        UserError: the network raises, or gives numbers that are not finite.
+        UserError: the network raises, or gives numbers that are not finite, or too great for thresholds.
     """
     logits = logits_of(checkpoint, validation)
     temperature = choose_temperature(logits, validation.labels.numpy())

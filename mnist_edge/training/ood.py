@@ -16,6 +16,7 @@ from scipy.special import logsumexp
 from torch import Generator, nn
 
 from mnist_edge.artifact.fields import expect_fields, take_number
+from mnist_edge.errors import UserError
 from mnist_edge.training.augment import Augmentation, augment
 from mnist_edge.training.datasets.splits import Split
 from mnist_edge.training.loop import predict_logits
@@ -25,6 +26,9 @@ REJECTION_RATE = 0.02
 
 PICTURE_STRENGTH = 0.5
 """Strength of the recipe's augmentation at which the validation images are about as hard to read as pictures."""
+
+MAX_THRESHOLD = 1e6
+"""The greatest threshold that a checkpoint may have."""
 
 _LOG_SOFTMAX_ATOL = 1e-4
 """By how much rounding to float32 may move the energy of log-probabilities from 0."""
@@ -50,7 +54,7 @@ class Thresholds:
             ValueError: something is missing, of another type, or out of range.
         """
         expect_fields((entry.name for entry in dataclasses.fields(cls)), fields)
-        return cls(take_number(fields, "energy", 0, 1e6), take_number(fields, "margin", 0, 1e6))
+        return cls(take_number(fields, "energy", 0, MAX_THRESHOLD), take_number(fields, "margin", 0, MAX_THRESHOLD))
 
 
 def energy_scores(logits: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np.float64]:
@@ -77,6 +81,9 @@ def fit_thresholds(model: nn.Module, validation: Split, by: Augmentation, temper
 
     `by` is the augmentation of the model's recipe, of which `PICTURE_STRENGTH` is applied; without one the images stay
     as they are.
+
+    Raises:
+        UserError: as `thresholds_of`.
     """
     distorted = augment(validation.images, validation.labels, by.times(PICTURE_STRENGTH), Generator().manual_seed(0))
     return thresholds_of(predict_logits(model, distorted).numpy(), temperature)
@@ -87,6 +94,9 @@ def thresholds_of(logits: NDArray[np.float32], temperature: float) -> Thresholds
 
     A network that ends in `log_softmax` gives every image the same energy, from which nothing can be seen: its answers
     are judged by their margin alone.
+
+    Raises:
+        UserError: the logits are so great that a threshold is above `MAX_THRESHOLD`.
     """
     margins = margin_scores(logits, temperature)
     if np.abs(energy_scores(logits)).max() <= _LOG_SOFTMAX_ATOL:
@@ -98,8 +108,16 @@ def choose_thresholds(energies: NDArray[np.float64], margins: NDArray[np.float64
     """Return the highest quantile that both scores have in common with at most `rate` of the images below either.
 
     The scores are `[N]`. Both thresholds are from 0, to three decimals downwards.
+
+    Raises:
+        UserError: one is above `MAX_THRESHOLD`.
     """
     ranks = np.minimum(*(scores.argsort(kind="stable").argsort(kind="stable") for scores in (energies, margins)))
     rank = int(np.sort(ranks)[int(rate * len(ranks))])  # fewer than that have a lower rank in either
     energy, margin = (max(0.0, float(np.floor(np.sort(scores)[rank] * 1e3) / 1e3)) for scores in (energies, margins))
+    if max(energy, margin) > MAX_THRESHOLD:
+        raise UserError(
+            f"the logits are too great to judge answers by: a threshold of {max(energy, margin):.3g}, expected at most "
+            f"{MAX_THRESHOLD:,.0f}; divide them by a constant in the network's last layer"
+        )
     return Thresholds(energy, margin)

@@ -1,8 +1,11 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
+from mnist_edge.errors import UserError
 from mnist_edge.formats.registry import open_artifact, read_artifact
 from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
 from mnist_edge.training.augment import augment
@@ -89,3 +92,10 @@ def test_log_probabilities_are_judged_by_their_margin_alone(released: Checkpoint
     margins = margin_scores(logits.numpy(), 1.3)
     assert float((margins < found.margin).mean()) == pytest.approx(REJECTION_RATE, abs=2e-3)
     assert thresholds_of(logits.numpy(), 1.3).energy > 0
+
+
+def test_logits_whose_thresholds_no_checkpoint_may_have_are_one_line() -> None:
+    logits = np.eye(10, dtype=np.float32)
+    assert Thresholds.from_fields(dataclasses.asdict(thresholds_of(logits * 1e6, 1.0))).margin == 1e6
+    with pytest.raises(UserError, match=r"a threshold of 1e\+07, expected at most 1,000,000; divide them"):
+        thresholds_of(logits * 1e7, 1.0)
