@@ -10,7 +10,7 @@ from mnist_edge.artifact.contract import Task
 from mnist_edge.artifact.fields import MAX_COUNT, expect_fields, take_integer, take_number, take_object, take_text
 from mnist_edge.artifact.names import is_own
 from mnist_edge.errors import UserError
-from mnist_edge.training.augment import OF_DIGITS, Augmentation
+from mnist_edge.training.augment import OF_ANY_IMAGES, OF_DIGITS, Augmentation
 
 LrSchedule = Literal["constant", "cosine"]
 
@@ -235,14 +235,24 @@ def check_suits(recipe: Recipe, task: Task) -> None:
     Raises:
         UserError: it changes strokes of handwriting, or digits, and the task is of other images.
     """
-    outliers = bool(recipe.outlier_share and recipe.outlier_weight)
     handwriting = task.preprocessing.startswith("mnist/") and task.input.shape == (1, 28, 28)
-    digits = handwriting and task.labels == tuple("0123456789")
-    if digits or not (outliers or recipe.augmentation.of_handwriting):
+    if handwriting and task.labels == tuple("0123456789"):
         return
-    drawn = outliers or any(getattr(recipe.augmentation, name) for name in OF_DIGITS)
-    if drawn or not handwriting:
-        raise UserError(
-            f"the recipe {recipe.name!r} is for {'the ten handwritten digits' if drawn else 'handwriting'}, which "
-            f"{task.name} is not: choose --recipe plain, shapes or photos"
-        )
+    found = [
+        name for name in _of_handwriting(recipe) if name in OF_DIGITS or name == "outlier_weight" or not handwriting
+    ]
+    if not found:
+        return
+    drawn = any(name in OF_DIGITS or name == "outlier_weight" for name in found)
+    why = f"for {'the ten handwritten digits' if drawn else 'handwriting'}, which {task.name} is not"
+    if recipe.name in RECIPES and not _of_handwriting(RECIPES[recipe.name]["cnn"]):
+        given = ", ".join(f"--{name.replace('_', '-')}" for name in found)
+        raise UserError(f"{given} is {why}: leave it out" if len(found) == 1 else f"{given} are {why}: leave them out")
+    raise UserError(f"the recipe {recipe.name!r} is {why}: choose --recipe plain, shapes or photos")
+
+
+def _of_handwriting(recipe: Recipe) -> list[str]:
+    """Return the settings of a recipe that are for handwriting or digits alone."""
+    strokes = [name for name, value in dataclasses.asdict(recipe.augmentation).items() if value]
+    outliers = ["outlier_weight"] if recipe.outlier_share and recipe.outlier_weight else []
+    return [name for name in strokes if name not in OF_ANY_IMAGES] + outliers

@@ -145,7 +145,12 @@ def test_colored_icons_and_a_residual_network(tmp_path: Path, monkeypatch: pytes
             1,
             "'robust' is for the ten handwritten digits, which icons is not",
         ),
-        (("--dataset", "icons", "--rotation", 5), 1, "'plain' is for handwriting, which icons is not"),
+        (("--dataset", "icons", "--rotation", 5), 1, "--rotation is for handwriting, which icons is not: leave it out"),
+        (
+            ("--dataset", "icons", "--recipe", "photos", "--blur", 0.5, "--drawn-digits", 0.1),
+            1,
+            "--blur, --drawn-digits are for the ten handwritten digits, which icons is not: leave them out",
+        ),
         (("--dataset", "icons", "--preprocessing", "mnist/3", "--color"), 1, "leave out --image-size and --color"),
         (("--dataset", "icons", "--device", "cuda"), 1, "finds no device 'cuda' here"),
     ],
