@@ -156,8 +156,9 @@ def _listed(folder: Path) -> dict[str, dict[str, list[Path]]]:
             "pictures with a sub-folder for each label"
         )
     names = {path.name for path in _folders(folder)}
-    if not {"train", "test"} <= names:
-        if "train" in names:
+    divided = "train" in names and _is_part(folder / "train")
+    if not (divided and "test" in names):
+        if divided:
             raise UserError(
                 f"{folder} has train/ but no test/: add test/, or put the labels' folders into {folder} itself"
             )
@@ -170,6 +171,11 @@ def _listed(folder: Path) -> dict[str, dict[str, list[Path]]]:
             if label not in parts[other]:
                 raise UserError(f"the label {label!r} of {folder} is in {part}/ only: add it to {other}/, or remove it")
     return parts
+
+
+def _is_part(folder: Path) -> bool:
+    """Say whether a folder called `train` has labels, or pictures of a label of that name."""
+    return bool(_folders(folder)) or not _entries(folder)
 
 
 def _labels(folder: Path) -> dict[str, list[Path]]:

@@ -97,6 +97,15 @@ def test_pictures_that_are_learned_and_held_back_are_found(folder: Path, tmp_pat
     assert sum("/parts/test/" in path for path in found) >= 54
 
 
+@pytest.mark.parametrize("other", ["bus", "test"])
+def test_a_label_may_be_called_train(other: str, folder: Path) -> None:
+    (folder / "rot").rename(folder / "train")
+    (folder / "blau").rename(folder / other)
+    found = opened(folder)
+    assert found.task.labels == ("Grün", *sorted((other, "train")))
+    assert sum(map(len, found.parts.values())) == 60
+
+
 def test_what_is_hidden_is_left_out(folder: Path) -> None:
     before = opened(folder)
     (folder / ".git").mkdir()
