@@ -6,6 +6,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -224,14 +225,17 @@ def _run(path: Path) -> tuple[float, Mapping[str, Any]]:
     """Return the seconds to the first answer, and what a process measured of itself; raises `UserError`."""
     command = [sys.executable, "-m", "mnist_edge.benchmark.probe", str(path), str(SECONDS)]
     environment = {**os.environ, **_ONE_THREAD}
-    start = time.perf_counter()
-    with subprocess.Popen(  # noqa: S603 - this interpreter, with a module of our own
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        assert process.stdout is not None, "it is a pipe"
-        first = process.stdout.readline()
-        cold_start = time.perf_counter() - start
-        rest, said = process.communicate()
+    with tempfile.TemporaryFile() as errors:  # not a pipe, which would fill while the first line is waited for
+        start = time.perf_counter()
+        with subprocess.Popen(  # noqa: S603 - this interpreter, with a module of our own
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
+        ) as process:
+            assert process.stdout is not None, "it is a pipe"
+            first = process.stdout.readline()
+            cold_start = time.perf_counter() - start
+            rest, _ = process.communicate()
+        errors.seek(0)
+        said = errors.read().decode(errors="replace")
     if process.returncode != 0 or first.strip() != READY:
         reason = (said.strip().splitlines() or ["it said nothing"])[-1]
         raise UserError(f"cannot measure {path}: {reason}")

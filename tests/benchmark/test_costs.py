@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from mnist_edge.cli import main
 from mnist_edge.errors import UserError
 from mnist_edge.exporting.pipeline import Artifact
 from mnist_edge.formats.registry import open_artifact, read_artifact
+from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
 
 
 def costs(name: str, *, accuracy: float | None = 0.99, size: int = 100, cold: float = 1.0, call: float = 1e-5) -> Costs:
@@ -119,6 +121,17 @@ def test_models_of_different_tasks_have_a_front_each() -> None:
     (legend,) = figure.legends
     named = [text.get_text() for text in legend.get_texts()]
     assert named[-2:] == ["none is better for mnist", "none is better for fashion-mnist"]
+
+
+def test_a_runtime_may_say_more_than_a_pipe_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interpreter = tmp_path / "python"
+    interpreter.write_text(
+        "#!/bin/sh\nhead -c 200000 /dev/zero | tr '\\0' x >&2\necho >&2\necho no runtime >&2\nexit 1\n"
+    )
+    interpreter.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(interpreter))
+    with pytest.raises(UserError, match=r"cannot measure .*no runtime$"):
+        measure([BUILTIN_MODELS["mlp"]], rounds=1)
 
 
 def test_what_cannot_be_measured_ends_in_one_line(tmp_path: Path) -> None:
