@@ -113,6 +113,10 @@ def _report(output: Path, checkpoint: "Checkpoint", measured: "Evaluation", *, a
             f"{output}: {measured.accuracy:.2%} is hardly better than guessing: was the network trained on other "
             "images, in another order of labels, or normalized with other numbers than --mean and --std say?"
         )
+    if not checkpoint.thresholds.energy:
+        note(
+            f"{output}: its logits say nothing of how unusual an image is: answers are uncertain by their margin alone"
+        )
     if as_json:
         say_json(
             {
@@ -130,7 +134,3 @@ def _report(output: Path, checkpoint: "Checkpoint", measured: "Evaluation", *, a
         f"{output}: {measured.accuracy:.2%} of the {measured.images:,} test images (95 %: {low:.2%} – {high:.2%}), "
         f"temperature {checkpoint.temperature:g}"
     )
-    if not checkpoint.thresholds.energy:
-        note(
-            f"{output}: its logits say nothing of how unusual an image is: answers are uncertain by their margin alone"
-        )

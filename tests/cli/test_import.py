@@ -115,6 +115,16 @@ def test_a_network_that_can_not_be_used_is_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_logits_that_give_no_energy_are_pointed_out(more: tuple[str, ...], weights: Path, tmp_path: Path) -> None:
+    result = import_weights(weights, tmp_path / "a.safetensors", *more, arch=f"{NET}:Net")
+    assert result.exit_code == 0, result.output
+    assert result.stderr.endswith(
+        "say nothing of how unusual an image is: answers are uncertain by their margin alone\n"
+    )
+    assert bool(more) == result.stdout.startswith("{")
+
+
 def test_numbers_that_are_none_are_a_usage_error(weights: Path, tmp_path: Path) -> None:
     for value in ("nan", "a", "0.1,,0.2", ""):
         assert import_weights(weights, tmp_path / "a.safetensors", "--mean", value).exit_code == 2
