@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 from matplotlib.typing import LineStyleType
 
 from mnist_edge.benchmark.costs import Costs
-from mnist_edge.text import caption
+from mnist_edge.training.figure_text import drawable
 
 _MARKERS = {"fp32": "o", "fp16": "s", "int8": "^", "int4": "D"}
 _LINE_STYLES: tuple[LineStyleType, ...] = ("-", "--", ":", "-.")
@@ -79,7 +79,7 @@ def _line_style(number: int) -> LineStyleType:
 
 
 def _front_label(task: str, tasks: Sequence[str]) -> str:
-    return "none is better" if len(tasks) == 1 else f"none is better for {caption(task, 24)}"
+    return "none is better" if len(tasks) == 1 else f"none is better for {drawable(task, 24)}"
 
 
 def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -7,7 +7,7 @@ import click
 
 from mnist_edge.cli import options, outputs, torch_setup
 from mnist_edge.cli.output import note, say_json
-from mnist_edge.text import caption
+from mnist_edge.training.figure_text import drawable
 
 if TYPE_CHECKING:
     from mnist_edge.parity.evaluate import OpenModel, Robustness
@@ -88,7 +88,10 @@ def _print_corrupted(measured: "dict[str, Robustness]", figure: Path | None, as_
     if figure:
         from mnist_edge.training.figures import robustness_figure, save_figure
 
-        save_figure(robustness_figure({caption(path): result for path, result in measured.items()}), figure)
+        names = [drawable(path) for path in measured]
+        if len(set(names)) < len(names):  # long paths lose their middle
+            names = [f"{number}: {name}" for number, name in enumerate(names, start=1)]
+        save_figure(robustness_figure(dict(zip(names, measured.values(), strict=True))), figure)
     if as_json:
         say_json([{"model": path, "accuracy": result} for path, result in measured.items()])
         return

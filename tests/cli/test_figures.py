@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from mnist_edge.cli import main
+from mnist_edge.cli.evaluate import _print_corrupted
 from mnist_edge.cli.plot import KINDS, OF_MODELS
 from mnist_edge.exporting.pipeline import Artifact
 from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -127,6 +128,15 @@ def test_corruptions_of_a_checkpoint_and_an_exported_file(
         assert row[0] > row[-1]
         assert row[0] > 0.5
     assert (tmp_path / "f.png").exists()
+
+
+def test_models_whose_paths_look_alike_have_a_line_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+    measured = {f"{'a' * 60}/{number}/{'b' * 60}": {"rotate": [1.0] * 5} for number in (1, 2)}
+    monkeypatch.setattr("mnist_edge.training.figures.robustness_figure", drawn.extend)
+    monkeypatch.setattr("mnist_edge.training.figures.save_figure", lambda *_: None)
+    _print_corrupted(measured, tmp_path / "a.png", as_json=True)
+    assert [name[:4] for name in drawn] == ["1: a", "2: a"]
 
 
 def test_a_figure_without_corruptions_is_a_usage_error() -> None:
