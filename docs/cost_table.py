@@ -12,6 +12,7 @@ from typing import Any
 from readme_blocks import README, markdown_table, write_blocks
 
 from mnist_edge.formats.registry import FORMATS
+from mnist_edge.percent import percent_down
 
 MEASURED = Path(__file__).parent.parent / "release" / "benchmark.json"
 """What `mnist-edge benchmark --json` printed."""
@@ -67,7 +68,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     return (
         f"`{Path(row['file']).name}`",
         f"{row['bytes']:,}",
-        f"{answers['agreement']:.2%}",
+        f"{percent_down(answers['agreement'])}%",
         f"{answers['accuracy']:.2%} ({low:.2%} – {high:.2%})",
         _time(row["cold_start_seconds"]["median"]),
         _time(row["latency_seconds"]["median"]),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from mnist_edge.benchmark.costs import Costs, Figure
+from mnist_edge.percent import percent_down
 
 UNKNOWN = "–"
 
@@ -15,7 +16,7 @@ def readable_answers(cost: Costs) -> dict[str, str]:
         "bytes": f"{cost.size:,}",
         "accuracy": f"{answers.accuracy:.2%}" if answers else UNKNOWN,
         "95 % interval": f"{low:.2%} – {high:.2%}" if answers else UNKNOWN,
-        "agreement": UNKNOWN if answers is None or answers.agreement is None else f"{answers.agreement:.2%}",
+        "agreement": UNKNOWN if answers is None or answers.agreement is None else f"{percent_down(answers.agreement)}%",
         "largest |Δlogit|": UNKNOWN
         if answers is None or answers.max_abs_diff is None
         else f"{answers.max_abs_diff:.3g}",

@@ -67,7 +67,7 @@ def reported(extras: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def read_to_the_end() -> Iterator[None]:
-    """End a command that judges or makes something with `UNREAD`, not 0, where nobody reads what it says any more.
+    """End a command that judges or makes something with `UNREAD`, not 0, where nobody reads what it says anymore.
 
     It may have been about to say that something failed, or have had much to do yet.
     """

@@ -12,6 +12,7 @@ from mnist_edge.errors import UserError
 from mnist_edge.formats.base import FormatSpec, install_command
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.formats.scheme import Precision
+from mnist_edge.percent import share_of
 
 if TYPE_CHECKING:
     from mnist_edge.exporting.pipeline import Artifact
@@ -94,7 +95,7 @@ def _known_precisions() -> list[str]:
 )
 @click.option(
     "--max-accuracy-drop",
-    type=options.Finite(min=0),
+    type=options.Finite(min=0, max=100),
     metavar="POINTS",
     help="Goal: by how many percentage points the accuracy may be lower, such as 0.05.",
 )
@@ -163,8 +164,8 @@ def command(
 
     goals = Goals(
         max_abs_diff=max_logit_error,
-        min_agreement=None if min_agreement is None else min_agreement / 100,
-        max_accuracy_drop=None if max_accuracy_drop is None else max_accuracy_drop / 100,
+        min_agreement=None if min_agreement is None else share_of(min_agreement),
+        max_accuracy_drop=None if max_accuracy_drop is None else share_of(max_accuracy_drop),
         max_bytes=max_bytes,
     )
     options_of_formats = {} if opset is None else {"opset": opset}

@@ -9,6 +9,7 @@ from mnist_edge.exporting.report.figures import readable_figures, readable_verdi
 from mnist_edge.formats.device_run import DeviceRun, FirmwareRun
 from mnist_edge.parity.layerwise import LayerwiseReport
 from mnist_edge.parity.parity_report import ParityReport
+from mnist_edge.percent import percent_down
 from mnist_edge.text import printable, shorten
 from mnist_edge.training.corruptions import CORRUPTIONS, SEVERITIES
 from mnist_edge.training.metrics import Evaluation
@@ -51,7 +52,7 @@ def candidate_table(artifact: Artifact, images: int) -> TextTable:
             candidate.scheme,
             f"{candidate.size:,}",
             f"{candidate.max_abs_diff:.3g}",
-            f"{candidate.agreement:.2%}",
+            f"{percent_down(candidate.agreement)}%",
             f"{candidate.accuracy:.2%}",
             "taken" if candidate.chosen else "refused" if candidate.refusal else "",
         )

@@ -81,7 +81,7 @@ class Runner:
             seconds: how long to go on.
 
         Returns:
-            Seconds, float64 `[calls]`; and KiB, 0 where it runs in this process, None where the system does not say.
+            Seconds, float64 `[calls]`; and KiB, 0 where it runs in this process, None where that is not known.
 
         Raises:
             ArtifactError: a call fails.
@@ -89,7 +89,8 @@ class Runner:
         batch = self.contract.batch
         if self.time_calls is not None and batch in (None, 1):
             return self.time_calls(images, seconds)
-        return time_each(at_batch_one(self.predict, batch), images, seconds), 0
+        apart = 0 if self.time_calls is None else None
+        return time_each(at_batch_one(self.predict, batch), images, seconds), apart
 
     def __enter__(self) -> Self:
         """Return the runner."""

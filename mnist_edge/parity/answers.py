@@ -21,7 +21,8 @@ from mnist_edge.parity.logits import largest_logit
 from mnist_edge.parity.reference import Reference, eager_predictor
 from mnist_edge.parity.steps import OnStep
 from mnist_edge.parity.test_vectors import check_selfcheck
-from mnist_edge.parity.tolerance import percent_down, violations
+from mnist_edge.parity.tolerance import violations
+from mnist_edge.percent import percent_down
 from mnist_edge.types import Logits
 
 ODD_BATCH = 7

@@ -19,7 +19,8 @@ from mnist_edge.formats.runner import predict_in_batches
 from mnist_edge.formats.scheme import FLOAT32, Tolerance
 from mnist_edge.parity.given import Array, as_array
 from mnist_edge.parity.logits import absolute_differences, largest_logit
-from mnist_edge.parity.tolerance import percent_down, percent_of_bound, round_up
+from mnist_edge.parity.tolerance import round_up
+from mnist_edge.percent import percent_down, percent_of_bound, share_of
 from mnist_edge.types import Images, Logits, Predict
 
 LARGEST_BATCH = 1_000
@@ -245,11 +246,11 @@ def _problems(found: Logits, expected: Logits, tolerance: Tolerance) -> Iterator
         passing = f"max_abs_diff={round_up(figures.max_abs_diff):.3g} would have passed"
         yield f"largest |Δlogit| is {figures.max_abs_diff:.3g}, allowed {allowed:.3g} ({passing}); {values}"
     if figures.agreement < tolerance.min_agreement:
-        passing = f"min_agreement={math.floor(1e4 * figures.agreement) / 1e4:g} would have passed"
+        share = percent_down(figures.agreement)
+        passing = f"min_agreement={share_of(float(share)):g} would have passed"
         yield (
-            f"{percent_down(figures.agreement)}% of the answers are the same, required "
-            f"{percent_of_bound(tolerance.min_agreement)}% ({passing}); "
-            f"{_other_answers(found, expected)}"
+            f"{share}% of the answers are the same, required "
+            f"{percent_of_bound(tolerance.min_agreement)}% ({passing}); {_other_answers(found, expected)}"
         )
 
 

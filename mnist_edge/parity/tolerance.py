@@ -3,10 +3,10 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from mnist_edge.formats.scheme import Tolerance
 from mnist_edge.parity.comparison import Comparison
+from mnist_edge.percent import percent_down, percent_of_bound, percent_up
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,6 @@ class Goals:
             max_accuracy_drop=min(tolerance.max_accuracy_drop, 1.0 if drop is None else drop),
         )
 
-
-_CENT = Decimal("0.01")
 
 NO_GOALS = Goals()
 """Nothing beyond the tolerance."""
@@ -117,24 +115,3 @@ def round_up(value: float) -> float:
     step = 10.0 ** (math.floor(math.log10(value)) - 2)
     rounded = float(f"{math.ceil(value / step) * step:.3g}")
     return rounded if rounded >= value else float(f"{rounded + step:.3g}")
-
-
-def percent_down(share: float) -> str:
-    """Return a share in percent, rounded down to two decimals: what passes, so that only all of them are 100.00."""
-    return str(_percent(share).quantize(_CENT, ROUND_FLOOR))
-
-
-def percent_up(share: float) -> str:
-    """Return a share in percent, rounded up to two decimals, after what the rounding of floats added is taken off."""
-    return str(_percent(round(share, 12)).quantize(_CENT, ROUND_CEILING))
-
-
-def percent_of_bound(share: float) -> str:
-    """Return a share in percent as somebody asked for it: with two decimals, or up to four where it has more."""
-    percent = round(_percent(share), 4)
-    short = percent.quantize(_CENT)
-    return str(short) if short == percent else f"{percent.normalize():f}"
-
-
-def _percent(share: float) -> Decimal:
-    return 100 * Decimal(repr(share))

@@ -200,6 +200,7 @@ def test_a_value_that_is_not_a_number_is_a_usage_error() -> None:
         ["export", "--max-logit-error", "nan"],
         ["export", "--min-agreement", "nan"],
         ["export", "--max-accuracy-drop", "inf"],
+        ["export", "--max-accuracy-drop", "101"],
         ["train", "--lr", "nan"],
         ["train", "--weight-decay", "inf"],
     ):

@@ -1,8 +1,9 @@
 import dataclasses
 from typing import Any
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mnist_edge.formats.scheme import FLOAT32, INT8_TOLERANCE, Tolerance
@@ -11,12 +12,11 @@ from mnist_edge.parity.tolerance import (
     NO_GOALS,
     Goals,
     excess_of,
-    percent_down,
-    percent_up,
     required_tolerance,
     round_up,
     violations,
 )
+from mnist_edge.percent import percent_down, percent_up, share_of
 
 FP32_TOLERANCE = FLOAT32.tolerance
 
@@ -64,17 +64,22 @@ def test_one_answer_of_many_is_seen_in_what_would_have_passed() -> None:
         "99.99% of the answers are the same at batch 1, required 100.00% (99.99% would have passed)",
         "accuracy is 0.01 points lower at batch 1, allowed 0.00 (0.01 would have passed)",
     ]
-    close = Tolerance((1,), None, min_agreement=0.99998, max_accuracy_drop=0.000_02)
+    close = Goals(min_agreement=np.float64(0.99998), max_accuracy_drop=np.float64(0.000_02)).tighten(INT8_TOLERANCE)
     assert list(violations(changed, close, reference_accuracy=0.99 + 1 / 40_000)) == [
         "99.99% of the answers are the same at batch 1, required 99.998% (99.99% would have passed)",
         "accuracy is 0.01 points lower at batch 1, allowed 0.002 (0.01 would have passed)",
     ]
 
 
+def test_a_percentage_is_the_share_that_is_meant() -> None:
+    assert all(share_of(hundredths / 100) == hundredths / 10_000 for hundredths in range(10_001))
+
+
+@example(0.999, 0.0)
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_shares_that_would_have_passed_would_have_passed(agreement: float, drop: float) -> None:
     found = Comparison(batch=1, max_abs_diff=0, mean_abs_diff=0, agreement=agreement, accuracy=1 - drop, images=9)
-    passing = Tolerance((1,), None, float(percent_down(agreement)) / 100, float(percent_up(drop)) / 100)
+    passing = Tolerance((1,), None, share_of(float(percent_down(agreement))), share_of(float(percent_up(drop))))
     assert list(violations(found, passing, reference_accuracy=1)) == []
     assert agreement - passing.min_agreement <= 1.001e-4
     assert passing.max_accuracy_drop - drop <= 1.001e-4

@@ -4,7 +4,7 @@ import math
 
 from mnist_edge.parity.parity_report import ParityReport
 from mnist_edge.parity.statistics import Proportion
-from mnist_edge.parity.tolerance import percent_down, percent_up
+from mnist_edge.percent import percent_down, percent_up
 
 
 def readable_verdict(report: ParityReport) -> dict[str, str]:
