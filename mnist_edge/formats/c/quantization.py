@@ -84,7 +84,8 @@ def largest_sum(layer: Layer, signed: bool) -> int:
 def _with_output_steps(layer: Layer, units: NDArray[np.float64], outputs: AnyArray) -> Layer:
     """Return a layer with step, shift and multipliers of its output, from the outputs that were seen."""
     largest = float(np.abs(outputs).max()) / LARGEST[not layer.relu]
-    step = rounded(max(largest, 2.0001 * float(units.max())))  # so that multipliers are below one half
+    # So that ratios are below one half, even where rounding lowers the step by one part in 2¹².
+    step = rounded(max(largest, 2.001 * float(units.max())))
     ratios = units / step
     shift = min(30, -math.frexp(float(ratios.max()))[1])  # the greatest multiplier has 32 bits
     multipliers = np.rint(ratios * 2.0 ** (32 + shift))

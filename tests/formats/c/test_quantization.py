@@ -5,15 +5,18 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from mnist_edge.errors import UserError
 from mnist_edge.formats.c.lowering import lower
 from mnist_edge.formats.c.network import Network
 from mnist_edge.formats.c.quantization import MAX_SUM, largest_sum, quantize, rounded
+from mnist_edge.formats.c.reader import read
 from mnist_edge.formats.c.reference import logits_of, to_bytes
 from mnist_edge.types import TensorSpec
-from tests.formats.c.networks import NETWORKS, made
+from tests.formats.c.networks import NETWORKS, exported, made
 
 
 def lowered(name: str) -> tuple[Network, np.ndarray]:
@@ -65,3 +68,26 @@ def test_channels_without_weights_keep_their_bias() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (20, 2, 2, 1), np.uint8)
     expected = model(torch.zeros(1, 1, 2, 2)).detach().numpy()
     assert np.abs(logits_of(quantize(network, pixels), pixels) - expected).max() < 0.02
+
+
+def silent_network(weight: float) -> nn.Module:
+    """Return a network whose hidden layer has the same weights everywhere, and a bias that its ReLU makes 0."""
+    hidden = nn.Linear(4, 3)
+    with torch.no_grad():
+        hidden.weight.fill_(weight)
+        hidden.bias.fill_(-9)
+    return nn.Sequential(nn.Flatten(), hidden, nn.ReLU(), nn.Linear(3, 2)).eval()
+
+
+@given(weight=st.floats(1e-4, 2))
+def test_a_layer_whose_outputs_are_all_0_is_shifted(weight: float) -> None:
+    """The step of its output is given by the steps of its weights alone."""
+    network = lower(silent_network(weight), TensorSpec("image", (1, 2, 2)))
+    assert quantize(network, np.zeros((1, 2, 2, 1), np.uint8)).layers[0].shift >= 1
+
+
+def test_a_layer_whose_outputs_are_all_0_is_written_and_read() -> None:
+    images = np.random.default_rng(0).random((6, 1, 2, 2)).astype(np.float32)
+    for weight in np.linspace(0, 0.5, 8):
+        header = read(exported(silent_network(float(weight)), images, quantized=True))
+        assert header.network.layers[0].shift >= 1
