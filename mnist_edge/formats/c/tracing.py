@@ -3,6 +3,7 @@
 import operator
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -145,17 +146,21 @@ def _sides(node: fx.Node) -> set[Any]:
 
 
 def _as_module(node: fx.Node) -> nn.Module:
-    """Return the module that does what a function or a method does in a graph."""
+    """Return the module that does what a function or a method does in a graph; raises `UserError` if none does."""
     make = _FUNCTIONS.get(node.target)
     if make is None:
         raise refused(_called(node), node.name)
     arguments: list[Any] = list(node.args[1:])
     named: dict[str, Any] = {name: value for name, value in node.kwargs.items() if name != "input"}
     if make is nn.Flatten:
-        return SizedFlatten(node.meta.get(_VALUES), *(arguments or [0]), **named)
+        start = {} if arguments else {"start_dim": 0}  # where nothing is given, the module begins at 1
+        make, named = partial(SizedFlatten, node.meta.get(_VALUES)), start | named
     if make in (nn.ReLU, nn.Dropout):
         return make()
-    return make(*arguments, **named)
+    try:
+        return make(*arguments, **named)
+    except TypeError as error:
+        raise refused(_called(node), node.name, "has arguments that are not known here") from error
 
 
 def _called(node: fx.Node) -> str:

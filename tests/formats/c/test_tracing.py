@@ -1,6 +1,7 @@
 """Ways to write a network that torch.fx traces, and that are the same chain of layers."""
 
 from collections.abc import Callable
+from operator import methodcaller
 
 import numpy as np
 import pytest
@@ -8,8 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mnist_edge.errors import UserError
 from mnist_edge.formats.c.lowering import lower
 from mnist_edge.formats.c.reference import exact_outputs
+from mnist_edge.formats.c.tracing import modules_of
 from mnist_edge.types import TensorSpec
 from tests.formats.c.networks import Viewed
 
@@ -19,6 +22,8 @@ FLATTENED: dict[str, Callable[[Tensor], Tensor]] = {
     "view, both": lambda x: x.view(x.size()[0], 18),
     "view, tuple": lambda x: x.view((x.shape[0], -1)),
     "reshape": lambda x: x.reshape(x.shape[0], -1),
+    "flatten, by name": lambda x: x.flatten(start_dim=1),
+    "flatten, all by name": lambda x: torch.flatten(input=x, start_dim=1, end_dim=-1),
     "torch.reshape": lambda x: torch.reshape(x, (x.shape[0], 18)),
 }
 
@@ -51,3 +56,9 @@ def test_the_mean_over_an_image_is_a_pool(mean: Callable[[Tensor], Tensor]) -> N
     torch.manual_seed(0)
     logits, expected = logits_and_expected(Viewed(mean, 2))
     assert np.abs(logits - expected).max() < 1e-12
+
+
+def test_a_call_that_no_module_can_make_is_refused() -> None:
+    model = Viewed(methodcaller("flatten", 1, out_dim="values"), 18)
+    with pytest.raises(UserError, match=r"flatten \(flatten\) has arguments that are not known here"):
+        modules_of(model)
