@@ -134,6 +134,22 @@ def hyphen(layers: nn.ModuleDict, images: Tensor) -> Tensor:
     return logits
 
 
+class Limited(nn.Module):
+    """Limits of values that runtimes compute together with the layer before them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3, groups=4)
+        self.third, self.fourth = nn.Conv2d(4, 4, 3), nn.Conv2d(4, 8, 3)
+        self.fifth, self.last = nn.Linear(128, 16), nn.Linear(16, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        hidden = nn.functional.leaky_relu(self.second(nn.functional.relu6(self.first(images))), 0.1)
+        hidden = self.fourth(nn.functional.hardtanh(self.third(hidden))).clamp(min=0)
+        logits: Tensor = self.last(nn.functional.relu6(self.fifth(hidden.flatten(1))).clamp(0.25, 1e9))
+        return logits
+
+
 def lenet(activation: nn.Module) -> nn.Module:
     return nn.Sequential(
         *(nn.Conv2d(1, 6, 5, padding=2), activation, nn.AvgPool2d(2), nn.Flatten()),
@@ -148,6 +164,7 @@ def convolution(*others: nn.Module, features: int) -> nn.Module:
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...]]] = {
     "hyperbolic tangent": (lambda: lenet(nn.Tanh()), (*FLOATS, "litert", "executorch", "ncnn", "openvino")),
     "relu6": (lambda: lenet(nn.ReLU6()), FLOATS),
+    "limits of values": (Limited, ("ncnn",)),
     "sigmoid at the end": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 5), nn.Sigmoid()), FLOATS),
     "a layer used twice": (
         lambda: Written(

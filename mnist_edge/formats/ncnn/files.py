@@ -33,7 +33,16 @@ LAYERS = frozenset(
 
 _MAGIC = "7767517"
 _NAME = re.compile(r"[\w.]{1,200}")
-_FIELD = re.compile(r"-?\d{1,6}=(-?\d{1,9}|-?\d+(\.\d+)?(e[+-]?\d{1,3})?|-?\d{1,9}(,-?\d{1,9}){0,20})")
+_FLOAT = r"-?\d+(\.\d+)?(e[+-]?\d{1,3})?"
+_FIELD = re.compile(rf"-?\d{{1,6}}=({_FLOAT}|\d{{1,9}}(,{_FLOAT}){{0,20}})")
+"""An identifier and a number, or how many numbers an array has and these."""
+
+_ACTIVATION, _BOUNDS = "-23310", ("0", "1")
+_WITH_ACTIVATION = ("Convolution", "ConvolutionDepthWise", "InnerProduct")
+"""What limits the values that a layer makes, and sizes nothing, so that it may be as large as a float is."""
+
+_LARGEST = 3.403e38
+"""A little above the largest float of 32 bits, which stands with 9 digits for no limit."""
 _LENGTH = struct.Struct("<I")
 
 
@@ -60,10 +69,20 @@ def _check_layer(words: list[str]) -> int:
     names, fields = [words[1], *words[4 : 4 + given + made]], words[4 + given + made :]
     if len(names) != 1 + given + made or not all(map(_NAME.fullmatch, names)) or not all(map(_FIELD.fullmatch, fields)):
         raise ArtifactError(f"a layer {kind} of its {PARAM} is damaged")
-    numbers = [float(number) for field in fields for number in field.partition("=")[2].split(",")]
-    if any(abs(number) > MAX_NUMBER for number in numbers):
+    if not all(_fits(kind, field) for field in fields):
         raise ArtifactError(f"a layer {kind} of its {PARAM} has sizes that no small classifier needs")
     return made
+
+
+def _fits(kind: str, field: str) -> bool:
+    """Say whether the numbers of a field are small enough for a layer of a kind."""
+    identifier, _, text = field.partition("=")
+    sizes, limits = [float(number) for number in text.split(",")], []
+    if kind in _WITH_ACTIVATION and identifier == _ACTIVATION:
+        sizes, limits = sizes[:1], sizes[1:]
+    elif kind == "Clip" and identifier in _BOUNDS:
+        sizes, limits = [], sizes
+    return all(abs(number) <= MAX_NUMBER for number in sizes) and all(abs(number) <= _LARGEST for number in limits)
 
 
 def pack(param: str, weights: bytes) -> bytes:

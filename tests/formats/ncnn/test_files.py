@@ -41,6 +41,11 @@ HOSTILE: dict[str, Change] = {
     "a name with signs": in_text("fcrelu_0", "fc;relu"),
     "a huge layer": in_text("0=128", "0=999999999"),
     "a huge array": in_text("0=128", "-23300=2,1,999999999"),
+    "a huge count of activation parameters": in_text("0=128", "-23310=999999999,0.0,6.0"),
+    "a part of an activation parameter": in_text("0=128", "-23310=1.5,0.0,6.0"),
+    "a huge array of fractions": in_text("0=128", "-23300=2,0.5,1e30"),
+    "an infinite activation parameter": in_text("0=128", "-23310=2,0.0,1e999"),
+    "a huge fraction that is not a bound": in_text("0=128", "2=1e30"),
     "a field of no kind": in_text("0=128", "0=x"),
     "no end": lambda files: {**files, PARAM: files[PARAM][: len(files[PARAM]) // 2]},
     "letters of no alphabet": lambda files: {**files, PARAM: b"\xff" + files[PARAM]},
@@ -55,6 +60,20 @@ def test_a_hostile_folder_is_refused(name: str, good: Bundle) -> None:
         FORMATS["ncnn"].open(Bundle(HOSTILE[name](dict(good.files)), folder=True))
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
+
+
+ACTIVATED = """7767517
+5 5
+Input                    in0        0 1 in0
+Convolution              conv_0     1 1 in0 1 0=4 1=3 -23310=2,0.0,6.0 11=3 12=1 13=1 14=0 2=1 3=1 4=0 5=1 6=36 9=3
+ConvolutionDepthWise     conv_1     1 1 1 2 0=4 1=1 -23310=1,0.1 11=1 12=1 13=1 14=0 2=1 3=1 4=0 5=1 6=4 7=4 9=2
+InnerProduct             linear_2   1 1 2 3 0=10 1=1 -23310=2,0.0,3.40282347e38 2=40 9=3
+Clip                     clamp_3    1 1 3 out0 0=-1.0 1=1.000000e9
+"""
+
+
+def test_parameters_of_activations_may_be_fractions_and_have_any_size() -> None:
+    check_param(ACTIVATED)
 
 
 HARMLESS_OUTSIDE: dict[str, Change] = {
