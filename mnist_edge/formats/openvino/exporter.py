@@ -48,7 +48,7 @@ def _convert(model: nn.Module, contract: Contract) -> Any:  # noqa: ANN401
     batch = torch.export.Dim(str(contract.input_shape[0]))
     with silent():  # it logs a traceback for each operator that this torch no longer takes apart
         from openvino._offline_transformations import apply_moc_transformations
-        from openvino.frontend import FrontEndManager
+        from openvino.frontend import FrontEndManager, OpConversionFailure
         from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
 
         program = torch.export.export(model, (sample,), dynamic_shapes=({0: batch},))
@@ -59,10 +59,18 @@ def _convert(model: nn.Module, contract: Contract) -> Any:  # noqa: ANN401
             # As `openvino.convert_model` does: a batch normalization that stayed would be rounded to fp16 by itself.
             apply_moc_transformations(converted, cf=True, smart_reshape=False)
             converted.reshape(openvino.PartialShape([-1, *contract.task.input.shape]))
-        except (RuntimeError, openvino.OpConversionFailure) as error:
-            raise UserError(f"OpenVINO cannot hold this network ({one_line(error)})") from error
+        except (RuntimeError, OpConversionFailure) as error:
+            raise UserError(
+                f"OpenVINO cannot hold this network ({_reason(error)}): export it to another format"
+            ) from error
     _name(converted, contract)
     return converted
+
+
+def _reason(error: Exception) -> str:
+    """Return what OpenVINO says, on one line; of operators that it lacks the summary alone, which stands at the end."""
+    _, _, summary = str(error).rpartition("Summary:\n-- ")
+    return one_line(RuntimeError(summary))
 
 
 def _name(converted: Any, contract: Contract) -> None:  # noqa: ANN401
