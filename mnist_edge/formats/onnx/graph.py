@@ -21,6 +21,9 @@ PRODUCTS = {"Gemm", "MatMul", "Conv", *INTEGER_PRODUCTS}
 _PREPARES_WEIGHTS = {"DequantizeLinear", "Mul", "Transpose", "Reshape", "Cast", "Identity"}
 """What may lie between a stored weight and its product."""
 
+_QUANTIZES = {"QuantizeLinear", "DequantizeLinear", *INTEGER_PRODUCTS}
+"""Operators that take scales and zero points."""
+
 _LIMITS: dict[np.dtype[Any], tuple[int, int]] = {
     np.dtype(np.int8): (-128, 127),
     np.dtype(np.uint8): (0, 255),
@@ -79,6 +82,18 @@ class GraphIndex:
         if source is None or maker.op_type in ("Cast", "Identity"):
             return source
         return _moved(source, maker, self.constants)
+
+    def is_quantization_parameter(self, name: str) -> bool:
+        """Say whether a tensor is a scale or a zero point that quantization added, rather than the model's own.
+
+        The name does not say it: a model may call its own `layer_scale`. What has one is in the graph as well.
+        """
+        plain = re.sub("_(scale|zero_point)$", "", name)
+        if plain == name:
+            return False
+        return f"{plain.removesuffix('_quantized')}_quantized" in self.constants or any(
+            user.op_type in _QUANTIZES and name in user.input[1:] for user in self.users.get(name, [])
+        )
 
     def are_levels(self, name: str) -> bool:
         """Say whether a tensor is stored whole numbers that are cast to floats, and stand for weights once scaled."""
@@ -160,17 +175,12 @@ def stored_weights(graph: onnx.GraphProto) -> dict[str, StoredTensor]:
     index = GraphIndex(graph)
     result = {}
     for name in [*index.constants, *index.makers]:
-        stored = None if _is_parameter(name) else index.stored(name)
+        stored = None if index.is_quantization_parameter(name) else index.stored(name)
         if stored is None or stored.dequantized.ndim == 0:
             continue
         plain = re.sub(r"\.weight_bias$", ".bias", name.removesuffix("_quantized"))
         result[plain] = stored.transposed() if _multiplies_rows(index, name) else stored
     return result
-
-
-def _is_parameter(name: str) -> bool:
-    """Say whether a constant is a parameter of the quantization rather than of the model."""
-    return name.endswith(("_scale", "_zero_point"))
 
 
 def _multiplies_rows(index: GraphIndex, name: str) -> bool:

@@ -16,7 +16,7 @@ from mnist_edge.artifact.test_vectors import TestVectors
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.build import Inspection, Intermediates, ModelSummary
 from mnist_edge.formats.onnx import intermediates
-from mnist_edge.formats.onnx.graph import opset_of, stored_weights
+from mnist_edge.formats.onnx.graph import GraphIndex, opset_of, stored_weights
 from mnist_edge.formats.onnx.quantization import precision_of, reference_logits, saturating_weights
 from mnist_edge.formats.runner import Runner
 
@@ -88,7 +88,12 @@ def _reference_problems(model: onnx.ModelProto, test_vectors: TestVectors) -> li
 
 
 def _summary(model: onnx.ModelProto) -> ModelSummary:
-    weights = [tensor for tensor in model.graph.initializer if _is_learned(tensor)]
+    index = GraphIndex(model.graph)
+    weights = [  # what is learned: not shapes, nor what quantization adds
+        tensor
+        for tensor in model.graph.initializer
+        if tensor.data_type != onnx.TensorProto.INT64 and not index.is_quantization_parameter(tensor.name)
+    ]
     return ModelSummary(
         operators=dict(Counter(node.op_type for node in model.graph.node)),
         parameters=sum(math.prod(tensor.dims) for tensor in weights),
@@ -96,8 +101,3 @@ def _summary(model: onnx.ModelProto) -> ModelSummary:
             tensor.name: (onnx.TensorProto.DataType.Name(tensor.data_type), tuple(tensor.dims)) for tensor in weights
         },
     )
-
-
-def _is_learned(tensor: onnx.TensorProto) -> bool:
-    """Say whether a constant is learned: scales, zero points and shapes are not."""
-    return tensor.data_type != onnx.TensorProto.INT64 and not tensor.name.endswith(("_scale", "_zero_point"))

@@ -218,11 +218,14 @@ def _check_all_stored(model: onnx.ModelProto) -> None:
             f"onnx has no int4 for this network: no matrix can be cut into blocks of {LEAST_BLOCK} to {MOST_BLOCK} "
             "weights: export it as int8"
         )
+    index = GraphIndex(model.graph)
     sizes = {tensor.name: prod(tensor.dims) for tensor in model.graph.initializer}
     floats = [
         tensor.name
         for tensor in model.graph.initializer
-        if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) > 1 and not tensor.name.endswith("_scale")
+        if tensor.data_type == onnx.TensorProto.FLOAT
+        and len(tensor.dims) > 1
+        and not index.is_quantization_parameter(tensor.name)
     ]
     if sum(sizes[name] for name in floats) > MOST_FLOATS * sum(sizes.values()):
         largest = max(floats, key=lambda name: sizes[name])
