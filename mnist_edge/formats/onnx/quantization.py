@@ -16,7 +16,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from mnist_edge.errors import UserError
 from mnist_edge.formats.logs import quiet
-from mnist_edge.formats.onnx.graph import INTEGER_PRODUCTS, GraphIndex
+from mnist_edge.formats.onnx.graph import INTEGER_PRODUCTS, PRODUCTS, GraphIndex
 from mnist_edge.formats.scheme import Precision, Scheme
 from mnist_edge.types import AnyArray, Images, Logits
 
@@ -51,6 +51,9 @@ than int8 does.
 MOST_FLOATS = 0.02
 """Greatest share of the numbers of an int4 file that are still float32 and no row: a seventh of its bytes."""
 
+_ADDED = ("quantized", "scale", "zero_point", "levels", "blocks", "shape")
+"""What is added to the name of a tensor to name what is stored of it in integers, here and by onnxruntime."""
+
 _WEIGHT_ONLY_INT8 = {"weight-only-s8": False, "weight-only-s8-channel": True}
 """Weights in 8 bits that are floats again before they are used: whether each output channel has a scale."""
 
@@ -62,7 +65,11 @@ def quantize(model: onnx.ModelProto, scheme: Scheme, calibration: Images) -> onn
         model: of torch's exporter.
         scheme: of the format.
         calibration: images by which steps are fixed, float32 `[N, channels, height, width]`.
+
+    Raises:
+        UserError: a tensor has a name that quantization needs, or what should be in 4 bits is not.
     """
+    _check_names(model.graph, scheme)
     if scheme.name in _DYNAMIC:
         weight_type, per_channel, reduce_range = _DYNAMIC[scheme.name]
         with tempfile.TemporaryDirectory() as folder, quiet("root"):
@@ -82,6 +89,24 @@ def quantize(model: onnx.ModelProto, scheme: Scheme, calibration: Images) -> onn
     elif scheme.quantized:
         _store_as_half(result)
     return result
+
+
+def _check_names(graph: onnx.GraphProto, scheme: Scheme) -> None:
+    """Refuse a network that has a parameter of the name that a scheme gives to what it stores of another tensor.
+
+    Raises:
+        UserError: it has one; two tensors of one name are wrong answers, or a file that can't be loaded.
+    """
+    names = {tensor.name for tensor in graph.initializer}
+    multiplied = {name for node in graph.node if node.op_type in PRODUCTS for name in node.input}
+    keys = ("half",) if scheme.precision is Precision.FP16 else _ADDED
+    added = {f"{name}_{key}": name for name in names | multiplied for key in keys}
+    taken = min(names & added.keys(), default=None)
+    if scheme.quantized and taken is not None:
+        raise UserError(
+            f"onnx has no {scheme.precision} for this network: quantization stores what belongs to {added[taken]} as "
+            f"{taken}, which is the name of a parameter: rename that, or export the network as fp32"
+        )
 
 
 class _Images(CalibrationDataReader):  # type: ignore[misc] # it has no annotations

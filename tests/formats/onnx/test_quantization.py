@@ -10,8 +10,9 @@ from torch import nn
 
 import mnist_edge
 from mnist_edge.errors import UserError
-from mnist_edge.formats.onnx.quantization import MAX_SAFE_INT8, saturating_weights
+from mnist_edge.formats.onnx.quantization import MAX_SAFE_INT8, quantize, saturating_weights
 from mnist_edge.formats.registry import FORMATS
+from mnist_edge.formats.scheme import Precision, Scheme
 from mnist_edge.parity.reference import Reference
 from mnist_edge.training.datasets.splits import TrainingData
 from tests.parity.unjudged import unjudged, unjudged_schemes
@@ -158,3 +159,21 @@ def test_a_network_without_a_matrix_of_sensible_blocks_has_no_int4(tmp_path: Pat
 def test_an_opset_without_four_bits_is_refused_before_any_work(reference: Reference, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="onnx in int4 needs opset 21 or later: leave out --opset"):
         mnist_edge.export(reference, precisions=["int4"], options={"opset": 18}, output=tmp_path)
+
+
+@pytest.mark.parametrize("scheme", ONNX.schemes, ids=lambda scheme: scheme.name)
+@pytest.mark.parametrize("parameter", ["fc.weight_scale", "fc.weight_quantized", "x_zero_point", "fc.weight_half"])
+def test_a_parameter_whose_name_quantization_needs_is_refused(scheme: Scheme, parameter: str) -> None:
+    ones = [
+        numpy_helper.from_array(np.ones(sides, np.float32), name)
+        for name, sides in (("fc.weight", (16, 3)), (parameter, (3,)))
+    ]
+    nodes = [helper.make_node("MatMul", ["x", "fc.weight"], ["h"]), helper.make_node("Mul", ["h", parameter], ["y"])]
+    sides = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", n]) for name, n in (("x", 16), ("y", 3))]
+    graph = helper.make_graph(nodes, "g", sides[:1], sides[1:], ones)
+    model = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 18)])
+    if scheme.quantized and parameter.endswith("half") == (scheme.precision is Precision.FP16):
+        with pytest.raises(UserError, match=f"^onnx has no {scheme.precision} .* as {parameter}, .*: rename that"):
+            quantize(model, scheme, np.ones((1, 16), np.float32))
+    else:
+        assert quantize(model, scheme, np.ones((1, 16), np.float32)).graph.node
