@@ -11,6 +11,7 @@ from mnist_edge.artifact.contract import Contract
 from mnist_edge.artifact.names import file_stem
 from mnist_edge.artifact.test_vectors import TestVectors
 from mnist_edge.formats.c.network import Layer, Network
+from mnist_edge.formats.scheme import Precision
 from mnist_edge.types import AnyArray
 
 NETWORK_KEY = "mnist_edge.network"
@@ -41,14 +42,12 @@ class Header:
     @property
     def title(self) -> str:
         """Name of the file, without its suffix, as `mnist-edge export` names it."""
-        precision = f"-{self.contract.precision}" if self.network.quantized else ""
-        return plain(f"{file_stem(self.contract.task, self.contract.architecture)}{precision}")
+        return title_of(self.contract)
 
     @property
     def prefix(self) -> str:
         """What all names in it begin with, so that two headers, and a preprocessing's, fit into one program."""
-        name = re.sub("[^a-z0-9]", "_", self.title.lower())
-        return name if name[0].isalpha() and not _PREPROCESSING.fullmatch(name) else f"net_{name}"
+        return prefix_of(self.contract)
 
     @property
     def pixels(self) -> int:
@@ -78,6 +77,18 @@ class Header:
     def constant_bytes(self) -> int:
         """Bytes of the weights and all that belongs to them."""
         return sum(numbers.nbytes for layer in self.network.layers for numbers in stored(layer).values())
+
+
+def title_of(contract: Contract) -> str:
+    """Return the name of the file of a contract, without its suffix."""
+    precision = f"-{contract.precision}" if contract.precision == Precision.INT8 else ""
+    return plain(f"{file_stem(contract.task, contract.architecture)}{precision}")
+
+
+def prefix_of(contract: Contract) -> str:
+    """Return what all names in the header of a contract begin with."""
+    name = re.sub("[^a-z0-9]", "_", title_of(contract).lower())
+    return name if name[0].isalpha() and not _PREPROCESSING.fullmatch(name) else f"net_{name}"
 
 
 def stored(layer: Layer) -> dict[str, AnyArray]:

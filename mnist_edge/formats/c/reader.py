@@ -17,7 +17,7 @@ from mnist_edge.artifact.fields import one_line
 from mnist_edge.artifact.test_vectors import TEST_VECTORS_KEY, TestVectors
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.c.deserialization import network_of
-from mnist_edge.formats.c.header import NETWORK_KEY, Header, layer_name
+from mnist_edge.formats.c.header import NETWORK_KEY, Header, layer_name, prefix_of
 from mnist_edge.formats.c.network import Layer, Network
 from mnist_edge.formats.c.writer import write
 from mnist_edge.types import AnyArray
@@ -69,10 +69,10 @@ def _read(data: bytes) -> Header:
 def _network(fields_json: str, text: str, contract: Contract) -> Network:
     """Return the network that a header describes, with the numbers of its arrays; raises `ValueError`."""
     arrays = {match[1]: match[2] for match in _ARRAY.finditer(text)}
+    prefix = prefix_of(contract)
 
     def numbers(number: int, layer: Layer, kind: str, dtype: np.dtype[Any], count: int) -> AnyArray:
-        suffix = layer_name("", number, layer)
-        (found,) = [body for name, body in arrays.items() if name.endswith(f"{suffix}_{kind}")] or [""]
+        found = arrays.get(f"{layer_name(prefix, number, layer)}_{kind}", "")
         return _numbers(found.replace("\n", "").split(","), dtype, count)
 
     return network_of(fields_json, contract, numbers)

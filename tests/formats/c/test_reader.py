@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor, nn
 
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.checksum import CHECKSUM_PLACEHOLDER
@@ -112,6 +114,26 @@ def test_what_was_written_is_read_back(name: str, quantized: bool) -> None:
     assert weight_problems(inspection.weights, model) == ()
     assert inspection.problems == ()
     assert np.array_equal(runner.predict(runner.test_vectors.inputs), runner.test_vectors.expected_logits)
+
+
+class Nested(nn.Module):
+    """Layers of which the second has a name that ends like the first's with its number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.head = nn.Linear(12, 4), nn.ModuleDict({"1": nn.ModuleDict({"fc": nn.Linear(4, 3)})})
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head["1"].get_submodule("fc")(torch.relu(self.fc(images.flatten(1))))
+        return logits
+
+
+@pytest.mark.parametrize("quantized", [False, True], ids=["floats", "bytes"])
+def test_layers_whose_names_end_alike_are_read_back(quantized: bool) -> None:
+    model, images = Nested().eval(), made("linear")[1]
+    header = read(exported(model, images, quantized=quantized))
+    assert [layer.name for layer in header.network.layers] == ["fc", "head.1.fc"]
+    assert weight_problems(stored_weights(header.network, (3, 4, 1)), model) == ()
 
 
 HOSTILE = ("*/ int x; /*", '"; int x; "', "??/", "\\", "\n#error", "%s", "net_x NET_X", "ä€")
