@@ -55,7 +55,9 @@ _MEMBER = re.compile(
     rf"|{METADATA_MEMBERS}"
 )
 _CHARACTERS = re.compile(r'[\w\s.,:()\[\]"=>!+-]*', re.ASCII)
-_STRING = re.compile(r'"[\w .!-]*"', re.ASCII)
+LAYER_NAME = re.compile(r"[\w .!-]*", re.ASCII)
+"""The name of a layer, or of a parameter, that the code may hold."""
+_STRING = re.compile(f'"{LAYER_NAME.pattern}"', re.ASCII)
 
 _NODES = (
     *(ast.Module, ast.ClassDef, ast.FunctionDef, ast.arguments, ast.arg, ast.Assign, ast.AnnAssign, ast.Return),
@@ -98,7 +100,7 @@ def _check_form(name: str, text: str) -> None:
     """Allow only characters that Python and TorchScript read alike, and brackets that are not nested deeply."""
     plain = _STRING.sub("", text)
     if not _CHARACTERS.fullmatch(text) or '"' in plain:
-        raise ArtifactError(f"its code in {name[:80]} holds characters that torch does not write")
+        raise ArtifactError(f"its code in {name[:80]} holds other characters than those of plain names and of calls")
     depth = deepest = 0
     for character in plain:
         depth += (character in "([") - (character in ")]")

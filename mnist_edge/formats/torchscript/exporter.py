@@ -6,6 +6,7 @@ import threading
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from keyword import iskeyword
 
 import torch
 from torch import nn
@@ -17,7 +18,9 @@ from mnist_edge.artifact.test_vectors import TEST_VECTORS_KEY
 from mnist_edge.errors import UserError
 from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.scheme import Scheme
+from mnist_edge.formats.torchscript.archive import LAYER_NAME
 from mnist_edge.formats.torchscript.deprecations import without_deprecations
+from mnist_edge.text import printable
 from mnist_edge.types import Images, Logits
 
 _FASTPATH = threading.Lock()
@@ -28,7 +31,18 @@ _PER_CHANNEL = {"dynamic-s8": False, "dynamic-s8-channel": True}
 
 def export(model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
     """Return a TorchScript archive for each request; see `mnist_edge.formats.build.Exporter`."""
+    _check_names(model)
     return [_export_one(_quantize(model, request.scheme), request) for request in requests]
+
+
+def _check_names(model: nn.Module) -> None:
+    """Raise `UserError` where a layer or a parameter has a name that the code of an archive may not hold."""
+    for name in (*(name for name, _ in model.named_modules()), *model.state_dict()):
+        if not all(LAYER_NAME.fullmatch(part) and not iskeyword(part) for part in name.split(".")):
+            raise UserError(
+                f"torchscript can't hold a layer or parameter named {printable(name)}: names become code, and may have "
+                "letters and digits of ASCII, spaces, _, - and !, but not be a keyword of Python: rename it"
+            )
 
 
 def _export_one(model: nn.Module, request: ExportRequest) -> Bundle:

@@ -1,16 +1,22 @@
+import re
 import sys
 import types
 import warnings
 import zipfile
 
+import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from mnist_edge.errors import UserError
 from mnist_edge.exporting.pipeline import Artifact
 from mnist_edge.formats.registry import FORMATS
+from mnist_edge.formats.torchscript.archive import read_archive
 from mnist_edge.formats.torchscript.deprecations import without_deprecations
+from mnist_edge.formats.torchscript.exporter import export
 from mnist_edge.parity.reference import Reference
+from tests.formats.c.networks import request_for
 from tests.parity.unjudged import unjudged
 
 
@@ -37,6 +43,35 @@ def test_a_torch_without_eager_quantization_says_what_it_needs(
     monkeypatch.setitem(sys.modules, "torch.ao.quantization", types.ModuleType("torch.ao.quantization"))
     with pytest.raises(UserError, match="no eager quantization"):
         unjudged(FORMATS["torchscript"], reference, "dynamic-s8")
+
+
+class Named(nn.Module):
+    """A network whose only layer has a name of its own."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name, self.layers = name, nn.ModuleDict({name: nn.Linear(4, 2)})
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.layers[self.name](images.flatten(1))
+        return logits
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [("größe 1", False), ("a*/b@x@", False), ('a"b', False), ("class", False), ("first-half 1!", True)],
+)
+def test_a_layer_whose_name_cannot_be_in_code_is_named(name: str, allowed: bool) -> None:
+    model = Named(name).eval()
+    request = request_for(model, np.ones((6, 1, 2, 2), np.float32), quantized=False)
+    if allowed:
+        (bundle,) = export(model, [request])
+        assert read_archive(bundle.data)
+    else:
+        with pytest.raises(
+            UserError, match=f"^torchscript can't hold .* named layers.{re.escape(name)}: .* rename it$"
+        ):
+            export(model, [request])
 
 
 @pytest.mark.parametrize("function", ["trace", "trace_method", "script", "script_method", "save", "load"])
