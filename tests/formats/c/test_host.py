@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.c.compiler import host_library, zig
 from mnist_edge.formats.c.devices import firmware
 from mnist_edge.formats.c.elf import read_elf
@@ -64,6 +65,15 @@ def header(request: pytest.FixtureRequest, released_headers: dict[str, Header]) 
 def quantized(released_headers: dict[str, Header]) -> Header:
     """The one with bytes."""
     return released_headers[BYTES.name]
+
+
+@pytest.mark.parametrize("quantized", [False, True], ids=["floats", "bytes"])
+@pytest.mark.parametrize("macro", ["__FAST_MATH__", "__ASSOCIATIVE_MATH__", "__RECIPROCAL_MATH__"])
+def test_a_compiler_that_may_reorder_floats_is_refused(macro: str, quantized: bool) -> None:
+    """These macros of gcc say that it may, as -funsafe-math-optimizations and its parts let it."""
+    header, _, _ = header_of("linear", quantized=quantized)
+    with pytest.raises(ArtifactError, match=r"#error .*unsafe-math-optimizations"):
+        open_host(header, ("-O0", f"-D{macro}=1"))
 
 
 @pytest.mark.slow

@@ -1,5 +1,5 @@
-#if defined(__FAST_MATH__)
-#error "fast-math changes the logits: compile this file without -ffast-math and -Ofast"
+#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__)
+#error "this changes the logits: compile without -ffast-math, -Ofast, -funsafe-math-optimizations and parts of these"
 #endif
 #include <float.h>
 #if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 16
