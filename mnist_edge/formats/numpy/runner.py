@@ -51,4 +51,4 @@ class _Computation:
         with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity give NaN, as in every other format
             for _, values in exact_outputs(self.network, outputs):
                 outputs = values
-        return outputs.reshape(len(images), -1).astype(np.float32)
+            return outputs.reshape(len(images), -1).astype(np.float32)

@@ -3,12 +3,14 @@
 import io
 import subprocess
 import sys
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.errors import ArtifactError
@@ -158,3 +160,13 @@ def test_a_header_cannot_ask_for_memory(path: Path) -> None:
     damaged = repacked(lambda members: members.update({"3.bias.npy": huge}))(path.read_bytes())
     with pytest.raises(ArtifactError, match=r"3\.bias\.npy is int32 \[1152921504606846976\], expected 10 of int32"):
         NUMPY.open(Bundle.of_file(damaged))
+
+
+def test_logits_beyond_float32_are_infinite_without_a_warning() -> None:
+    model, images = made("linear")
+    with torch.no_grad():
+        model.get_parameter("1.weight").fill_(10)
+    (bundle,) = export(model, [request_for(model, images, quantized=False)])
+    with NUMPY.open(bundle) as runner, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isposinf(runner.predict(np.full((1, 1, 3, 4), 3e37, np.float32))).all()
