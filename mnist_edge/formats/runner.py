@@ -32,7 +32,7 @@ class Runner:
     Attributes:
         contract: what the artifact says of itself.
         metadata: what it carries, by key.
-        predict: images → logits; raises `ArtifactError` where the artifact does not take a batch.
+        predict: images → logits, none for no images; raises `ArtifactError` where the artifact does not take a batch.
         mismatches: a line for each way in which its inputs and outputs are not as its contract says, as far as the
             runtime shows.
         close: lets go of files, sessions, child processes.
@@ -52,6 +52,15 @@ class Runner:
     figures: Figures | None = None
     time_calls: Callable[[Images, float], tuple[AnyArray, int | None]] | None = None
 
+    def __post_init__(self) -> None:
+        """Let `predict` answer no images without the runtime: some give what are not logits, others end in an error."""
+        predict = self.predict
+        object.__setattr__(self, "predict", lambda images: predict(images) if len(images) else self._no_logits())
+
+    def _no_logits(self) -> Logits:
+        """Return the logits, float32 `[0, classes]`, of no images."""
+        return np.zeros((0, len(self.contract.task.labels)), np.float32)
+
     @cached_property
     def test_vectors(self) -> TestVectors:
         """The images that it carries, with the logits they must give; raises `TestVectorsError` where it has none."""
@@ -63,6 +72,8 @@ class Runner:
         Raises:
             ArtifactError: as `predict_in_batches`, or there are more or fewer logits than labels.
         """
+        if not len(images):
+            return self._no_logits()
         if self.predict_batches is not None:
             logits = self.predict_batches(images, batch)
         else:
