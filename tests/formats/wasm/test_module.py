@@ -134,6 +134,48 @@ def test_node_gives_the_logits_of_floats(folder: Path, reference: Reference, tmp
     assert refusal == "RangeError: an image has 784 values, not 783"
 
 
+CALLS = {
+    "model.classify(new Uint8ClampedArray(784)).index >= 0": "true",
+    "model.classify(Buffer.alloc(784)).index >= 0": "true",
+    "model.run(new Float32Array(784)).length": "10",
+    "model.classify(new Float32Array(784).fill(0.9))": "TypeError: expected a Uint8Array or a Uint8ClampedArray",
+    "model.classify(Array(784).fill(300))": "TypeError: expected a Uint8Array or a Uint8ClampedArray, not object",
+    "model.predict(new Float32Array(784), 28, 28)": "TypeError",
+    "model.predict(new Uint16Array(784), 28, 28)": "TypeError",
+    "model.predict(new DataView(new ArrayBuffer(784)), 28, 28)": "TypeError",
+    "model.predict('x'.repeat(784), 28, 28)": "TypeError",
+    "model.predict(undefined, 28, 28)": "TypeError: expected a Uint8Array or a Uint8ClampedArray, not undefined",
+    "model.run(new Uint8Array(784))": "TypeError: expected a Float32Array, not Uint8Array",
+    "model.run('1'.repeat(784))": "TypeError: expected a Float32Array, not string",
+    "model.predict(new Uint8Array(57), 28.5, 2)": "RangeError: 57 bytes are not a picture of 28.5 × 2 pixels",
+    "model.predict(new Uint8Array(784), '28', 28)": "RangeError",
+}
+"""What is called, and how what it gives or throws begins."""
+
+CALL = """
+const { load } = await import(process.argv[2]);
+const model = await load();
+const results = JSON.parse(process.argv[3]).map((code) => {
+  try {
+    return `${new Function("model", "return " + code)(model)}`;
+  } catch (error) {
+    return `${error.name}: ${error.message}`;
+  }
+});
+console.log(JSON.stringify(results));
+"""
+
+
+@needs_node
+def test_arrays_whose_numbers_would_be_converted_are_refused(folder: Path, tmp_path: Path) -> None:
+    """A Float32Array of 0 to 1 would be a black image, and have an answer."""
+    (tmp_path / "call.mjs").write_text(CALL)
+    command = ["node", "call.mjs", str(folder / "index.mjs"), json.dumps(list(CALLS))]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    for call, given, expected in zip(CALLS, json.loads(done.stdout), CALLS.values(), strict=True):
+        assert given.startswith(expected), call
+
+
 @needs_node
 @pytest.mark.parametrize("source", ["mnist-mlp-int8.web/model.wasm", "./mnist-mlp-int8.web/model.wasm"])
 def test_a_module_is_loaded_from_where_a_relative_name_says(source: str, folder: Path) -> None:

@@ -8,6 +8,7 @@ export const labels = contract.task.labels;
 
 const [channels, height, width] = contract.task.input.shape;
 const NO_DIGIT = 1;
+const BYTES = ["Uint8Array", "Uint8ClampedArray"];
 
 /** Load the module: from beside this file, from another URL, or from its bytes. */
 export async function load(source = new URL("model.wasm", import.meta.url)) {
@@ -33,6 +34,14 @@ async function read(url) {
   return response.arrayBuffer();
 }
 
+/** Throw a TypeError unless an array is of one of these types: JavaScript would convert its numbers, and cut them off. */
+function expect(array, ...types) {
+  const given = ArrayBuffer.isView(array) ? array[Symbol.toStringTag] : typeof array; // the class may be another frame's
+  if (!types.includes(given)) {
+    throw new TypeError(`expected a ${types.join(" or a ")}, not ${given}`);
+  }
+}
+
 /** A network in memory of its own. */
 export class Model {
   #module;
@@ -47,9 +56,10 @@ export class Model {
     if (!module.prepare) {
       throw new Error(`the preprocessing ${contract.task.preprocessing} does not exist here: prepare the picture, and classify()`);
     }
+    expect(pixels, ...BYTES);
     const bytes = module.workspace_bytes(pictureWidth, pictureHeight) >>> 0;
     const perPixel = pixels.length / (pictureWidth * pictureHeight);
-    if (!bytes || ![1, 3, 4].includes(perPixel)) {
+    if (!bytes || ![pictureWidth, pictureHeight].every(Number.isInteger) || ![1, 3, 4].includes(perPixel)) {
       throw new RangeError(`${pixels.length} bytes are not a picture of ${pictureWidth} × ${pictureHeight} pixels`);
     }
     const start = module.__heap_base.value;
@@ -69,6 +79,7 @@ export class Model {
 
   /** Answer an image that is as the model takes it: bytes, row by row, the channels of a pixel beside each other. */
   classify(image) {
+    expect(image, ...BYTES);
     if (image.length !== channels * height * width) {
       throw new RangeError(`an image has ${channels * height * width} bytes, not ${image.length}`);
     }
@@ -78,6 +89,7 @@ export class Model {
 
   /** The logits of an image as floats, row by row, the channels of a pixel beside each other. */
   run(values) {
+    expect(values, "Float32Array");
     if (values.length !== channels * height * width) {
       throw new RangeError(`an image has ${channels * height * width} values, not ${values.length}`);
     }
