@@ -16,12 +16,15 @@ from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.logs import silent
 from mnist_edge.formats.ncnn.files import PARAM, WEIGHTS
 from mnist_edge.formats.ncnn.runner import open_model
+from mnist_edge.formats.pooling import refuse_cut_windows, refuse_divisors
 from mnist_edge.formats.sandboxed import predict
 from mnist_edge.formats.scheme import Precision
 
 
 def export(model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
     """Return a folder for each request; see `mnist_edge.formats.build.Exporter`."""
+    refuse_divisors(model, "ncnn")
+    refuse_cut_windows(model, requests[0].contract.task.input.shape, "ncnn", unpadded=True)
     return [_export_one(model, request) for request in requests]
 
 

@@ -16,10 +16,12 @@ from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.logs import quiet
 from mnist_edge.formats.onnx.graph import opset_of
 from mnist_edge.formats.onnx.quantization import quantize, reference_logits
+from mnist_edge.formats.pooling import refuse_divisors
 
 
 def export(model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
     """Return an ONNX file for each request; see `mnist_edge.formats.build.Exporter`."""
+    refuse_divisors(model, "onnx")
     floating: dict[int, onnx.ModelProto] = {}
     for contract in (request.contract for request in requests):
         if contract.options["opset"] not in floating:

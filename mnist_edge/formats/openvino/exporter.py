@@ -17,12 +17,14 @@ from mnist_edge.formats.logs import silent
 from mnist_edge.formats.openvino.library import load_openvino
 from mnist_edge.formats.openvino.representation import GRAPH, WEIGHTS
 from mnist_edge.formats.openvino.runner import compiled, predictor
+from mnist_edge.formats.pooling import refuse_cut_windows
 from mnist_edge.formats.runner import predict_in_batches
 from mnist_edge.formats.scheme import Precision
 
 
 def export(model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
     """Return a folder for each request; see `mnist_edge.formats.build.Exporter`."""
+    refuse_cut_windows(model, requests[0].contract.task.input.shape, "openvino", unpadded=False)
     converted = _convert(model, requests[0].contract)
     return [_export_one(converted, request) for request in requests]
 
