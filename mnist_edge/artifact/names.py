@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 BUILTIN_ARCHITECTURES = ("mlp", "cnn")
 """The architectures of the registry."""
 
+_PRECISIONS = ("fp32", "fp16", "int8", "int4")
+"""What the names of exported files end with, after that of the architecture."""
+
 
 def is_own(architecture: str) -> bool:
     """Say whether a name stands for code outside this package: a file or a module, a colon, and what it defines."""
@@ -37,9 +40,15 @@ def _short_name(architecture: str) -> str:
         return architecture
     home, _, definition = architecture.rpartition(":")
     short = _slug(definition)
-    if short in BUILTIN_ARCHITECTURES or not short:
+    if _is_builtin(short) or not short:
         short = f"{_slug(PurePath(home).name.removesuffix('.py'))}-{short}".strip("-")
-    return short or "net"
+    return f"net-{short}" if _is_builtin(short) else short or "net"
+
+
+def _is_builtin(short: str) -> bool:
+    """Say whether a name is that of a built-in architecture, or of a file of one in some precision."""
+    name, _, precision = short.partition("-")
+    return name in BUILTIN_ARCHITECTURES and precision in ("", *_PRECISIONS)
 
 
 def _slug(text: str) -> str:

@@ -1,6 +1,7 @@
 import pytest
 
 from mnist_edge.artifact.names import BUILTIN_ARCHITECTURES, file_stem, is_own, recorded_name
+from mnist_edge.formats.scheme import Precision
 from mnist_edge.training.architectures.registry import ARCHITECTURES
 from mnist_edge.training.datasets.registry import DATASETS
 
@@ -12,6 +13,11 @@ def test_the_names_of_the_registry() -> None:
     assert not any(map(is_own, ARCHITECTURES))
 
 
+def test_no_file_of_a_network_of_ones_own_has_the_name_of_a_built_in_one() -> None:
+    for precision in Precision:
+        assert file_stem(MNIST, f"net.py:mlp_{precision}") != f"{file_stem(MNIST, 'mlp')}-{precision}"
+
+
 @pytest.mark.parametrize(
     ("spec", "recorded", "stem"),
     [
@@ -20,6 +26,10 @@ def test_the_names_of_the_registry() -> None:
         ("/home/me/my nets/net.py:make_net", "net.py:make_net", "mnist-make-net"),
         ("package.module:ResNet18", "package.module:ResNet18", "mnist-resnet18"),
         ("net.py:MLP", "net.py:MLP", "mnist-net-mlp"),
+        ("net.py:mlp_int8", "net.py:mlp_int8", "mnist-net-mlp-int8"),
+        ("net.py:CNN_fp16", "net.py:CNN_fp16", "mnist-net-cnn-fp16"),
+        ("net.py:mlp_int9", "net.py:mlp_int9", "mnist-mlp-int9"),
+        ("mlp.py:网", "mlp.py:网", "mnist-net-mlp"),
         ("netz.py:Größe", "netz.py:Größe", "mnist-gr-e"),
         ("netz.py:网", "netz.py:网", "mnist-netz"),
     ],
