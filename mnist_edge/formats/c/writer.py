@@ -111,6 +111,7 @@ def _declared(header: Header) -> dict[str, str]:
     channels = header.contract.task.input.shape[0]
     quantized = header.network.quantized
     return {
+        "model": f"{header.contract.checkpoint[:12]}_{'int8' if quantized else 'fp32'}",
         "pixels": str(header.pixels),
         "labels": str(header.labels),
         "checksum": CHECKSUM_PLACEHOLDER,

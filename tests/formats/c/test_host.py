@@ -14,6 +14,7 @@ from mnist_edge.formats.c.compiler import host_library, zig
 from mnist_edge.formats.c.devices import firmware
 from mnist_edge.formats.c.elf import read_elf
 from mnist_edge.formats.c.emulator import Emulator
+from mnist_edge.formats.c.exporter import export
 from mnist_edge.formats.c.header import Header
 from mnist_edge.formats.c.host import HostProgram, open_host
 from mnist_edge.formats.c.reader import read
@@ -27,7 +28,7 @@ from mnist_edge.training.checkpoint import load_checkpoint
 from mnist_edge.training.datasets.splits import Split, TrainingData
 from mnist_edge.training.ood import energy_scores, margin_scores
 from tests.conftest import RELEASES
-from tests.formats.c.networks import BYTES, FLOATS, NETWORKS, C, header_of
+from tests.formats.c.networks import BYTES, FLOATS, NETWORKS, C, header_of, made, request_for
 from tests.parity.unjudged import unjudged
 
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
@@ -238,6 +239,38 @@ def test_a_header_may_be_included_again_behind_its_implementation(
     )
     subprocess.run([*command, *WARNINGS, "-o", tmp_path / "main", source], check=True)
     assert subprocess.run([tmp_path / "main"], check=False).returncode == 0
+
+
+def header_from(task: str, architecture: str, checkpoint: str, *, quantized: bool) -> str:
+    """Return the text of a header of a small network."""
+    model, images = made("linear")
+    asked = request_for(model, images, quantized=quantized, name=task, architecture=architecture)
+    asked = dataclasses.replace(asked, contract=dataclasses.replace(asked.contract, checkpoint=checkpoint))
+    (bundle,) = export(model, [asked])
+    return bundle.data.decode()
+
+
+@pytest.mark.parametrize(
+    ("second", "refused"),
+    [
+        (("a-b", "mlp", "0" * 64, True), False),
+        (("a-c", "mlp", "1" * 64, True), False),
+        (("a.b", "mlp", "1" * 64, True), True),
+        (("a-b", "mlp_int8", "0" * 64, False), True),
+    ],
+    ids=["the same", "another name", "another model", "another precision"],
+)
+def test_a_header_of_another_model_whose_names_begin_alike_is_an_error(
+    second: tuple[str, str, str, bool], refused: bool, tmp_path: Path
+) -> None:
+    task, architecture, checkpoint, quantized = second
+    (tmp_path / "first.h").write_text(header_from("a-b", "mlp", "0" * 64, quantized=True))
+    (tmp_path / "second.h").write_text(header_from(task, architecture, checkpoint, quantized=quantized))
+    (tmp_path / "main.c").write_text('#include "first.h"\n#include "second.h"\n#include "first.h"\n')
+    command = ["gcc", "-std=c99", *WARNINGS, "-fsyntax-only", str(tmp_path / "main.c")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ("A_B_MLP_INT8_H is of another model's header" in done.stderr) == refused
+    assert (done.returncode != 0) == refused
 
 
 @pytest.mark.parametrize(

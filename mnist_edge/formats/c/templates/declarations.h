@@ -1,5 +1,6 @@
 #ifndef NET_H
 #define NET_H
+#define NET_MODEL_@model@
 
 #include <stdint.h>
 
@@ -55,4 +56,6 @@ int32_t net_self_test(net_workspace *workspace);
 }
 #endif
 
+#elif !defined(NET_MODEL_@model@)
+#error "NET_H is of another model's header: export one of the two with another name of its task or network"
 #endif /* NET_H */
