@@ -177,3 +177,19 @@ def test_a_parameter_whose_name_quantization_needs_is_refused(scheme: Scheme, pa
             quantize(model, scheme, np.ones((1, 16), np.float32))
     else:
         assert quantize(model, scheme, np.ones((1, 16), np.float32)).graph.node
+
+
+def test_floats_that_only_end_like_a_scale_keep_a_network_from_four_bits() -> None:
+    ones = [
+        numpy_helper.from_array(np.ones(sides, np.float32), name)
+        for name, sides in (("fc.weight", (16, 3)), ("map_scale", (16, 16)))
+    ]
+    nodes = [
+        helper.make_node("Max", ["x", "map_scale"], ["rows"]),
+        helper.make_node("MatMul", ["rows", "fc.weight"], ["y"]),
+    ]
+    sides = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [16, n]) for name, n in (("x", 16), ("y", 3))]
+    model = helper.make_model(helper.make_graph(nodes, "g", sides[:1], sides[1:], ones))
+    (scheme,) = ONNX.schemes_of(Precision.INT4)
+    with pytest.raises(UserError, match="onnx has no int4 for Max, which takes map_scale"):
+        quantize(model, scheme, np.ones((1, 16), np.float32))
