@@ -5,7 +5,6 @@ That is what a user, a full disk, a small machine or a signal does. A bug keeps 
 
 import errno
 import os
-import re
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ import click
 
 from mnist_edge.cli.output import lead_nowhere, readable_errors
 from mnist_edge.errors import UserError
+from mnist_edge.outside import Terminated, shortage_line
 
 INTERRUPTED = 128 + signal.SIGINT
 """Exit code after Ctrl-C, as a shell has it."""
@@ -27,13 +27,6 @@ UNREAD = 128 + 13
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What writing to stdout or to another open file meets, whose name the system does not give."""
-
-_SHORTAGE = re.compile(
-    "allocate memory|unable to allocate|bad_?alloc|failed to map segment|too many open files|start new thread|"
-    "resource temporarily unavailable|no space left",
-    re.IGNORECASE,
-)
-"""What libraries say where memory, descriptors or threads are short, in exceptions of no type of their own."""
 
 
 class _Interrupted(click.ClickException):
@@ -108,10 +101,8 @@ def _from_outside(error: BaseException) -> BaseException | None:
             return _of_system(cause)
         if isinstance(cause, MemoryError):
             return click.ClickException("there is not enough memory")
-        for line in str(cause).splitlines():
-            if _SHORTAGE.search(line):
-                reason = "there is not enough memory, or too few files may be open"
-                return click.ClickException(f"{reason}: {line.strip()}")
+        if line := shortage_line(cause):
+            return click.ClickException(f"there is not enough memory, or too few files may be open: {line}")
         cause = cause.__cause__
     return None
 
@@ -157,7 +148,11 @@ def _quit(*_: object) -> None:
 def end_on_sigterm() -> None:
     """Let SIGTERM end the program as Ctrl-C does, with what is temporary removed, unless something else was set up."""
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+        signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated(TERMINATED)
 
 
 def exit_code(ended: SystemExit | OSError) -> int:

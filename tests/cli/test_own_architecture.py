@@ -1,12 +1,13 @@
 """A network of the user's own on the command line: its code is run where `--arch` names it, and nowhere else."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from mnist_edge.cli import main
+from mnist_edge.cli import edge, main
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.parity import reference as references
 from mnist_edge.training.checkpoint import load_checkpoint
@@ -143,3 +144,36 @@ def test_what_a_network_raises_in_training_is_one_line(tmp_path: Path, monkeypat
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"Error: {NET} raises ValueError (Expected more than 1 value per channel when training")
     assert line.endswith(" in training")
+
+
+STOPPED = """
+import os, signal
+from torch import nn
+
+class Net(nn.Linear):
+    def __init__(self):
+        super().__init__(784, 10)
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += self.training
+        if self.calls > 1:  # the first is the trial of a new network
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().forward(x)
+"""
+
+
+@pytest.mark.usefixtures("few_images")
+@pytest.mark.parametrize("command", ["train", "tune"])
+def test_sigterm_in_training_is_not_blamed_on_the_network(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("net.py").write_text(STOPPED)
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        edge.end_on_sigterm()
+        result = run(command, "--arch", "net.py:Net", "--epochs", 1, "--data-dir", DATA, "--quiet")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert (result.exit_code, result.stderr) == (143, "")

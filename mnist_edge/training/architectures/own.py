@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from mnist_edge.artifact.contract import Task
 from mnist_edge.artifact.names import recorded_name
 from mnist_edge.errors import MnistEdgeError, UserError
+from mnist_edge.outside import is_from_outside
 from mnist_edge.training.architectures.normalization import Normalization
 from mnist_edge.training.architectures.own_code import article, import_definition, prints_to_stderr, raised
 
@@ -138,7 +139,8 @@ class OwnArchitecture:
     def run_with_gradients(self, when: str, action: Callable[[], T]) -> T:
         """Return what the user's code gives; raises `UserError` with the line that raised something.
 
-        What the code prints goes to stderr, since stdout is for results.
+        What happens outside the code, as a signal or a lack of memory, goes through. What the code prints goes to
+        stderr, since stdout is for results.
         """
         try:
             with prints_to_stderr():
@@ -146,6 +148,8 @@ class OwnArchitecture:
         except MnistEdgeError:
             raise
         except (Exception, SystemExit) as error:  # the code is the user's, and so are its bugs
+            if is_from_outside(error):
+                raise
             raise UserError(f"{self.spec} raises {raised(error, self.spec)} {when}") from error
 
 

@@ -18,6 +18,7 @@ from torch import nn
 from mnist_edge.artifact.fields import one_line
 from mnist_edge.artifact.names import is_own
 from mnist_edge.errors import UserError
+from mnist_edge.outside import is_from_outside
 
 _PRINTING = threading.RLock()
 
@@ -77,7 +78,7 @@ def _import_file(path: Path, spec: str) -> ModuleType:
     try:
         with _importing_from(path.parent), _readable(spec):
             found.loader.exec_module(module)
-    except UserError:
+    except BaseException:
         if before is None:
             del sys.modules[name]
         else:
@@ -109,11 +110,13 @@ def _importing_from(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _readable(spec: str) -> Iterator[None]:
-    """Turn what an import raises into one line, and lead what it prints to stderr."""
+    """Turn what the code of an import raises into one line, and lead what it prints to stderr."""
     try:
         with prints_to_stderr():
             yield
     except (Exception, SystemExit) as error:
+        if is_from_outside(error):
+            raise
         raise UserError(f"cannot import {spec.rpartition(':')[0]}: {raised(error, spec)}") from error
 
 

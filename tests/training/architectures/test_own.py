@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import pytest
 import torch
 
 from mnist_edge.artifact.contract import Task
+from mnist_edge.cli.edge import end_on_sigterm
 from mnist_edge.errors import UserError
+from mnist_edge.outside import Terminated
 from mnist_edge.training.architectures.own import load_architecture
 from mnist_edge.training.architectures.registry import build_model, weights_fit
 from mnist_edge.training.datasets.registry import DATASETS
@@ -171,3 +174,34 @@ def test_a_larger_image_than_a_flat_network_takes_is_one_line() -> None:
     own = load_architecture(f"{NETWORKS}:flat")
     model = build_model(own.name, task, own=own)
     assert not weights_fit(own.name, MNIST, model.state_dict(), own)
+
+
+OUTSIDE = {
+    "too little memory": MemoryError(),
+    "too little memory for torch": RuntimeError("[enforce fail]\nDefaultCPUAllocator: can't allocate memory: 9 bytes"),
+    "a stream that nobody reads": BrokenPipeError(32, "Broken pipe"),
+    "SIGTERM": Terminated(143),
+}
+
+
+@pytest.mark.parametrize("case", OUTSIDE)
+def test_a_network_is_not_blamed_for_what_happens_outside_it(case: str) -> None:
+    def fail() -> None:
+        raise OUTSIDE[case]
+
+    with pytest.raises(type(OUTSIDE[case])) as caught:
+        load_architecture(f"{NETWORKS}:flat").run_with_gradients("in training", fail)
+    assert caught.value is OUTSIDE[case]
+
+
+def test_code_is_not_blamed_for_a_signal_as_it_is_imported(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        end_on_sigterm()
+        (tmp_path / "ended.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n")
+        with pytest.raises(Terminated) as caught:
+            load_architecture(f"{tmp_path / 'ended.py'}:Net")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert caught.value.code == 143
+    assert "own_ended" not in sys.modules
