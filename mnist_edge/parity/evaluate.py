@@ -145,7 +145,7 @@ def load_test_images(models: Sequence[OpenModel], data_dir: Path, pictures: Path
             read; or a folder is given for models of a data set that is none.
     """
     _check_one_task(models)
-    if checkpoint := _common_checkpoint(models):
+    if checkpoint := _common_checkpoint(models, pictures):
         return of_checkpoint.load_test_images(checkpoint, data_dir, pictures)
     first, task = models[0], models[0].task
     if task.name not in DATASETS:
@@ -172,36 +172,30 @@ def _check_one_task(models: Sequence[OpenModel]) -> None:
             )
 
 
-def _common_checkpoint(models: Sequence[OpenModel]) -> Checkpoint | None:
+def _common_checkpoint(models: Sequence[OpenModel], pictures: Path | None) -> Checkpoint | None:
     """Return a checkpoint whose test images are those of all models of one task; None where there is no checkpoint.
 
-    What is for testing in a folder of pictures was drawn when it was trained on: in another draw, most of these images
-    were learned from, and a model that knows them would look better than it is.
+    What is for testing in a folder of pictures without a `test/` was drawn when it was trained on: in another draw,
+    most of these images were learned from, and a model that knows them would look better than it is.
 
     Raises:
-        UserError: the test images of some are others, or may be.
+        UserError: the test images of some are others, or may be, or the pictures are not there to compare.
     """
     known = [(model.path, model.checkpoint) for model in models if model.checkpoint]
     if not known:
         return None
     first, common = known[0]
     for path, checkpoint in known[1:]:
-        if _drawn_from(checkpoint) != _drawn_from(common):
+        if not of_checkpoint.have_same_test_images(common, checkpoint, pictures):
             raise UserError(f"the test images of {first} and {path} are not the same: evaluate them apart")
     digests = {checkpoint.digest for _, checkpoint in known}
     for model in models:
         if common.data.split_seed is not None and model.contract and model.contract.checkpoint not in digests:
             raise UserError(
-                f"{model.path} was exported from another checkpoint than {first}, which alone knows the test images: "
-                "name that too, or evaluate them apart"
+                f"{model.path} was exported from another checkpoint than {first}, and that alone knows "
+                "its test images: name it too, or evaluate them apart"
             )
     return common
-
-
-def _drawn_from(checkpoint: Checkpoint) -> tuple[str, int | None]:
-    """Return what a checkpoint's test images follow from: a data set of the registry, or files and a seed."""
-    seed = checkpoint.data.split_seed
-    return (checkpoint.data.dataset if seed is None else checkpoint.data_digest), seed
 
 
 def deployed(path: Path, runner: Runner, batch: int) -> OpenModel:

@@ -1,9 +1,11 @@
 import dataclasses
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mnist_edge.artifact.contract import Contract
 from mnist_edge.errors import UserError
@@ -22,6 +24,7 @@ from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
 from mnist_edge.training.checkpoint import Checkpoint
 from mnist_edge.training.corruptions import CORRUPTIONS, SEVERITIES
 from mnist_edge.training.datasets import of_checkpoint
+from mnist_edge.training.datasets.pictures import find_folder
 from mnist_edge.training.datasets.splits import Split
 from tests.conftest import DATA, RELEASED
 
@@ -114,19 +117,59 @@ def exported_from(model: OpenModel) -> OpenModel:
     return dataclasses.replace(model, path=path, checkpoint=None, contract=contract)
 
 
+NOT_THE_SAME = r"^the test images of seed-0\.safetensors and seed-1\.safetensors are not the same: evaluate them apart$"
+
+
 def test_models_are_measured_together_on_their_own_test_images_alone(
     released: Checkpoint, test_data: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Most test images of one draw of a folder were learned from in another."""
     monkeypatch.setattr(of_checkpoint, "load_test_images", lambda *_: test_data)
     zero, one = of_pictures(released, 0), of_pictures(released, 1)
     assert load_test_images([zero, zero, exported_from(zero)], DATA) is test_data
-    message = r"^the test images of seed-0\.safetensors and seed-1\.safetensors are not the same: evaluate them apart$"
-    for other in (one, dataclasses.replace(of_pictures(released, 0, "1" * 64), path=one.path)):
-        with pytest.raises(UserError, match=message):
-            load_test_images([zero, other], DATA)
+    with pytest.raises(UserError, match=NOT_THE_SAME):
+        load_test_images([zero, dataclasses.replace(of_pictures(released, 0, "1" * 64), path=one.path)], DATA)
     with pytest.raises(UserError, match=r"^seed-1\.onnx was exported from another checkpoint than seed-0\.safetensors"):
         load_test_images([exported_from(one), zero], DATA)
+
+
+def folder_of_pictures(folder: Path, released: Checkpoint, *, own_test: bool) -> Path:
+    parts = ("train", "test") if own_test else ("",)
+    for part, label, number in product(parts, released.task.labels, range(8)):
+        path = folder / part / label / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (2, 2), 20 * number).save(path)
+    return folder
+
+
+def of_folder(released: Checkpoint, folder: Path, seed: int) -> OpenModel:
+    """Return a model of a folder of pictures as it is, as if trained from that seed."""
+    task = dataclasses.replace(released.task, name="photos", preprocessing="resize/1")
+    model = of_pictures(released, seed, find_folder(folder, task, seed).digest(), preprocessing="resize/1")
+    assert model.checkpoint is not None
+    data = dataclasses.replace(model.checkpoint.data, dataset=str(folder))
+    return dataclasses.replace(model, checkpoint=dataclasses.replace(model.checkpoint, data=data))
+
+
+def test_models_of_several_seeds_are_measured_together_where_no_test_images_were_drawn(
+    released: Checkpoint, tmp_path: Path
+) -> None:
+    folder = folder_of_pictures(tmp_path / "photos", released, own_test=True)
+    zero, one = (of_folder(released, folder, seed) for seed in (0, 1))
+    assert len(load_test_images([zero, one, exported_from(one), exported_from(zero)], DATA)) == 80
+    moved = folder.rename(tmp_path / "moved")
+    assert len(load_test_images([zero, one], DATA, moved)) == 80
+    with pytest.raises(UserError, match=r"are not in .*photos: name their folder with --dataset"):
+        load_test_images([zero, one], DATA)
+
+
+def test_models_of_several_seeds_are_not_measured_together_where_test_images_were_drawn(
+    released: Checkpoint, tmp_path: Path
+) -> None:
+    """Most test images of one draw of a folder were learned from in another."""
+    folder = folder_of_pictures(tmp_path / "photos", released, own_test=False)
+    zero, one = (of_folder(released, folder, seed) for seed in (0, 1))
+    with pytest.raises(UserError, match=NOT_THE_SAME):
+        load_test_images([zero, one], DATA)
 
 
 def test_models_of_different_tasks_are_not_measured_together(released: Checkpoint) -> None:

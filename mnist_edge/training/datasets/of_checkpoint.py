@@ -29,17 +29,48 @@ def pictures_of(checkpoint: Checkpoint, folder: str | os.PathLike[str] | None = 
             )
         _check_fits(checkpoint)
         return None
-    path = Path(folder or checkpoint.data.dataset)
-    if not path.is_dir():
-        raise UserError(
-            f"the pictures that the checkpoint was trained on are not in {path}: name their folder with --dataset"
-        )
+    path = _path_of(checkpoint, folder)
     found = find_folder(path, checkpoint.task, seed)
     if found.digest() != checkpoint.data_digest:
         raise UserError(
             f"{path} has changed since the checkpoint was trained on it: put it back as it was, or train again"
         )
     return found
+
+
+def _path_of(checkpoint: Checkpoint, folder: str | os.PathLike[str] | None) -> Path:
+    """Return where the pictures are; raises `UserError` where there is no folder."""
+    path = Path(folder or checkpoint.data.dataset)
+    if not path.is_dir():
+        raise UserError(
+            f"the pictures that the checkpoint was trained on are not in {path}: name their folder with --dataset"
+        )
+    return path
+
+
+def have_same_test_images(one: Checkpoint, other: Checkpoint, folder: Path | None = None) -> bool:
+    """Say whether two checkpoints of one task have the same test images.
+
+    In a folder of the same pictures, those are drawn from the seed, unless the folder brings its own `test/`.
+
+    Args:
+        one: what was trained.
+        other: what was trained too.
+        folder: where the pictures are now; None where they were.
+
+    Raises:
+        UserError: the seeds differ, and the pictures are not there.
+    """
+    seed, others = one.data.split_seed, other.data.split_seed
+    if seed is None or others is None:
+        return seed == others and one.data.dataset == other.data.dataset
+    if one.data_digest != other.data_digest or seed == others:
+        return one.data_digest == other.data_digest
+    path = _path_of(one, folder)
+    tested, others_tested = (
+        {picture.path for picture in find_folder(path, one.task, each).parts["test"]} for each in (seed, others)
+    )
+    return tested == others_tested
 
 
 def load_test_images(checkpoint: Checkpoint, data_dir: Path, folder: Path | None = None) -> Split:
