@@ -1,7 +1,7 @@
 """Measuring a model, trained or exported, on labeled images."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import product
 from pathlib import Path
 
@@ -162,14 +162,24 @@ def load_test_images(models: Sequence[OpenModel], data_dir: Path, pictures: Path
 def _check_one_task(models: Sequence[OpenModel]) -> None:
     """Raise `UserError` where models tell apart different things, or in another form, and say what differs."""
     first = models[0]
+    expected = _task_of_images(first.task)
     for other in models[1:]:
+        found = _task_of_images(other.task)
         names = [field.name for field in fields(Task)]
-        differing = [name for name in names if getattr(first.task, name) != getattr(other.task, name)]
-        if differing:
+        if differing := [name for name in names if getattr(expected, name) != getattr(found, name)]:
             raise UserError(
                 f"the models are for different data sets, as {first.path} and {other.path} differ in their "
                 f"{' and '.join(differing)}: evaluate them apart"
             )
+
+
+def _task_of_images(task: Task) -> Task:
+    """Return a task as its test images depend on it: those of a data set of the registry are not read from pictures."""
+    if task.name not in DATASETS:
+        return task
+    theirs = DATASETS[task.name].task
+    tensor = replace(task.input, name=theirs.input.name, polarity=theirs.input.polarity)
+    return replace(task, input=tensor, preprocessing=theirs.preprocessing)
 
 
 def _common_checkpoint(models: Sequence[OpenModel], pictures: Path | None) -> Checkpoint | None:

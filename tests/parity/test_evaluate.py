@@ -23,7 +23,7 @@ from mnist_edge.parity.reference import Reference
 from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
 from mnist_edge.training.checkpoint import Checkpoint
 from mnist_edge.training.corruptions import CORRUPTIONS, SEVERITIES
-from mnist_edge.training.datasets import of_checkpoint
+from mnist_edge.training.datasets import of_checkpoint, registry
 from mnist_edge.training.datasets.pictures import find_folder
 from mnist_edge.training.datasets.splits import Split
 from tests.conftest import DATA, RELEASED
@@ -181,6 +181,22 @@ def test_models_of_different_tasks_are_not_measured_together(released: Checkpoin
         message = f"differ in their {differs}: evaluate them apart$"
         with pytest.raises(UserError, match=message):
             load_test_images([model, of_pictures(released, 0, **task)], DATA)
+
+
+def test_models_of_a_data_set_may_differ_in_how_they_read_pictures(
+    released: Checkpoint, test_data: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its test images are the same for all; as `module_reference` reads pictures, polarity differs too."""
+    monkeypatch.setattr(registry, "load_test_data", lambda *_: test_data)
+    first = open_checkpoint(RELEASED, released)
+    of_module = dataclasses.replace(released.task.input, name="x", polarity="as-pictured")
+    task = dataclasses.replace(released.task, input=of_module, preprocessing="resize/1")
+    other = exported_from(dataclasses.replace(first, task=task))
+    assert load_test_images([first, other], DATA) is test_data
+    for change in ({"shape": (1, 20, 20)}, {"range": (0.0, 255.0)}):
+        task = dataclasses.replace(released.task, input=dataclasses.replace(of_module, **change))
+        with pytest.raises(UserError, match=r"differ in their input: evaluate them apart$"):
+            load_test_images([first, dataclasses.replace(other, task=task)], DATA)
 
 
 def test_a_folder_for_a_model_of_a_data_set_that_is_none_is_refused() -> None:
