@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from mnist_edge.artifact.contract import Contract
-from mnist_edge.errors import ArtifactError
+from mnist_edge.errors import ArtifactError, UserError
 from mnist_edge.formats.base import ArtifactFile
 from mnist_edge.formats.browser_run import OpenPage
 from mnist_edge.parity.checks import Check, timed
@@ -82,17 +82,21 @@ def _check_logits(artifact: ArtifactFile, page: OpenPage, images: Images) -> Che
 
 
 def _check_pictures(artifact: ArtifactFile, page: OpenPage, reference: Reference) -> Check:
-    recognizer = Recognizer(artifact.path)
+    code, title = "browser_pictures", f"files in {page.browser}"
     chosen = np.linspace(0, len(reference.images) - 1, min(PICTURES, len(reference.images))).astype(np.intp)
-    files = png_files(reference.images[chosen], recognizer.runner.contract)
-    expected = recognizer.predict(files)
+    try:
+        recognizer = Recognizer.from_artifact(artifact)
+        files = png_files(reference.images[chosen], recognizer.runner.contract)
+        expected = recognizer.predict(files)
+    except UserError as error:
+        return Check(code, title, "cannot be run", (str(error),))
     found = page.read(files)
     equal = sum((a.status, a.label) == (b.status, b.label) for a, b in zip(found, expected, strict=True))
     count = len(files)
     problem = f"{page.browser} answers {count - equal:,} of {count:,} PNG files differently from the Python runner"
     return Check(
-        "browser_pictures",
-        f"files in {page.browser}",
+        code,
+        title,
         f"answers to {equal:,} of {count:,} PNG files equal",
         () if equal == count else (problem,),
         figures={"pictures": count, "equal_answers": equal},

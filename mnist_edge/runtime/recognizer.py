@@ -115,10 +115,25 @@ class Recognizer:
         self._labels, self._digits = contract.task.labels, digits_of(contract.task.labels)
 
     @classmethod
-    def _restore(cls, path: Path, format: str, bundle: Bundle, min_confidence: float | None, named: bool) -> Self:
+    def from_artifact(cls, artifact: ArtifactFile, min_confidence: float | None = None, *, named: bool = True) -> Self:
+        """Open an artifact that was read already, with the same bytes whatever its path holds by now.
+
+        Args:
+            artifact: what was read.
+            min_confidence: as the constructor has it.
+            named: whether `read` uses this artifact, and not the built-in CNN.
+
+        Raises:
+            UserError: the artifact can't be used; the message says why.
+            ValueError: `min_confidence` is outside [0, 1].
+        """
         recognizer = cls.__new__(cls)
-        recognizer._open(ArtifactFile(path, FORMATS[format], bundle), min_confidence, named=named)
+        recognizer._open(artifact, min_confidence, named=named)
         return recognizer
+
+    @classmethod
+    def _restore(cls, path: Path, format: str, bundle: Bundle, min_confidence: float | None, named: bool) -> Self:
+        return cls.from_artifact(ArtifactFile(path, FORMATS[format], bundle), min_confidence, named=named)
 
     def __repr__(self) -> str:
         """Name the model."""

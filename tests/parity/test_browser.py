@@ -13,7 +13,7 @@ from PIL import Image
 
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import Contract
-from mnist_edge.errors import ArtifactError
+from mnist_edge.errors import ArtifactError, UserError
 from mnist_edge.exporting.pipeline import Artifact
 from mnist_edge.formats.base import FormatSpec
 from mnist_edge.formats.browser_run import BrowserAnswer, BrowserModule
@@ -122,6 +122,36 @@ def test_a_page_that_fails_fails_its_check(judged: tuple[FakePage, Judge]) -> No
     report = judge(Path("chromium"))
     assert report.checks[-1].code == "browser"
     assert report.problems == ("the page failed in the browser (why)",)
+
+
+def test_a_page_that_fails_here_fails_its_check_alone(
+    judged: tuple[FakePage, Judge], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise UserError("cannot use a.html: all fuel consumed")
+
+    _, judge = judged
+    monkeypatch.setattr(Recognizer, "predict", fail)
+    report = judge()
+    assert report.problems == ("cannot use a.html: all fuel consumed",)
+    assert [bool(check) for check in report.checks[-3:]] == [True, False, True]
+
+
+def test_the_page_whose_digest_was_compared_is_the_one_that_reads_pictures(
+    judged: tuple[FakePage, Judge], path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is replaced while it is open in the browser is not read again."""
+    page, judge = judged
+    copy = tmp_path / path.name
+    copy.write_bytes(path.read_bytes())
+    judge.report = replace(judge.report, path=copy)
+
+    def predict_and_replace(images: Images) -> Logits:
+        copy.write_bytes(b"another page")
+        return FakePage.predict(page, images)
+
+    monkeypatch.setattr(page, "predict", predict_and_replace)
+    assert judge()
 
 
 def test_a_page_that_was_replaced_since_is_not_opened(judged: tuple[FakePage, Judge]) -> None:
