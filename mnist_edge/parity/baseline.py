@@ -43,21 +43,26 @@ class Baseline:
     Attributes:
         path: the file that holds them.
         entries: by the name of the artifact.
+        ambiguous: names of artifacts on which there are several reports, which differ; they have no entry.
     """
 
     path: Path
     entries: Mapping[str, BaselineEntry]
+    ambiguous: tuple[str, ...] = ()
 
     def entry(self, name: str, test_set: str, images: int) -> BaselineEntry:
         """Return the report on the artifact of that name, or else the only one there is.
 
         Raises:
-            UserError: there are none, or several and none of that name, or the artifact failed, or the answers are to
-                other test images than those with that digest, or to another number of them.
+            UserError: there are none, or several and none or more than one of that name, or the artifact failed, or the
+                answers are to other test images than those with that digest, or to another number of them.
         """
-        found = self.entries.get(name) or (next(iter(self.entries.values())) if len(self.entries) == 1 else None)
+        if name in self.ambiguous:
+            raise UserError(f"{self.path} has two different reports on {name}: record one of them by itself")
+        only = next(iter(self.entries.values())) if len(self.entries) == 1 and not self.ambiguous else None
+        found = self.entries.get(name) or only
         if found is None:
-            names = ", ".join(self.entries) or "nothing"
+            names = ", ".join((*self.entries, *self.ambiguous)) or "nothing"
             raise UserError(f"{self.path} has no report on {name}, only on {names}: name the one that it belongs to")
         if not found.passed:
             raise UserError(f"{self.path} says that {found.file} failed: record a report on one that passed")
@@ -78,7 +83,7 @@ def read_baseline(path: Path) -> Baseline:
     """Read what `verify --json` or `export --json` printed, or the manifest of a folder of exports.
 
     Raises:
-        UserError: the file can't be read, is something else, or has reports on two artifacts of one name.
+        UserError: the file can't be read, or is something else.
     """
     data = read_bytes(path)
     try:
@@ -91,10 +96,9 @@ def read_baseline(path: Path) -> Baseline:
             "`mnist-edge verify --json`, or name the manifest.json of an export"
         ) from error
     by_name: dict[str, BaselineEntry] = {}
-    for entry in entries:
-        if by_name.setdefault(entry.file, entry) != entry:
-            raise UserError(f"{path} has two different reports on {entry.file}: record one of them by itself")
-    return Baseline(path, by_name)
+    ambiguous = dict.fromkeys(entry.file for entry in entries if by_name.setdefault(entry.file, entry) != entry)
+    unambiguous = {name: entry for name, entry in by_name.items() if name not in ambiguous}
+    return Baseline(path, unambiguous, tuple(ambiguous))
 
 
 def _entry(fields: object) -> BaselineEntry:
