@@ -119,7 +119,8 @@ def check_selfcheck(path: Path, runner: Runner) -> Check:
     if not off <= found.bound:
         problems.append(
             f"it gives logits up to {off:.3g} off those that its own test vectors expect, at most {found.bound:g} is "
-            "allowed: they were altered, or it was; export again"
+            "allowed: they or the file were altered, or this machine computes otherwise than the one that exported it; "
+            "run `mnist-edge selfcheck` on that one, and where it fails there too, export again"
         )
     if other:
         problems.append(f"it answers {other} of its own {found.images} test vectors otherwise than they expect")

@@ -104,8 +104,9 @@ def test_a_file_gives_what_its_own_test_vectors_expect_or_fails(reference: Refer
     assert check.found == "|Δlogit| ≤ 0, 25 of 25 answers"
     off = parity_vectors.check_selfcheck(path, answering(expected + np.float32(0.01)))
     assert off.problems == (
-        "it gives logits up to 0.01 off those that its own test vectors expect, at most 0.0001 is allowed: they were "
-        "altered, or it was; export again",
+        "it gives logits up to 0.01 off those that its own test vectors expect, at most 0.0001 is allowed: they or the "
+        "file were altered, or this machine computes otherwise than the one that exported it; run "
+        "`mnist-edge selfcheck` on that one, and where it fails there too, export again",
     )
     swapped = parity_vectors.check_selfcheck(path, answering(expected[:, ::-1].copy()))
     assert swapped.problems[1] == "it answers 25 of its own 25 test vectors otherwise than they expect"
