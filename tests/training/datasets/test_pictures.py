@@ -171,10 +171,17 @@ def _nested(folder: Path) -> None:
     (folder / "rot" / "dunkel").mkdir()
 
 
+def _parts_without_labels(folder: Path) -> None:
+    (folder / "rot").rename(folder / "train")
+    (folder / "blau").rename(folder / "test")
+    shutil.rmtree(folder / "Grün")
+
+
 HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "a label in one part": (_in_one_part, "'rot' of .* is in train/ only"),
     "more than the parts": (_beside_parts, "has valid/ beside train/ and test/"),
     "a part missing": (_only_train, "has train/ but no test/"),
+    "parts without labels": (_parts_without_labels, "train has 0 sub-folders, expected 2 to 1,000"),
     "an empty label": (_empty, "leer holds no pictures"),
     "too few pictures": (_few, "'rot' of .* has 1 pictures, expected at least 3"),
     "one label": (_one_label, "has 1 sub-folders, expected 2 to 1,000"),
