@@ -1,8 +1,8 @@
 """Arrays as pictures.
 
 An array is `[height, width]` (gray), `[height, width, 3]` (RGB) or `[height, width, 4]` (RGBA), of dtype uint8 (0 to
-255), bool, a float (in [0, 1], rounded to 8 bits) or uint16 (gray only), which is stretched to its own range when it is
-prepared, as a file of 16 bits is: cameras give 10, 12 or 14 of them.
+255), bool, a float (in [0, 1], rounded to 8 bits) or uint16 (gray only), which is prepared as a file of 16 bits is:
+mnist/3 stretches it to its own range, since cameras give 10, 12 or 14 bits; resize/1 takes it for 16 bits as it is.
 """
 
 import numpy as np

@@ -29,10 +29,13 @@ class PreprocessingResult:
     Attributes:
         stages: in their order; the image of the last one is what the model is given.
         other_digits: shapes in the picture beside the digit that are about as large; 0 for a picture of one digit.
+        sixteen_bits: whether whole numbers of more than 8 bits were taken for 16 bits as they are, and not stretched
+            to their own range.
     """
 
     stages: tuple[Stage, ...]
     other_digits: int = 0
+    sixteen_bits: bool = False
 
     @property
     def tensor(self) -> Images:

@@ -8,7 +8,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mnist_edge.preprocessing.mnist_v3.grayscale import HIGH_BIT_DEPTH_MODES, luminance
 from mnist_edge.preprocessing.orientation import apply_exif_orientation
+from mnist_edge.preprocessing.resize_v1.pipeline import preprocess
 from mnist_edge.text import printable, shorten
+from mnist_edge.types import TensorSpec
 
 if TYPE_CHECKING:
     from mnist_edge.runtime.prediction import Prediction
@@ -41,8 +43,9 @@ def visualize(inspection: "Inspection") -> Image.Image:
     """
     if inspection.picture is None or inspection.preprocessing is None:
         raise ValueError(f"there are no stages to draw: {inspection.prediction.message}")
+    shown = on_paper(inspection.picture, sixteen_bits=inspection.preprocessing.sixteen_bits)
     stages = [(stage.name, _as_picture(stage.image)) for stage in inspection.preprocessing.stages]
-    return _sheet([("picture", on_paper(inspection.picture)), *stages], _answer(inspection.prediction))
+    return _sheet([("picture", shown), *stages], _answer(inspection.prediction))
 
 
 def preview(tensor: "Images | GrayImage") -> str:
@@ -64,14 +67,20 @@ def _answer(prediction: "Prediction") -> str:
     return f"{shorten(printable(prediction.label), MAX_LABEL_LENGTH)}  ({prediction.confidence:.1%})"
 
 
-def on_paper(picture: Image.Image) -> Image.Image:
+def on_paper(picture: Image.Image, *, sixteen_bits: bool = False) -> Image.Image:
     """Return the picture upright, not larger than needed, with its transparent parts laid over white.
 
-    Of high bit depth, it is stretched to its own range, as it is read (`preprocessing.mnist_v3.grayscale`).
+    Of high bit depth, it is drawn as it is read: with `sixteen_bits` as by `preprocessing.resize_v1`, which takes 16
+    bits as they are, else as by `preprocessing.mnist_v3`, which stretches them to their own range.
     """
     shown = apply_exif_orientation(picture)
     if shown.mode in HIGH_BIT_DEPTH_MODES:  # of which Pillow would clip what is more than 255
-        shown = _as_picture(luminance(shown, max_side=MAX_SHOWN_SIDE))
+        if sixteen_bits:
+            width, height = _size(shown, min(MAX_SHOWN_SIDE, max(shown.size)))
+            read = preprocess(TensorSpec("image", (1, height, width)), picture).stages[-1].image
+        else:
+            read = luminance(shown, max_side=MAX_SHOWN_SIDE)
+        shown = _as_picture(read)
     if max(shown.size) > MAX_SHOWN_SIDE:
         shown = (
             shown.reduce(-(-max(shown.size) // MAX_SHOWN_SIDE))

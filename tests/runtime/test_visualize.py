@@ -6,8 +6,10 @@ import pytest
 from PIL import Image, ImageDraw
 
 from mnist_edge.preprocessing.mnist_v3 import preprocess
+from mnist_edge.preprocessing.registry import load_preprocessing
 from mnist_edge.runtime.recognizer import Inspection, Recognizer
 from mnist_edge.runtime.visualize import MAX_LABEL_LENGTH, on_paper, preview, visualize
+from mnist_edge.types import TensorSpec
 from tests.conftest import ROOT
 from tests.preprocessing.strokes import ink, picture_of
 
@@ -58,6 +60,18 @@ def test_arrays_are_shown_in_their_range() -> None:
     gray = np.asarray(picture_of(0.9, ink(3, (90, 120), (25, 20, 40, 80), 8)))
     for array in (gray / 255, gray.astype(np.uint16) * 257, gray > 128):
         assert_ink_and_paper_are_seen(Recognizer().inspect(array))
+
+
+def test_a_model_that_takes_16_bits_as_they_are_is_drawn_what_it_sees() -> None:
+    output = TensorSpec("image", (1, 28, 28))
+    ramp = Image.fromarray(np.linspace(0, 1023, 1200 * 1000).reshape(1200, 1000).astype(np.uint16))
+    ramp.getexif()[0x0112] = 6  # to be turned by a quarter
+    answer = Recognizer().predict(Image.new("L", (40, 40)))
+    seen = load_preprocessing("resize/1", output).preprocess(ramp)
+    tiles = np.asarray(visualize(Inspection(ramp, seen, answer)).convert("L"))
+    pictured, given = tiles[60:230, 40:200], tiles[60:230, 276:436]
+    assert max(pictured.max(), given.max()) <= 5
+    assert on_paper(ramp, sixteen_bits=True).size == (896, 747)
 
 
 def assert_ink_and_paper_are_seen(inspection: Inspection) -> None:

@@ -62,7 +62,7 @@ def preprocess(output: TensorSpec, picture: Image.Image) -> PreprocessingResult:
     pixels = Image.fromarray(np.concatenate([_converted(strip, mode, factor) for strip in _strips(picture, factor)]))
     with PILLOW_GUARD:
         scaled = pixels if pixels.size == (width, height) else pixels.resize((width, height), Image.Resampling.BILINEAR)
-    return PreprocessingResult((Stage("model input", _unit(np.asarray(scaled))),))
+    return PreprocessingResult((Stage("model input", _unit(np.asarray(scaled))),), sixteen_bits=True)
 
 
 def as_model_input(output: TensorSpec, array: AnyArray) -> Images | None:
