@@ -122,12 +122,13 @@ def command(
     with Progress("starting", quiet=quiet):
         from mnist_edge.training.architectures.own import load_architecture
         from mnist_edge.training.checkpoint import make_checkpoint
-        from mnist_edge.training.figures import curves_figure, save_figure
         from mnist_edge.training.history import history_table, tensorboard_log
         from mnist_edge.training.loop import train_epoch
         from mnist_edge.training.recipe import check_suits
         from mnist_edge.training.teachers import build_teachers, check_parts, load_teachers
         from mnist_edge.training.train_state import TrainingConfig
+
+        draw = _curves_drawer(curves) if curves else None
 
     own = load_architecture(architecture) if is_own(architecture) else None
     given = data_options.given_options(dataset, data_dir, image_size, color, preprocessing)
@@ -145,12 +146,12 @@ def command(
         state.to(torch_setup.device_of(device))
         train = partial(train_epoch, teachers=build_teachers(taught_by, torch_setup.device_of(device)))
         log = tensorboard_log(log_dir, len(state.history), chosen, images) if log_dir else nullcontext()
-        drawing = _drawing(state.history, curves) if curves else None
+        drawing = _at_times(draw, state.history, chosen.epochs) if draw else None
         with TrainingProgress(chosen.epochs, log_every=log_every, quiet=quiet) as progress, log as log_epoch:
             followers = filter(None, (progress.on_epoch, log_epoch, drawing))
             _run(_epochs(partial(train, state, data, progress.on_step), own), state, config, output, list(followers))
-        if curves:
-            save_figure(curves_figure(state.history), curves)
+        if draw:
+            draw(state.history)
         checkpoint = make_checkpoint(state, config, data, own, license_)
     with transaction() as changes:
         changes.write(output, checkpoint.to_bytes())
@@ -271,16 +272,21 @@ def _run(
         sys.exit(130)
 
 
-def _drawing(history: "list[Epoch]", path: Path) -> "Callable[[Epoch], None]":
-    """Return a function that draws the curves of a training, when it is called after an epoch, and at times alone."""
+def _curves_drawer(path: Path) -> "Callable[[list[Epoch]], None]":
+    """Return a function that draws the curves of a history to a file; imports matplotlib."""
     from mnist_edge.training.figures import curves_figure, save_figure
 
+    return lambda history: save_figure(curves_figure(history), path)
+
+
+def _at_times(draw: "Callable[[list[Epoch]], None]", history: "list[Epoch]", epochs: int) -> "Callable[[Epoch], None]":
+    """Return a function to be called after each epoch, which draws at times; not after the last, when all is drawn."""
     drawn = -SECONDS_BETWEEN_CURVES
 
-    def draw(_: "Epoch") -> None:
+    def follow(epoch: "Epoch") -> None:
         nonlocal drawn
-        if time.monotonic() - drawn > SECONDS_BETWEEN_CURVES:
-            save_figure(curves_figure(history), path)
+        if epoch.epoch < epochs and time.monotonic() - drawn > SECONDS_BETWEEN_CURVES:
+            draw(history)
             drawn = time.monotonic()
 
-    return draw
+    return follow

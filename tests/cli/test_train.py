@@ -228,6 +228,24 @@ def test_the_curves_of_a_training_that_had_all_its_epochs_are_drawn(
 
 
 @pytest.mark.usefixtures("few_images")
+def test_the_curves_are_drawn_once_an_epoch_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    monkeypatch.setattr("mnist_edge.cli.train.SECONDS_BETWEEN_CURVES", 0.0)
+    monkeypatch.setattr("mnist_edge.training.figures.curves_figure", lambda history: drawn.append(len(history)))
+    monkeypatch.setattr("mnist_edge.training.figures.save_figure", lambda *_: None)
+    assert run(*SHORT, "-o", tmp_path / "a.safetensors", "--curves", tmp_path / "a.png").exit_code == 0
+    assert drawn == [1, 2, 3]
+
+
+@pytest.mark.usefixtures("few_images")
+def test_a_training_without_curves_imports_nothing_that_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("matplotlib", "mnist_edge.training.figures"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert run(*SHORT, "--epochs", "1", "-o", tmp_path / "a.safetensors").exit_code == 0
+    assert run(*SHORT, "-o", tmp_path / "b.safetensors", "--curves", tmp_path / "b.png").exit_code == 1
+
+
+@pytest.mark.usefixtures("few_images")
 def test_a_training_of_other_images_is_not_resumed(
     few: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
