@@ -1,5 +1,6 @@
 """`mnist-edge train`: from a data set to a checkpoint."""
 
+import dataclasses
 import sys
 import time
 from contextlib import nullcontext, redirect_stdout
@@ -215,6 +216,7 @@ def _begin(
         UserError: there is no interrupted training to resume, or one that would be lost, or it has other options.
     """
     from mnist_edge.errors import UserError
+    from mnist_edge.training.architectures.registry import SAME_FOR_ANY_THREADS
     from mnist_edge.training.files import resume_path
     from mnist_edge.training.train_state import load_train_state
 
@@ -237,6 +239,8 @@ def _begin(
     if not resume:
         done = f"{len(state.history)} of {interrupted.recipe.epochs} epochs"
         raise UserError(f"there is an interrupted training of {output} ({done}): {again}")
+    if config.architecture in SAME_FOR_ANY_THREADS:
+        config = dataclasses.replace(config, threads=interrupted.threads)
     if config != interrupted:
         differences = recipe_options.differences(interrupted, config)
         raise UserError(f"the interrupted training has other options ({differences}): {again} without --resume")

@@ -107,7 +107,7 @@ class TrainingConfig:
         data_digest: SHA-256 of the training images and labels.
         teachers: SHA-256 of the checkpoints that it learns from, of recipes that do.
         license: of the weights, an SPDX expression.
-        threads: that compute, on which the sums of convolutions depend.
+        threads: that compute; the bytes depend on them, but for `SAME_FOR_ANY_THREADS` of the registry.
     """
 
     task: Task

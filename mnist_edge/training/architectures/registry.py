@@ -15,6 +15,9 @@ from mnist_edge.training.architectures.own import OwnArchitecture
 ARCHITECTURES: dict[str, Callable[[Task], nn.Module]] = {"mlp": MLP, "cnn": CNN}
 """What makes a network for a task, its weights drawn from torch's global generator."""
 
+SAME_FOR_ANY_THREADS = frozenset({"mlp"})
+"""Those whose training ends with the same bytes, however many threads compute."""
+
 
 def build_model(architecture: str, task: Task, seed: int = 0, own: OwnArchitecture | None = None) -> nn.Module:
     """Return a model with weights drawn from `seed`; torch's global generator is left as it was.
