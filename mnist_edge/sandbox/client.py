@@ -26,7 +26,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from mnist_edge.errors import ArtifactError
-from mnist_edge.sandbox.messages import MAX_REPLY, MessageError, receive, send
+from mnist_edge.sandbox.messages import MAX_REPLY, MessageError, encode, receive, transmit
 from mnist_edge.types import AnyArray
 from mnist_edge.usage import peak_memory, time_each
 
@@ -117,9 +117,11 @@ class _Sandboxed:
         """Send a message and return the answer to it; where that does not come, there are no further ones."""
         if self._interrupted:
             raise ArtifactError("a call of it was interrupted, which closed it: open it again")
+        parts = encode(values, arrays, blobs)  # what goes wrong before anything is sent leaves the child as it was
         try:
             deadline = time.monotonic() + seconds
-            send(self._connection, values, arrays, blobs, deadline)
+            transmit(self._connection, parts, deadline)
+            del parts  # a copy of the arrays, for whose place the answer has use
             reply, results, _ = receive(self._connection, MAX_REPLY, deadline)
         except TimeoutError as error:
             self._kill()

@@ -33,23 +33,29 @@ class MessageError(Exception):
 
 
 def send(
-    connection: socket.socket,
-    values: Mapping[str, Any],
-    arrays: Mapping[str, AnyArray],
-    blobs: Sequence[bytes] = (),
-    deadline: float = math.inf,
+    connection: socket.socket, values: Mapping[str, Any], arrays: Mapping[str, AnyArray], blobs: Sequence[bytes] = ()
 ) -> None:
-    """Send JSON values, arrays by name, and bytes.
+    """Send JSON values, arrays by name, and bytes, however long that takes."""
+    transmit(connection, encode(values, arrays, blobs), math.inf)
 
-    Raises:
-        TimeoutError: they are not sent by a time of `time.monotonic()`.
-    """
+
+def encode(values: Mapping[str, Any], arrays: Mapping[str, AnyArray], blobs: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Return a message of JSON values, arrays by name, and bytes, in parts."""
     plain = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     described = [[name, array.dtype.str, list(array.shape)] for name, array in plain.items()]
     header = json.dumps({"values": values, "arrays": described, "blobs": [len(blob) for blob in blobs]}).encode()
     body = [array.tobytes() for array in plain.values()]
     length = sum(map(len, (*body, *blobs)))
-    for part in (_LENGTHS.pack(len(header), length), header, *body, *blobs):
+    return _LENGTHS.pack(len(header), length), header, *body, *blobs
+
+
+def transmit(connection: socket.socket, parts: Sequence[bytes], deadline: float) -> None:
+    """Send a message that was encoded.
+
+    Raises:
+        TimeoutError: it is not sent by a time of `time.monotonic()`.
+    """
+    for part in parts:
         _wait_until(deadline, connection)
         connection.sendall(part)
 

@@ -159,6 +159,21 @@ def test_no_call_is_given_the_answer_of_one_that_was_interrupted(megabytes: int)
         session.call("echo", {"text": "second"})
 
 
+class TooLarge:
+    """What no memory is left for, as it becomes an array."""
+
+    def __array__(self, *_: object, **__: object) -> AnyArray:
+        raise MemoryError
+
+
+def test_a_call_of_which_nothing_was_sent_leaves_the_session_open() -> None:
+    session = open_session(MODULE, b"")
+    with pytest.raises(MemoryError):
+        session.call("echo", {}, {"pictures": TooLarge()})  # type: ignore[dict-item]
+    assert session.call("echo", {"text": "next"})[0]["text"] == "next"
+    session.close()
+
+
 def test_an_interrupted_wait_for_a_call_of_another_thread_leaves_that_call_alone() -> None:
     session = open_session(MODULE, b"")
     process = session.call("echo")[0]["process"]
