@@ -42,10 +42,13 @@ def check_parts(paths: Sequence[Path], teachers: Sequence[Checkpoint], data: Tra
     """Return if no teacher has learned from the pictures that the student is measured on.
 
     Raises:
-        UserError: one learned from the student's folder, in parts that were drawn from another seed.
+        UserError: one learned from the student's folder, in parts that were drawn from another seed. It is the same
+            folder also where its pictures were named otherwise, or some were added since.
     """
     for path, teacher in zip(paths, teachers, strict=True):
-        if teacher.data_digest == data.digest and teacher.data.split_seed != data.split_seed:
+        folders = None not in (teacher.data.split_seed, data.split_seed)  # a data set of the registry has its parts
+        same = teacher.data_digest == data.digest or (folders and teacher.data.dataset == data.dataset)
+        if same and teacher.data.split_seed != data.split_seed:
             raise UserError(
                 f"{path} learned from pictures of {data.dataset} that are held back here, since its parts were drawn "
                 f"from another seed: give both the same --seed, which is {teacher.data.split_seed} there"

@@ -47,5 +47,9 @@ def test_a_teacher_that_learned_from_what_is_held_back_is_refused(released: Chec
     with pytest.raises(UserError, match=r"teacher\.safetensors learned from pictures of photos .* --seed, which is 0"):
         check_parts([path], [teacher], data)
     check_parts([path], [teacher], dataclasses.replace(data, split_seed=0))
-    check_parts([path], [teacher], dataclasses.replace(data, digest="1" * 64))
+    grown = dataclasses.replace(data, digest="1" * 64)  # a picture was added, and most are in the parts they were in
+    with pytest.raises(UserError, match=r"teacher\.safetensors learned from pictures of photos .* --seed, which is 0"):
+        check_parts([path], [teacher], grown)
+    check_parts([path], [teacher], dataclasses.replace(grown, split_seed=0))
+    check_parts([path], [teacher], dataclasses.replace(grown, dataset="others"))
     check_parts([path], [released], dataclasses.replace(few, digest=released.data_digest))
