@@ -17,14 +17,14 @@ from mnist_edge.errors import ArtifactError, NoDigitError, PictureError, UserErr
 from mnist_edge.formats.base import ArtifactFile
 from mnist_edge.formats.registry import FORMATS, open_artifact, read_artifact
 from mnist_edge.formats.runner import Runner, at_batch_one
-from mnist_edge.preprocessing.array_input import plain_array
 from mnist_edge.preprocessing.guard import TOO_MUCH_MEMORY
 from mnist_edge.preprocessing.registry import PREPROCESSINGS, load_preprocessing
-from mnist_edge.preprocessing.result import Preprocessing, PreprocessingResult, Stage
+from mnist_edge.preprocessing.result import Preprocessing, PreprocessingResult
+from mnist_edge.runtime.arrays import as_batch, as_stage, prepared
 from mnist_edge.runtime.builtin_models import DEFAULT_MODEL, DEFAULT_NUMBER_MODEL, model_path
 from mnist_edge.runtime.pictures import Source, open_picture, path_of
 from mnist_edge.runtime.prediction import Prediction, Scored, Status, digits_of, score
-from mnist_edge.types import AnyArray, Images
+from mnist_edge.types import Images
 
 if TYPE_CHECKING:
     from mnist_edge.runtime.number import Number
@@ -155,8 +155,8 @@ class Recognizer:
 
         Several pictures are a list, a tuple, or an array of images of the model's size: `[N, channels, height, width]`
         or `[N, 1, height, width]`, and `[N, height, width]` where the model's input is gray. A single picture of that
-        size may be `[channels, height, width]`, in a list too. A picture that can't be read costs only its own answer,
-        whose status says so.
+        size may be `[channels, height, width]` where the model's input is in color, and in a list also where it is
+        gray. A picture that can't be read costs only its own answer, whose status says so.
 
         Raises:
             TypeError: something is not a picture in any form.
@@ -165,20 +165,11 @@ class Recognizer:
         """
         if isinstance(pictures, (list, tuple)):
             return [self._answer(picture) for picture in pictures]
-        if isinstance(pictures, np.ndarray) and pictures.ndim > 2 and (images := self._as_batch(pictures)) is not None:
-            return [self._answer(image) for image in images]
+        if isinstance(pictures, np.ndarray) and pictures.ndim > 2:
+            images = as_batch(pictures, self._input_shape)
+            if images is not None:
+                return [self._answer(image) for image in images]
         return self._answer(pictures)
-
-    def _as_batch(self, array: AnyArray) -> AnyArray | None:
-        """Return an array of images of the model's size, of gray ones as `[N, height, width]`; None for another."""
-        array = plain_array(array)
-        channels, height, width = self._input_shape
-        if array.shape[1:] == (1, height, width):
-            return array[:, 0]
-        if array.shape[1:] == (channels, height, width):
-            return array
-        one = channels > 1 or width in (3, 4)  # its channels, first or last
-        return array if array.shape[1:] == (height, width) and not one else None
 
     def stream(self, pictures: Iterable[Source]) -> Iterator[Prediction]:
         """Yield the answer to each picture as soon as it is known, in order; raises as `predict` does.
@@ -188,7 +179,7 @@ class Recognizer:
                 the model's size.
         """
         if isinstance(pictures, np.ndarray) and pictures.ndim > 1:
-            images = self._as_batch(pictures)
+            images = as_batch(pictures, self._input_shape)
             if images is None:
                 shape = list(pictures.shape)
                 raise TypeError(f"an array of shape {shape} is not images of the model's size: put the one into a list")
@@ -206,9 +197,9 @@ class Recognizer:
         try:
             ready = None
             if isinstance(picture, np.ndarray):
-                picture, ready = self._prepared(picture)
+                picture, ready = prepared(picture, self._input_shape, self._as_model_input)
             opened = open_picture(picture)
-            seen = self._preprocess(opened) if ready is None else PreprocessingResult((_as_stage(ready),))
+            seen = self._preprocess(opened) if ready is None else PreprocessingResult((as_stage(ready),))
         except _PICTURE_FAILURES as error:
             return Inspection(opened, None, self._failure(picture, error))
         return Inspection(opened, seen, self._classify(picture, seen.tensor, seen.other_digits))
@@ -231,8 +222,9 @@ class Recognizer:
         if self._segment_number is None:
             raise UserError(f"{self._name} can't read numbers: its preprocessing is for pictures of one digit")
         try:
-            shown = self._prepared(picture)[0] if isinstance(picture, np.ndarray) else picture
-            lines = self._segment_number(open_picture(shown))
+            if isinstance(picture, np.ndarray):
+                picture, _ = prepared(picture, self._input_shape, self._as_model_input)
+            lines = self._segment_number(open_picture(picture))
         except _PICTURE_FAILURES as error:
             failed = self._failure(picture, error)
             return Number(failed.path, failed.status, None, None, (), self._name, failed.message)
@@ -240,7 +232,7 @@ class Recognizer:
 
     def _answer(self, picture: Source) -> Prediction:
         if isinstance(picture, np.ndarray):
-            picture, ready = self._prepared(picture)
+            picture, ready = prepared(picture, self._input_shape, self._as_model_input)
             if ready is not None:
                 return self._classify(picture, ready, 0)
         try:
@@ -248,15 +240,6 @@ class Recognizer:
         except _PICTURE_FAILURES as error:
             return self._failure(picture, error)
         return self._classify(picture, seen.tensor, seen.other_digits)
-
-    def _prepared(self, array: AnyArray) -> tuple[AnyArray, Images | None]:
-        """Return an array of one picture with its channels last, and as the model's input where it already is that."""
-        array = plain_array(array)
-        if array.shape != self._input_shape:
-            return array, self._as_model_input(array)
-        if array.shape[0] == 1:
-            return array[0], self._as_model_input(array[0])
-        return array.transpose(1, 2, 0), self._as_model_input(array)
 
     def _classify(self, picture: Source, images: Images, other_digits: int) -> Prediction:
         """Return the answer to a picture that was prepared, float32 `[1, channels, height, width]`."""
@@ -315,8 +298,3 @@ def _preprocessing_for(task: Task) -> Preprocessing:
         if asked != given:
             raise UserError(f"its contract asks for input {field.name} {asked!r}, this runner gives {given!r}")
     return preprocessing
-
-
-def _as_stage(images: Images) -> Stage:
-    """Return a model input, `[1, channels, height, width]`, as what a preprocessing would have given."""
-    return Stage("model input", images[0, 0] if images.shape[1] == 1 else images[0].transpose(1, 2, 0))
