@@ -132,7 +132,12 @@ def _claim(study: optuna.Study, search: Search) -> None:
     if not study.user_attrs and not study.get_trials(deepcopy=False):
         study.set_user_attr(_CLAIM, wanted)  # at once: another process sees all of it or nothing
         return
-    found = study.user_attrs.get(_CLAIM, {})
+    if _CLAIM not in study.user_attrs:
+        raise UserError(
+            f"the study {study.study_name!r} was begun by an earlier version or another program, which did not record "
+            "what it searches: give this one another --study"
+        )
+    found = study.user_attrs[_CLAIM]
     different = [
         _difference(name, found.get(name), value) for name, value in wanted.items() if found.get(name) != value
     ]

@@ -95,7 +95,7 @@ def test_a_study_of_another_search_is_refused(other: Search, difference: str, tm
 def test_a_study_that_nobody_has_claimed_is_refused_once_it_has_trials(tmp_path: Path) -> None:
     study = optuna.create_study(storage=storage_in(tmp_path), study_name="s", direction="maximize")
     study.add_trial(optuna.trial.create_trial(value=0.5))
-    with pytest.raises(UserError, match=r"another search \(task unknown, not mnist; "):
+    with pytest.raises(UserError, match=r"^the study 's' was begun by an earlier .* --study$"):
         open_study(storage_in(tmp_path), "s", SEARCH)
 
 
