@@ -265,7 +265,7 @@ def _trained(state: TrainState, search: Search, data: TrainingData) -> Epoch:
 def _batch_sizes(recipe: Recipe, images: int) -> list[int]:
     """Return the sizes of batches to try: halves from 256 on, or from the greatest that so few images suit."""
     greatest = dataclasses.replace(recipe, batch_size=MAX_BATCH).for_images(images).batch_size
-    return sorted({max(min(MIN_BATCH, greatest), greatest // share) for share in (8, 4, 2, 1)})
+    return sorted({max(MIN_BATCH, greatest // share) for share in (8, 4, 2, 1)})
 
 
 def _with(recipe: Recipe, settings: dict[str, float | int]) -> Recipe:
