@@ -153,7 +153,7 @@ def command(
             _run(_epochs(partial(train, state, data, progress.on_step), own), state, config, output, list(followers))
         if draw:
             draw(state.history)
-        checkpoint = make_checkpoint(state, config, data, own, license_)
+        checkpoint = make_checkpoint(state, config, data, own)
     with transaction() as changes:
         changes.write(output, checkpoint.to_bytes())
         changes.write(history_path(output), history_table(state.history, chosen, images))

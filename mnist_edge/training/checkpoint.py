@@ -152,15 +152,14 @@ def with_trial(checkpoint: Checkpoint) -> Checkpoint:
 
 
 def make_checkpoint(
-    state: TrainState,
-    config: TrainingConfig,
-    data: TrainingData,
-    own: OwnArchitecture | None = None,
-    license: str = NO_LICENSE,
+    state: TrainState, config: TrainingConfig, data: TrainingData, own: OwnArchitecture | None = None
 ) -> Checkpoint:
     """Return the checkpoint of a training that was just finished here, calibrated on `data`'s validation images.
 
-    `own` is the code of an architecture of the user's own, `license` that of the weights.
+    `own` is the code of an architecture of the user's own.
+
+    Raises:
+        UserError: the logits are so great that no out-of-distribution threshold fits, or `own` fails.
     """
     validation = data.validation
     logits = predict_logits(state.eval_model, validation.images).numpy()
@@ -178,7 +177,7 @@ def make_checkpoint(
         data=data.record(config.task),
         producer={"mnist-edge": mnist_edge.__version__, "torch": torch.__version__},
         teachers=config.teachers,
-        license=license,
+        license=config.license,
         own=own,
     )
     return made if own is None else with_trial(made)

@@ -11,9 +11,11 @@ import torch
 
 from mnist_edge.artifact.contract import Task
 from mnist_edge.errors import UserError
-from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint, make_checkpoint, save_checkpoint
 from mnist_edge.training.datasets.registry import DATASETS
-from mnist_edge.training.recipe import recipe_for
+from mnist_edge.training.datasets.splits import TrainingData
+from mnist_edge.training.recipe import PLAIN, recipe_for
+from mnist_edge.training.train_state import TrainingConfig
 from tests.conftest import RELEASED
 
 
@@ -133,3 +135,8 @@ def test_a_size_that_a_file_claims_costs_nothing(released: Checkpoint) -> None:
     task = dataclasses.replace(released.task, input=dataclasses.replace(released.task.input, shape=(1, 4096, 4096)))
     with pytest.raises(UserError, match="do not fit its architecture"):
         dataclasses.replace(released, task=task).build()
+
+
+def test_a_checkpoint_has_the_license_of_its_training(few: TrainingData) -> None:
+    config = TrainingConfig(DATASETS["mnist"].task, "mlp", PLAIN, 0, few.digest, license="MIT")
+    assert make_checkpoint(config.init_train_state(), config, few).license == "MIT"
