@@ -83,11 +83,11 @@ def open_data(
     from mnist_edge.training.datasets.pictures import open_folder
 
     found = open_folder(Path(dataset), seed, preprocessing, image_size, 3 if color else 1)
-    return Data(dataset, found.task, lambda: _noted(found.load_training_data()), found.load_test_data)
+    return Data(dataset, found.task, found.load_training_data, found.load_test_data)
 
 
-def _noted(data: "TrainingData") -> "TrainingData":
-    """Return the data, and say on stderr where what is measured on has been learned."""
+def noted(data: "TrainingData") -> "TrainingData":
+    """Return the data, and say on stderr where what is measured on would be learned, for commands that measure."""
     if repeated := data.repeated:
         note(
             f"{len(repeated):,} of the pictures held back to validate and test on are byte for byte among those to "

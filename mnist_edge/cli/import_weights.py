@@ -97,7 +97,7 @@ def command(
         if mean is not None or std is not None:
             channels = task.input.shape[0]
             own = replace(own, normalization=Normalization.of(mean or (0.0,), std or (1.0,), channels))
-        data = source.load_training_data()
+        data = data_options.noted(source.load_training_data())
         imported = import_weights(weights, own, task, data, license_)
         on_step("fits temperature and thresholds")
         checkpoint = calibrated(imported, data.validation)

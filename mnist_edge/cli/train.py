@@ -137,7 +137,7 @@ def command(
         chosen = recipe_options.recipe_with(recipe, architecture, settings)
         check_suits(chosen, task)
         taught_by = load_teachers(teachers, chosen, task)
-        data = source.load_training_data()
+        data = data_options.noted(source.load_training_data())
         images = len(data.train)
         check_parts(teachers, taught_by, data)
         chosen = _for_images(chosen, images, settings, quiet=quiet)

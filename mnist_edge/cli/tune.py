@@ -103,7 +103,7 @@ def command(
     base = recipe_for(recipe, architecture)
     own = load_architecture(architecture) if is_own(architecture) else None
     check_suits(base, source.task)
-    data = source.load_training_data()
+    data = data_options.noted(source.load_training_data())
     search = Search(source.task, recorded_name(architecture), base, epochs, seed, data.digest, own)
     found = open_study(storage, study, search)
     if figure:

@@ -194,3 +194,6 @@ def test_pictures_that_are_learned_and_measured_on_are_pointed_out(
     line = passed("train", *settings).stderr.splitlines()[0]
     assert line.startswith("9 of the pictures held back to validate and test on are byte for byte among those to learn")
     assert "such as icons/test/" in line
+    # A figure of the augmentation measures nothing.
+    shown = passed("plot", "augmentation", "--dataset", "icons", "--recipe", "shapes", "-o", "a.png")
+    assert "byte for byte" not in shown.stderr
