@@ -115,7 +115,6 @@ def test_the_printed_command_divides_a_folder_as_the_search_did(tmp_path: Path) 
 
 SHARED = """
 import dataclasses
-from mnist_edge.training.checkpoint import load_checkpoint
 from mnist_edge.training.datasets import registry
 from mnist_edge.training.datasets.splits import Split
 load = registry.load_training_data
