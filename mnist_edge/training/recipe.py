@@ -44,7 +44,7 @@ class Recipe:
             neural networks*, 2024), at least 0; it moves the matrices of the fully connected layers before the last,
             which 0 leaves to SGD.
         outlier_share: outliers (`mnist_edge.training.outliers`) for each image of a batch, in [0, 1]; 0 for none.
-            A batch of one image, of which none can be made, has none.
+            A batch of one image gets none, since none can be made from it.
         outlier_weight: of the outliers' loss, their cross-entropy to the uniform distribution, at least 0.
         distillation_weight: of what teachers answer (`mnist_edge.training.distillation`), in [0, 1]; the labels have
             the rest, and 0 is for no teachers.
