@@ -156,6 +156,7 @@ def _listed(folder: Path) -> dict[str, dict[str, list[Path]]]:
             "pictures with a sub-folder for each label"
         )
     names = {path.name for path in _folders(folder)}
+    # Pictures in train/ and test/ themselves are taken for parts that lack their labels, not for two labels.
     divided = names == {"train", "test"} or ("train" in names and _is_part(folder / "train"))
     if not (divided and "test" in names):
         if divided:
