@@ -125,6 +125,7 @@ def test_predict_with_a_model_that_may_not_be_one(model: str, files: Files) -> N
     assert result.exit_code == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "json"])
 @pytest.mark.usefixtures("few_images")
 def test_evaluate(form: list[str], files: Files) -> None:

@@ -163,6 +163,7 @@ class Net(nn.Linear):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_images")
 @pytest.mark.parametrize("command", ["train", "tune"])
 def test_sigterm_in_training_is_not_blamed_on_the_network(

@@ -83,6 +83,7 @@ def test_damage_is_found(name: str, exports: Path, reference: Reference, tmp_pat
         assert refused or name == "a dropped ReLU that the test vectors expect"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_forged_expected_logits_are_found_in_every_format(
     name: str, exported: list[Artifact], reference: Reference, monkeypatch: pytest.MonkeyPatch

@@ -2,11 +2,13 @@ import ctypes
 import os
 import platform
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 import tracemalloc
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +18,7 @@ import pytest
 from mnist_edge.errors import ArtifactError
 from mnist_edge.sandbox import client
 from mnist_edge.sandbox.client import open_session
-from mnist_edge.sandbox.messages import MAX_HEADER, MAX_REPLY
+from mnist_edge.sandbox.messages import MAX_HEADER, MAX_REPLY, transmit
 from mnist_edge.sandbox.system_calls import CALL_NUMBERS, restrict_system_calls
 from mnist_edge.types import AnyArray
 
@@ -147,11 +149,19 @@ def test_a_server_that_takes_too_long_is_replaced_and_its_sessions_go_on(monkeyp
 
 
 @pytest.mark.parametrize("megabytes", [0, 64], ids=["in receive", "in send"])
-def test_no_call_is_given_the_answer_of_one_that_was_interrupted(megabytes: int) -> None:
+def test_no_call_is_given_the_answer_of_one_that_was_interrupted(
+    megabytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session = open_session(MODULE, b"")
     process = session.call("echo")[0]["process"]
     os.kill(process, signal.SIGSTOP)  # so that the call is still waiting when the signal comes
-    threading.Timer(0.1, signal.pthread_kill, (threading.get_ident(), signal.SIGINT)).start()
+    signal_me = threading.Timer(0.1, signal.pthread_kill, (threading.get_ident(), signal.SIGINT))
+
+    def transmit_and_be_interrupted(connection: socket.socket, parts: Sequence[bytes], deadline: float) -> None:
+        signal_me.start()
+        transmit(connection, parts, deadline)
+
+    monkeypatch.setattr(client, "transmit", transmit_and_be_interrupted)
     with pytest.raises(KeyboardInterrupt):
         session.call("echo", {"text": "first"}, {"zeros": np.zeros(megabytes << 20, np.uint8)})
     assert gone(process)
