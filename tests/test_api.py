@@ -47,6 +47,7 @@ def test_a_reference_saves_reading_the_data(reference: Reference, exports: Path)
     assert layers
 
 
+@pytest.mark.slow
 def test_headers_run_on_devices(reference: Reference, exports: Path, tmp_path: Path) -> None:
     few = reference.part(np.arange(3))
     report = mnist_edge.verify(exports / "mnist-mlp-int8.h", few, targets=["cortex-m4"])

@@ -87,6 +87,7 @@ def test_the_classic_is_imported_exported_with_proof_and_reads_a_picture(
     assert run("selfcheck", model).exit_code == 0
 
 
+@pytest.mark.slow
 def test_numbers_that_do_not_belong_to_it_are_pointed_out(weights: Path, tmp_path: Path) -> None:
     result = import_weights(weights, tmp_path / "a.safetensors", "--mean", 40, "--std", 0.01)
     assert result.exit_code == 0, result.output

@@ -56,6 +56,7 @@ def test_the_same_seed_gives_the_same_bytes(
     assert again.read_bytes() == checkpoint.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_images")
 def test_what_a_network_prints_is_not_among_the_results(tmp_path: Path) -> None:
     net, path = tmp_path / "net.py", tmp_path / "net.safetensors"

@@ -288,6 +288,7 @@ def test_a_full_disk_is_one_line() -> None:
     assert (done.returncode, done.stderr) == (1, "Error: cannot write the answers: No space left on device\n")
 
 
+@pytest.mark.slow
 def test_names_of_any_bytes_keep_to_their_line(tmp_path: Path) -> None:
     good = (EXAMPLES / "two.png").read_bytes()
     names = [b"new\nline.png", b"escape\x1b[31m.png", b"\xff\xfe.png", "zwölf 数.png".encode(), b" .png", b"-x.png"]

@@ -78,6 +78,7 @@ def test_the_answers_that_change_in_a_sample_are_named_by_their_own_images(refer
         assert answer.margin == top2_margin(reference.logits[answer.image : answer.image + 1])[0]
 
 
+@pytest.mark.slow
 def test_the_commands_take_it(path: Path, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     data = ["--data-dir", str(DATA)]

@@ -49,6 +49,7 @@ def test_targets_are_chosen_by_name() -> None:
         chosen_targets(["all"], [FORMATS["ncnn"]])
 
 
+@pytest.mark.slow
 def test_a_device_is_a_check_and_figures(report: ParityReport, artifact: ArtifactFile, few: Reference) -> None:
     judged = on_devices(report, artifact, few, ["wasm32"])
     assert judged

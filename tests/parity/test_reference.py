@@ -55,6 +55,7 @@ def test_the_contract_is_that_of_the_checkpoint_the_format_and_the_scheme(refere
     assert (contract.options, contract.producer) == ({"opset": 17}, {})
 
 
+@pytest.mark.slow
 def test_a_scheme_gets_the_options_that_it_needs(reference: Reference) -> None:
     onnx, asked = FORMATS["onnx"], {"opset": 18}
     needed = {"opset": 21}

@@ -31,6 +31,7 @@ def test_the_registry_names_the_targets() -> None:
     assert FORMATS["c"].targets == tuple(TARGETS)
 
 
+@pytest.mark.slow
 def test_the_mlp_keeps_its_budget_on_a_cortex_m4(mlp: Bundle, reference: Reference) -> None:
     """Instructions, unlike seconds, are the same each time."""
     run = run_on(mlp, "cortex-m4", reference.images[:IMAGES])

@@ -62,6 +62,7 @@ def test_constants_are_those_of_python() -> None:
     assert int(defined["SIDE"]) == size_normalization.INPUT_SIDE
 
 
+@pytest.mark.slow
 def test_digits_of_mnist_pass_unchanged_and_inverted(library: ctypes.CDLL, test_data: Split) -> None:
     images = np.rint(255 * test_data.images[:, 0].numpy()).astype(np.uint8)
     for image in images[:2_000]:
