@@ -13,7 +13,7 @@ import torch
 
 from mnist_edge.artifact.contract import CONTRACT_KEY
 from mnist_edge.artifact.test_vectors import TEST_VECTORS_KEY, TestVectors
-from mnist_edge.formats.onnx.quantization import reference_logits
+from mnist_edge.formats.onnx.reference import reference_logits
 from mnist_edge.parity.reference import Reference
 from mnist_edge.types import AnyArray
 from tests.damage import edits

@@ -12,7 +12,7 @@ from mnist_edge.exporting.pipeline import Artifact, export_artifacts
 from mnist_edge.exporting.scheme_search import Candidate, select_scheme
 from mnist_edge.exporting.settings import ExportSettings
 from mnist_edge.formats.base import FormatSpec
-from mnist_edge.formats.onnx.quantization import reference_logits
+from mnist_edge.formats.onnx.reference import reference_logits
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.formats.scheme import Precision
 from mnist_edge.parity.reference import Reference

@@ -15,7 +15,8 @@ from mnist_edge.errors import UserError
 from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.logs import quiet
 from mnist_edge.formats.onnx.graph import opset_of
-from mnist_edge.formats.onnx.quantization import quantize, reference_logits
+from mnist_edge.formats.onnx.quantization import quantize
+from mnist_edge.formats.onnx.reference import reference_logits
 from mnist_edge.formats.pooling import refuse_divisors
 
 

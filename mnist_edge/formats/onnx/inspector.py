@@ -17,7 +17,8 @@ from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.build import Inspection, Intermediates, ModelSummary
 from mnist_edge.formats.onnx import intermediates
 from mnist_edge.formats.onnx.graph import GraphIndex, opset_of, stored_weights
-from mnist_edge.formats.onnx.quantization import precision_of, reference_logits, saturating_weights
+from mnist_edge.formats.onnx.quantization import precision_of, saturating_weights
+from mnist_edge.formats.onnx.reference import reference_logits
 from mnist_edge.formats.runner import Runner
 
 REFERENCE_ATOL = 1e-5

@@ -1,0 +1,54 @@
+"""What an ONNX graph gives by the definition of its operators."""
+
+import numpy as np
+import onnx
+import onnx.numpy_helper
+from numpy.typing import NDArray
+from onnx.reference import ReferenceEvaluator
+
+from mnist_edge.formats.onnx.graph import GraphIndex
+from mnist_edge.types import Images, Logits
+
+_REFERENCE_OPSET = 19
+"""The first of which ONNX's reference implementation has `DequantizeLinear`."""
+
+
+def reference_logits(model: onnx.ModelProto, images: Images) -> Logits:
+    """Return what a model gives by the definition of its operators, float32 `[N, classes]`, one image at a time.
+
+    Computed by ONNX's own reference implementation, which no processor's instructions change: integers are exact, and
+    where a model computes in float alone it is done in double precision and rounded to 1e-6.
+    """
+    dynamic = any(node.op_type == "DynamicQuantizeLinear" for node in model.graph.node)
+    exact = model if dynamic else _in_double_precision(model)
+    inputs: NDArray[np.floating] = images if dynamic else images.astype(np.float64)
+    evaluator = ReferenceEvaluator(exact)
+    name = model.graph.input[0].name
+    results = [list(evaluator.run(None, {name: inputs[index : index + 1]})) for index in range(len(images))]
+    logits = np.concatenate([outputs[0] for outputs in results])
+    return (logits if dynamic else logits.round(6)).astype(np.float32)
+
+
+def _in_double_precision(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a model with its floats in double precision, which ONNX's reference implementation keeps up.
+
+    Weights that are stored in fewer bits become floats here: below opset 19 that implementation has no
+    `DequantizeLinear`, and a `Cast` would take the computation back to float32.
+    """
+    index = GraphIndex(model.graph)
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    for node in list(result.graph.node):
+        stored = index.stored(node.output[0])
+        if stored is not None:
+            result.graph.initializer.append(onnx.numpy_helper.from_array(stored.dequantized, node.output[0]))
+        if stored is not None or index.are_levels(node.output[0]):
+            result.graph.node.remove(node)
+    for tensor in result.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT:
+            exact = onnx.numpy_helper.to_array(tensor).astype(np.float64)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(exact, tensor.name))
+    if any(node.op_type == "DequantizeLinear" for node in result.graph.node):
+        for entry in result.opset_import:  # of values between operators; what it means was the same before
+            entry.version = max(entry.version, _REFERENCE_OPSET)
+    return result
