@@ -22,7 +22,7 @@ def shortage_line(error: BaseException) -> str | None:
 def is_from_outside(error: BaseException) -> bool:
     """Say whether an exception, or what caused it, is not the doing of the code that it was raised in.
 
-    Of the system's errors that is one about no file of a name, as that of a stream which takes nothing anymore.
+    A system error is from outside where it names no file: a stream that takes nothing anymore, or a full disk.
     """
     cause: BaseException | None = error
     while cause is not None:

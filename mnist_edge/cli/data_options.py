@@ -90,8 +90,8 @@ def noted(data: "TrainingData") -> "TrainingData":
     """Return the data, and say on stderr where what is measured on would be learned, for commands that measure."""
     if repeated := data.repeated:
         note(
-            f"{len(repeated):,} of the pictures held back to validate and test on are byte for byte among those to "
-            f"learn from, such as {repeated[0]}: remove them, or the accuracy comes out too high"
+            f"{len(repeated):,} of the validation and test pictures are identical to training pictures, such as "
+            f"{repeated[0]}: remove them, or the accuracy comes out too high"
         )
     return data
 

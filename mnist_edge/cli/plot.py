@@ -63,7 +63,7 @@ MAX_LABEL = 20
     type=click.Choice(recipe_options.RECIPE_NAMES),
     default="robust",
     show_default=True,
-    help="For augmentation: whose changes to show, as they are for the MLP.",
+    help="For augmentation: the recipe to show, as it is for the MLP.",
 )
 @click.option(
     "--index", type=click.IntRange(min=0), default=0, show_default=True, help="For augmentation: of which image."

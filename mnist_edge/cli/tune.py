@@ -39,8 +39,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=0, max=2**31),
     default=0,
     show_default=True,
-    help="What the weights, the order of the images and the augmentation of each trial are drawn from, and the parts "
-    "of a folder.",
+    help="Seed of each trial's weights, order of images and augmentation, and of the parts of a folder.",
 )
 @click.option(
     "--study", default="mnist-edge", show_default=True, help="Name of the study; one that exists is continued."

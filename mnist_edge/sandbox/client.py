@@ -121,7 +121,7 @@ class _Sandboxed:
         try:
             deadline = time.monotonic() + seconds
             transmit(self._connection, parts, deadline)
-            del parts  # a copy of the arrays, for whose place the answer has use
+            del parts  # a copy of the arrays: its memory is free before the answer comes
             reply, results, _ = receive(self._connection, MAX_REPLY, deadline)
         except TimeoutError as error:
             self._kill()

@@ -192,8 +192,8 @@ def test_pictures_that_are_learned_and_measured_on_are_pointed_out(
         write_colors(tmp_path / "icons" / part, 4)
     settings = ("--dataset", "icons", "--image-size", 8, "--epochs", 1, "-o", "a.safetensors")
     line = passed("train", *settings).stderr.splitlines()[0]
-    assert line.startswith("9 of the pictures held back to validate and test on are byte for byte among those to learn")
+    assert line.startswith("9 of the validation and test pictures are identical to training pictures, such as ")
     assert "such as icons/test/" in line
     # A figure of the augmentation measures nothing.
     shown = passed("plot", "augmentation", "--dataset", "icons", "--recipe", "shapes", "-o", "a.png")
-    assert "byte for byte" not in shown.stderr
+    assert "identical to training pictures" not in shown.stderr

@@ -51,7 +51,7 @@ def _now() -> datetime:
         return datetime.now(UTC).replace(microsecond=0)
     try:
         return datetime.fromtimestamp(int(given), UTC)
-    except (ValueError, OverflowError, OSError) as error:  # what the calendar does not have may be any
+    except (ValueError, OverflowError, OSError) as error:  # a year that the calendar lacks raises any of them
         raise UserError(f"SOURCE_DATE_EPOCH is {given!r}, expected whole seconds since 1970, or nothing") from error
 
 

@@ -41,7 +41,7 @@ class BatchLimit:
                 if all_of_them > images * one:
                     raise ArtifactError(
                         f"an operator of it gives {all_of_them:,} numbers for {images:,} images and {one:,} for one, "
-                        "expected at most so many times as many"
+                        f"expected at most {images:,} times as many"
                     )
             self._known.add(images)
 
