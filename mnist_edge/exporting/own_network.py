@@ -28,25 +28,21 @@ def export_own(spec: FormatSpec, model: nn.Module, requests: Sequence[ExportRequ
         UserError: torch can't export the network, or it has operators that no file may hold; names the layer.
     """
     try:
-        bundles = _export(spec, model, requests)
+        return _export(spec, model, requests)
     except UserError:
         raise
     except Exception as error:  # torch and the converters raise anything
         reason = _reason(error)
         layer = _failing_layer(spec, model, requests[0], reason)
         raise UserError(f"{spec.name} can't hold {layer}: {reason}") from error
-    return bundles
 
 
 def _export(spec: FormatSpec, model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
     with silent():
         bundles = spec.exporter().export(model, requests)
-    runner = spec.open(bundles[0])
-    try:
+    with spec.open(bundles[0]) as runner:
         if _takes_two_images_alone(runner):
             raise ArtifactError(_FIXED)
-    finally:
-        runner.close()
     return bundles
 
 

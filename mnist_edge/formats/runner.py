@@ -114,6 +114,12 @@ class Runner:
         self.close()
 
 
+def check_shape(images: Images, shape: tuple[int, ...]) -> None:
+    """Return if images are of this shape, `[channels, height, width]`; raises `ArtifactError` where not."""
+    if images.shape[1:] != shape:
+        raise ArtifactError(f"it takes images of shape {list(shape)}, not {list(images.shape[1:])}")
+
+
 def at_batch_one(predict: Predict, batch: int | None) -> Predict:
     """Return a function that takes one image, for an artifact that takes `batch` of them, or any number."""
     if batch is None or batch == 1:

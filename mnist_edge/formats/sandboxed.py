@@ -1,12 +1,31 @@
 """The answers of an artifact that is open in a sandbox."""
 
+from collections.abc import Mapping
+from functools import partial
+
+from mnist_edge.artifact.contract import Contract
 from mnist_edge.errors import ArtifactError
-from mnist_edge.formats.runner import predict_in_batches
+from mnist_edge.formats.runner import Runner, predict_in_batches
 from mnist_edge.sandbox.client import TIMED_CALL, Session
 from mnist_edge.types import AnyArray, Images, Logits
 
 CALL_IMAGES = 1_000
 """Most images of a call, unless a batch has more."""
+
+
+def sandboxed_runner(
+    session: Session, contract: Contract, metadata: Mapping[str, str], mismatches: tuple[str, ...] = ()
+) -> Runner:
+    """Return the runner of an artifact that is open in a session."""
+    return Runner(
+        contract,
+        metadata,
+        partial(predict, session),
+        mismatches,
+        session.close,
+        partial(predict_batches, session),
+        time_calls=partial(time_calls, session),
+    )
 
 
 def predict(session: Session, images: Images) -> Logits:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.c.compiler import host_library
 from mnist_edge.formats.c.header import Header
 from mnist_edge.formats.c.reference import ANSWER, Bytes
 from mnist_edge.formats.c.writer import write
+from mnist_edge.formats.runner import check_shape
 from mnist_edge.types import AnyArray, Images, Logits
 
 
@@ -37,8 +37,7 @@ class HostProgram:
         Raises:
             ArtifactError: they are of another shape.
         """
-        if images.shape[1:] != self.shape:
-            raise ArtifactError(f"it takes images of shape {list(self.shape)}, not {list(images.shape[1:])}")
+        check_shape(images, self.shape)
         return self._call("host_logits_of_floats", np.ascontiguousarray(images.transpose(0, 2, 3, 1), np.float32))
 
     def judge(self, logits: Logits) -> AnyArray:

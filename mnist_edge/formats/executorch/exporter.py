@@ -1,6 +1,7 @@
 """Trained model → ExecuTorch programs (`.pte`) for XNNPACK."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import torch
@@ -35,11 +36,8 @@ def _export_one(model: nn.Module, request: ExportRequest) -> Bundle:
     expected = torch.cat([model(image) for image in torch.from_numpy(vectors.inputs).split(1)])
     drafted = _texts(request.contract, vectors.with_expected(expected.detach().numpy()))
     program = _program(model, sample, drafted)
-    session = open_program(program)
-    try:
+    with closing(open_program(program)) as session:
         texts = _texts(request.contract, vectors.with_expected(predict(session, vectors.inputs)))
-    finally:
-        session.close()
     return Bundle.of_file(_with_texts(program, drafted, texts) or _program(model, sample, texts))
 
 

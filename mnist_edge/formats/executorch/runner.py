@@ -1,12 +1,10 @@
 """An ExecuTorch program, run by ExecuTorch's Python runtime in a sandbox. Needs executorch and torch."""
 
-from functools import partial
-
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import CONTRACT_KEY, Contract
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.runner import Runner
-from mnist_edge.formats.sandboxed import predict, predict_batches, time_calls
+from mnist_edge.formats.sandboxed import sandboxed_runner
 from mnist_edge.sandbox.client import Session, open_session
 
 SESSION = "mnist_edge.formats.executorch.session"
@@ -32,15 +30,7 @@ def open_runner(bundle: Bundle) -> Runner:
     except ArtifactError:
         session.close()
         raise
-    return Runner(
-        contract,
-        metadata,
-        partial(predict, session),
-        mismatches,
-        session.close,
-        partial(predict_batches, session),
-        time_calls=partial(time_calls, session),
-    )
+    return sandboxed_runner(session, contract, metadata, mismatches)
 
 
 def open_program(data: bytes) -> Session:

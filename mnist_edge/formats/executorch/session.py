@@ -1,8 +1,5 @@
 """An ExecuTorch program: what the sandbox runs."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import torch
 
@@ -10,10 +7,7 @@ from mnist_edge.artifact.fields import one_line
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.executorch.library import load_runtime
 from mnist_edge.formats.executorch.texts import METHOD, TEXTS
-from mnist_edge.types import AnyArray
-
-Values = dict[str, Any]
-Arrays = Mapping[str, AnyArray]
+from mnist_edge.sandbox.client import Arrays, Values
 
 runtime, portable_lib = load_runtime()
 

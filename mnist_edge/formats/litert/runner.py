@@ -15,7 +15,7 @@ from mnist_edge.descriptors import silent_descriptors
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.litert.flatbuffer import metadata_of, read_model, write_model
 from mnist_edge.formats.litert.structure import MAX_TOTAL, shapes_of
-from mnist_edge.formats.runner import Runner
+from mnist_edge.formats.runner import Runner, check_shape
 from mnist_edge.types import Images, Logits
 
 
@@ -92,8 +92,7 @@ class Interpreter:
 
     def predict(self, images: Images) -> Logits:
         """Return the logits, float32 `[N, classes]`; raises `ArtifactError` where images do not fit."""
-        if images.shape[1:] != self._shape:
-            raise ArtifactError(f"it takes images of shape {list(self._shape)}, not {list(images.shape[1:])}")
+        check_shape(images, self._shape)
         try:
             with self._lock:
                 return np.concatenate([self._logits_of(images[index : index + 1]) for index in range(len(images))])

@@ -4,6 +4,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pnnx
@@ -33,11 +34,8 @@ def _export_one(model: nn.Module, request: ExportRequest) -> Bundle:
     bundle = Bundle(_convert(model, request.contract.task.input.shape, half=half), folder=True)
     vectors = request.test_vectors
     if half:
-        session = open_model(bundle)
-        try:
+        with closing(open_model(bundle)) as session:
             vectors = vectors.with_expected(predict(session, vectors.inputs))
-        finally:
-            session.close()
     return bundle.with_sidecar(metadata_of(request.contract, vectors))
 
 

@@ -8,7 +8,7 @@ from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import CONTRACT_KEY, Contract
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.ncnn.files import MAX_BYTES, PARAM, WEIGHTS, check_param, pack
-from mnist_edge.formats.runner import Runner
+from mnist_edge.formats.runner import Runner, check_shape
 from mnist_edge.formats.sandboxed import predict, predict_batches, time_calls
 from mnist_edge.sandbox.client import Session, open_session
 from mnist_edge.types import Images
@@ -54,8 +54,7 @@ def open_model(bundle: Bundle) -> Session:
 
 def _checked(images: Images, shape: tuple[int, ...]) -> Images:
     """Return images if they fit: ncnn reads past the end of smaller ones, and its ReLU makes 0 of NaN."""
-    if images.shape[1:] != shape:
-        raise ArtifactError(f"it takes images of shape {list(shape)}, not {list(images.shape[1:])}")
+    check_shape(images, shape)
     if not np.isfinite(images).all():
         raise ArtifactError("it takes numbers that are finite")
     return images

@@ -1,17 +1,12 @@
 """An ncnn model: what the sandbox runs. ncnn takes its file at its word, and would read past the end of one."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import ncnn
 import numpy as np
 
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.ncnn.files import INPUT, OUTPUT, pack, unpack
+from mnist_edge.sandbox.client import Arrays, Values
 from mnist_edge.types import AnyArray
-
-Values = dict[str, Any]
-Arrays = Mapping[str, AnyArray]
 
 _WARM_UP = """7767517
 3 3

@@ -5,11 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mnist_edge.artifact.bundle import Bundle
-from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.c.network import Network
 from mnist_edge.formats.c.reference import exact_outputs, logits_of, to_bytes
 from mnist_edge.formats.numpy.archive import read_members, read_metadata, read_network
-from mnist_edge.formats.runner import Runner
+from mnist_edge.formats.runner import Runner, check_shape
 from mnist_edge.types import Images, Logits
 
 
@@ -43,8 +42,7 @@ class _Computation:
 
     def predict(self, images: Images) -> Logits:
         """Return the logits, float32 `[N, classes]`; raises `ArtifactError` where images do not fit."""
-        if images.shape[1:] != self.shape:
-            raise ArtifactError(f"it takes images of shape {list(self.shape)}, not {list(images.shape[1:])}")
+        check_shape(images, self.shape)
         if self.network.quantized:
             return logits_of(self.network, to_bytes(images, self.network.input_step))
         outputs = images.transpose(0, 2, 3, 1)

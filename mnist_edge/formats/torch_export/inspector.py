@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import closing
 
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.formats.archives import pack_archive
@@ -16,11 +17,8 @@ from mnist_edge.sandbox.client import open_session
 def inspect(bundle: Bundle, runner: Runner) -> Inspection:
     """Return what can be read in an archive; see `mnist_edge.formats.build.Inspector`."""
     sample = sample_inputs(runner.contract.task.input.shape)
-    session = open_session(SESSION, pack_archive({**read_archive(bundle.data), SAMPLE_INPUTS: sample}))
-    try:
+    with closing(open_session(SESSION, pack_archive({**read_archive(bundle.data), SAMPLE_INPUTS: sample}))) as session:
         found, tensors = session.call("describe")
-    finally:
-        session.close()
     return Inspection(
         summary=ModelSummary(
             operators=dict(Counter(found["operators"])),

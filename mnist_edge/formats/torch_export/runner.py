@@ -1,13 +1,11 @@
 """A `torch.export` program, run by PyTorch in a sandbox after its text was checked. Needs torch."""
 
-from functools import partial
-
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import BATCH, CONTRACT_KEY, Contract
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.archives import metadata_of, pack_archive
 from mnist_edge.formats.runner import Runner
-from mnist_edge.formats.sandboxed import predict, predict_batches, time_calls
+from mnist_edge.formats.sandboxed import sandboxed_runner
 from mnist_edge.formats.torch_export.archive import SAMPLE_INPUTS, read_archive
 from mnist_edge.formats.torch_export.sample import sample_inputs
 from mnist_edge.sandbox.client import Session, open_session
@@ -33,15 +31,7 @@ def open_runner(bundle: Bundle) -> Runner:
     except ArtifactError:
         session.close()
         raise
-    return Runner(
-        contract,
-        metadata,
-        partial(predict, session),
-        mismatches,
-        session.close,
-        partial(predict_batches, session),
-        time_calls=partial(time_calls, session),
-    )
+    return sandboxed_runner(session, contract, metadata, mismatches)
 
 
 def _io_mismatches(session: Session, contract: Contract) -> tuple[str, ...]:

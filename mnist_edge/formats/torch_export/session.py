@@ -1,8 +1,6 @@
 """A `torch.export` archive in torch: what the sandbox runs."""
 
 import io
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +9,8 @@ from mnist_edge.artifact.fields import one_line
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.logs import quiet
 from mnist_edge.formats.runner import predict_in_batches
-from mnist_edge.types import AnyArray, Images, Logits
-
-Values = dict[str, Any]
-Arrays = Mapping[str, AnyArray]
+from mnist_edge.sandbox.client import Arrays, Values
+from mnist_edge.types import Images, Logits
 
 
 def warm_up() -> None:

@@ -1,6 +1,7 @@
 """What is read in a TorchScript archive: structure, stored weights, intermediate values, the program alone."""
 
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -29,12 +30,9 @@ from mnist_edge.types import AnyArray, Images, Logits
 
 def inspect(bundle: Bundle, runner: Runner) -> Inspection:
     """Return what can be read in a TorchScript archive; see `mnist_edge.formats.build.Inspector`."""
-    session = _open(bundle)
-    try:
+    with closing(_open(bundle)) as session:
         operators = session.call("operators")[0]["operators"]
         types, weights = _stored_tensors(session)
-    finally:
-        session.close()
     precision = Precision.INT8 if any(name.startswith("quantized::") for name in operators) else Precision.FP32
     stated = runner.contract.precision
     return Inspection(

@@ -1,12 +1,10 @@
 """A TorchScript archive, run by libtorch in a sandbox after its text was checked. Needs torch."""
 
-from functools import partial
-
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import CONTRACT_KEY, Contract
 from mnist_edge.formats.archives import metadata_of, pack_archive
 from mnist_edge.formats.runner import Runner
-from mnist_edge.formats.sandboxed import predict, predict_batches, time_calls
+from mnist_edge.formats.sandboxed import sandboxed_runner
 from mnist_edge.formats.torchscript.archive import read_archive
 from mnist_edge.sandbox.client import open_session
 
@@ -24,11 +22,4 @@ def open_runner(bundle: Bundle) -> Runner:
     metadata = metadata_of(members)
     contract = Contract.from_json(metadata.get(CONTRACT_KEY))
     session = open_session(SESSION, pack_archive(members))
-    return Runner(
-        contract,
-        metadata,
-        partial(predict, session),
-        close=session.close,
-        predict_batches=partial(predict_batches, session),
-        time_calls=partial(time_calls, session),
-    )
+    return sandboxed_runner(session, contract, metadata)

@@ -2,8 +2,6 @@
 
 import io
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +12,8 @@ from mnist_edge.formats.runner import predict_in_batches
 from mnist_edge.formats.torchscript.deprecations import without_deprecations
 from mnist_edge.formats.torchscript.layers import Probe
 from mnist_edge.formats.torchscript.tensors import named_tensors
-from mnist_edge.types import AnyArray, Images, Logits
-
-Values = dict[str, Any]
-Arrays = Mapping[str, AnyArray]
+from mnist_edge.sandbox.client import Arrays, Values
+from mnist_edge.types import Images, Logits
 
 
 def warm_up() -> None:

@@ -11,7 +11,7 @@ from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.contract import CONTRACT_KEY, Contract
 from mnist_edge.artifact.fields import one_line
 from mnist_edge.errors import ArtifactError
-from mnist_edge.formats.runner import Runner
+from mnist_edge.formats.runner import Runner, check_shape
 from mnist_edge.types import AnyArray, Images, Logits
 
 MODULE = "model.wasm"
@@ -85,8 +85,7 @@ class Module:
 
     def predict(self, images: Images) -> Logits:
         """Return the logits, float32 `[N, classes]`; raises `ArtifactError` where images do not fit or it stops."""
-        if images.shape[1:] != self._shape:
-            raise ArtifactError(f"it takes images of shape {list(self._shape)}, not {list(images.shape[1:])}")
+        check_shape(images, self._shape)
         rows = np.ascontiguousarray(images.transpose(0, 2, 3, 1), np.float32).reshape(len(images), -1)
         logits = np.zeros((len(images), self._labels), np.float32)
         try:
