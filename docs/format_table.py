@@ -4,7 +4,6 @@ It is printed, or with `--write` written into README.md; `make format-table` doe
 """
 
 import sys
-from collections.abc import Sequence
 
 from readme_blocks import markdown_table, write_blocks
 
@@ -26,14 +25,14 @@ def row(spec: FormatSpec) -> tuple[str, ...]:
         f"`*{spec.suffix}`" + (", a folder" if spec.folder else ""),
         ", ".join(spec.precisions),
         spec.runs_on,
-        install(spec.export_extra, spec.tools),
-        install(spec.run_extra, spec.tools),
+        install(spec.export_extra),
+        install(spec.run_extra),
     )
 
 
-def install(extra: str | None, tools: Sequence[str]) -> str:
-    """Return what pip installs for a format, and the programs that it needs beside that."""
-    return " and ".join([f"`mnist-edge[{extra}]`" if extra else "`mnist-edge`", *tools])
+def install(extra: str | None) -> str:
+    """Return what pip installs for a format."""
+    return f"`mnist-edge[{extra}]`" if extra else "`mnist-edge`"
 
 
 if __name__ == "__main__":

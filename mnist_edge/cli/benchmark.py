@@ -108,12 +108,7 @@ def _devices(names: tuple[str, ...], paths: Sequence[Path]) -> tuple[str, ...]:
 
     specs = {format_of(path).name: format_of(path) for path in paths}.values()
     if names:
-        from mnist_edge.formats.targets import chosen_targets
-
-        try:
-            return chosen_targets(names, specs)
-        except UserError as error:
-            raise click.UsageError(f"{error}.") from error
+        return options.named_targets(names, specs)
     known = any(DEFAULT_TARGET in spec.targets for spec in specs)
     return (DEFAULT_TARGET,) if known and all(map(importlib.util.find_spec, ("unicorn", "ziglang"))) else ()
 

@@ -255,7 +255,7 @@ def _chosen(names: tuple[str, ...]) -> list[FormatSpec]:
     chosen = []
     for spec in FORMATS.values():
         if missing := spec.missing_to_export():
-            install = install_command(spec.export_extra, spec.tools)
+            install = install_command(spec.export_extra)
             note(f"{spec.name} is left out: {', '.join(missing)} not installed; {install}")
         else:
             chosen.append(spec)

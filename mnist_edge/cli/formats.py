@@ -36,10 +36,8 @@ def describe(spec: FormatSpec) -> dict[str, Any]:
         "schemes": [scheme.name for scheme in spec.schemes],
         "options": dict(spec.options),
         "runs_on": spec.runs_on,
-        "export": _state(
-            spec.needs_to_export, spec.missing_to_export(), install_command(spec.export_extra, spec.tools)
-        ),
-        "run": _state(spec.needs_to_run, spec.missing_to_run(), install_command(spec.run_extra, spec.tools)),
+        "export": _state(spec.needs_to_export, spec.missing_to_export(), install_command(spec.export_extra)),
+        "run": _state(spec.needs_to_run, spec.missing_to_run(), spec.install_to_run),
     }
 
 

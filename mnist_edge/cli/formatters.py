@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from mnist_edge.cli.output import printable, styled
+from mnist_edge.cli.output import styled
 from mnist_edge.runtime.prediction import Prediction, Status
-from mnist_edge.text import wrap
+from mnist_edge.text import printable, wrap
 
 STDIN = "-"
 """The name of a picture that came on standard input."""

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mnist_edge.cli.output import encodable, printable, say_rendered, shorten, styled
-from mnist_edge.text import wrap
+from mnist_edge.cli.output import encodable, say_rendered, styled
+from mnist_edge.text import printable, shorten, wrap
 
 UNBOUNDED_WIDTH = 10_000
 """Columns assumed where stdout is not a terminal, so that nothing is cut or folded."""

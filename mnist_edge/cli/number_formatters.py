@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from mnist_edge.cli.formatters import COLORS, MAX_NAME_WIDTH, STDIN, Layout, as_csv
-from mnist_edge.cli.output import printable, styled
+from mnist_edge.cli.output import styled
 from mnist_edge.runtime.number import Number
 from mnist_edge.runtime.prediction import Status
+from mnist_edge.text import printable
 
 EDGES = ("left", "top", "right", "bottom")
 """Of the box around a digit, in pixels."""

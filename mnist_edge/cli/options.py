@@ -2,14 +2,18 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from mnist_edge.artifact.contract import NO_LICENSE
 from mnist_edge.artifact.names import BUILTIN_ARCHITECTURES, is_own
+from mnist_edge.errors import UserError
+
+if TYPE_CHECKING:
+    from mnist_edge.formats.base import FormatSpec
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -121,6 +125,16 @@ def targets(what: str) -> Callable[[Command], Command]:
         metavar="TARGET",
         help=f"{what} on an emulated device, such as cortex-m4 or aarch64, or on all; may be given more than once.",
     )
+
+
+def named_targets(names: tuple[str, ...], specs: "Iterable[FormatSpec]") -> tuple[str, ...]:
+    """Return the targets that are meant, as `chosen_targets` does; a usage error where none of the formats has them."""
+    from mnist_edge.formats.targets import chosen_targets
+
+    try:
+        return chosen_targets(names, specs)
+    except UserError as error:
+        raise click.UsageError(f"{error}.") from error
 
 
 target_images = click.option(

@@ -11,20 +11,6 @@ from click.exceptions import NoArgsIsHelpError
 
 from mnist_edge.text import printable, shorten, wrap
 
-__all__ = [
-    "encodable",
-    "lead_nowhere",
-    "note",
-    "printable",
-    "readable_errors",
-    "say",
-    "say_json",
-    "say_rendered",
-    "say_wrapped",
-    "shorten",
-    "styled",
-]
-
 STAND_INS = dict(zip("Δ≤→–─∞█▀▄·…", ("d", "<=", "->", "-", "-", "inf", "#", "'", ",", ".", "..."), strict=True))
 """ASCII for characters of our own text, where the encoding of a stream lacks them."""
 

@@ -5,8 +5,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 
-from mnist_edge.cli.output import encodable, printable, shorten, styled
+from mnist_edge.cli.output import encodable, styled
 from mnist_edge.parity.steps import OnStep, nothing
+from mnist_edge.text import printable, shorten
 
 MAX_STEP = 70
 """Characters of a step: beside the time, it fits on a line of a terminal."""

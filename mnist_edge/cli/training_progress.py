@@ -1,9 +1,10 @@
 """Progress on stderr: lines for what has finished, and on a terminal that can move its cursor a bar below them."""
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from mnist_edge.cli.output import encodable, printable, styled
+from mnist_edge.cli.output import encodable, styled
+from mnist_edge.text import printable
 
 if TYPE_CHECKING:
     from mnist_edge.training.loop import StepResult
@@ -31,7 +32,7 @@ class Progress:
         )
         self._bar = self._bars.add_task(description, total=None)
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> Self:
         self._bars.start()
         return self
 
@@ -44,9 +45,9 @@ class Progress:
             shown = encodable(printable(text), sys.stderr)
             self._bars.console.print(shown, markup=False, emoji=False, soft_wrap=True)
 
-    def update(self, completed: int, total: int, description: str | None = None) -> None:
+    def update(self, completed: int, total: int) -> None:
         """Move the bar."""
-        self._bars.update(self._bar, total=total, completed=completed, description=description)
+        self._bars.update(self._bar, total=total, completed=completed)
 
 
 class TrainingProgress(Progress):
@@ -56,10 +57,6 @@ class TrainingProgress(Progress):
         """Prepare for that many epochs, and a line each `log_every` steps, where that is not 0."""
         super().__init__("training", quiet=quiet)
         self.epochs, self.log_every = epochs, log_every
-
-    def __enter__(self) -> "TrainingProgress":
-        super().__enter__()
-        return self
 
     def on_step(self, step: "StepResult") -> None:
         """Show that a step is done."""

@@ -113,7 +113,7 @@ def command(
         from mnist_edge.parity.verify import verify_path, with_baseline
 
         _check_checkpoints(made_from)
-        devices = _devices(targets, paths)
+        devices = options.named_targets(targets, _formats_of(paths).values())
         pages = _pages(paths) if browser or browser_path else []
         baseline = read_baseline(baseline_file) if baseline_file else None
         loaded = {
@@ -166,19 +166,6 @@ def _check_checkpoints(made_from: Mapping[Path, Path]) -> None:
             raise UserError(
                 f"no checkpoint at {checkpoint}: name the one that {path} was exported from, with --checkpoint"
             )
-
-
-def _devices(names: tuple[str, ...], paths: list[Path]) -> tuple[str, ...]:
-    """Return the targets that are meant for files of these names; refuse those that no file can be run on."""
-    if not names:
-        return ()
-    from mnist_edge.errors import UserError
-    from mnist_edge.formats.targets import chosen_targets
-
-    try:
-        return chosen_targets(names, _formats_of(paths).values())
-    except UserError as error:
-        raise click.UsageError(f"{error}.") from error
 
 
 def _pages(paths: list[Path]) -> list[Path]:

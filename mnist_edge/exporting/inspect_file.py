@@ -34,13 +34,12 @@ def describe(path: Path) -> Groups:
             if found is not None:
                 return _describe_foreign(artifact, found)
         with artifact.open() as runner:
-            structure = None
-            if spec.readable_weights or spec.intermediates:
-                structure = dataclasses.asdict(spec.inspector().inspect(bundle, runner).summary)
+            inspection = spec.inspect(bundle, runner)
+            nothing = {"operators": f"{spec.name} does not show them"}
             return {
                 "file": {**_file(path, bundle), "format": spec.name, "checksum": _checksum(bundle)},
                 **_describe_contract(runner),
-                "structure": structure or {"operators": f"{spec.name} does not show them"},
+                "structure": dataclasses.asdict(inspection.summary) if inspection else nothing,
             }
     except ArtifactError as error:
         raise UserError(f"cannot load {path}: {error}; expected a file made by `mnist-edge export`") from error

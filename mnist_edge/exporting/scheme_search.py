@@ -101,9 +101,8 @@ def _evaluate_scheme(
 ) -> Candidate:
     try:
         with spec.open(bundle) as runner:
-            problems = list(runner.mismatches)
-            if spec.readable_weights or spec.intermediates:
-                problems += spec.inspector().inspect(bundle, runner).problems
+            inspection = spec.inspect(bundle, runner)
+            problems = [*runner.mismatches, *(inspection.problems if inspection else ())]
             logits = runner.predict_in_batches(validation.images, spec.batch or 1)
     except ArtifactError as error:
         return Candidate(scheme.name, bundle.size, 0.0, float("inf"), 0.0, str(error))

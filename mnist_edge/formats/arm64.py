@@ -20,9 +20,6 @@ from mnist_edge.errors import ArtifactError, UserError
 from mnist_edge.formats.device_run import DeviceRun
 from mnist_edge.types import Images
 
-TARGET = "aarch64"
-"""The name of the device."""
-
 ROOT_VARIABLE = "MNIST_EDGE_ARM64_ROOT"
 """The environment variable that names the folder."""
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # only the build machine has it, and a device should not pay 
     from torch import nn
 
     from mnist_edge.formats.browser_run import BrowserModule
-    from mnist_edge.formats.build import ChainExporter, Exporter, ForeignReader, HarnessModule, Inspector
+    from mnist_edge.formats.build import ChainExporter, Exporter, ForeignReader, HarnessModule, Inspection, Inspector
     from mnist_edge.formats.device_run import DevicesModule
 
 
@@ -37,7 +37,6 @@ class FormatSpec:
         export_packages: what importing its exporter and inspector needs beside PyTorch, by import name.
         export_extra: the extra of mnist-edge that brings what exporting needs.
         run_extra: the extra that brings what running needs; None where `pip install mnist-edge` does.
-        tools: programs on the PATH that exporting or running needs.
         one_of: programs on the PATH or packages of which running needs one.
         options: whole numbers that its exporter takes, with their defaults, such as the ONNX opset.
         batch: the only number of images that its artifacts take at once, or None where they take any.
@@ -62,7 +61,6 @@ class FormatSpec:
     export_packages: tuple[str, ...] = ()
     export_extra: str = "export"
     run_extra: str | None = None
-    tools: tuple[str, ...] = ()
     one_of: tuple[str, ...] = ()
     options: Mapping[str, int] = field(default_factory=dict)
     batch: int | None = None
@@ -97,7 +95,7 @@ class FormatSpec:
     @property
     def needs_to_run(self) -> tuple[str, ...]:
         """The packages and programs that running needs."""
-        return (*self.run_packages, *self.tools, *([_OR.join(self.one_of)] if self.one_of else []))
+        return (*self.run_packages, *([_OR.join(self.one_of)] if self.one_of else []))
 
     @property
     def needs_to_export(self) -> tuple[str, ...]:
@@ -115,12 +113,12 @@ class FormatSpec:
     def _is_missing(self, name: str) -> bool:
         if name == _OR.join(self.one_of):
             return all(_no_program(each) and _no_package(each) for each in self.one_of)
-        return _no_program(name) if name in self.tools else _no_package(name)
+        return _no_package(name)
 
     @property
     def install_to_run(self) -> str:
         """The command that installs what running needs."""
-        return install_command(self.run_extra, self.tools)
+        return install_command(self.run_extra)
 
     def exporter(self) -> "Exporter":
         """Import the exporter.
@@ -150,6 +148,10 @@ class FormatSpec:
         """Import the inspector; raises as `exporter` does."""
         self._require(self.missing_to_export(), "look into", self.export_extra)
         return cast("Inspector", import_module(f"{self.module}.inspector"))
+
+    def inspect(self, bundle: Bundle, runner: Runner) -> "Inspection | None":
+        """Return what can be read in an artifact; None where the format shows nothing. Raises as `Inspector` does."""
+        return self.inspector().inspect(bundle, runner) if self.readable_weights or self.intermediates else None
 
     def foreign_reader(self) -> "ForeignReader | None":
         """Import what reads files that others made; None where the format has nothing for that. Raises as `open`."""
@@ -192,7 +194,7 @@ class FormatSpec:
     def _require(self, missing: Sequence[str], action: str, extra: str | None) -> None:
         if missing:
             raise UserError(
-                f"cannot {action} {self.name}: {', '.join(missing)} not installed; {install_command(extra, self.tools)}"
+                f"cannot {action} {self.name}: {', '.join(missing)} not installed; {install_command(extra)}"
             )
 
 
@@ -209,10 +211,9 @@ def _no_program(name: str) -> bool:
     return shutil.which(name) is None
 
 
-def install_command(extra: str | None, tools: Sequence[str] = ()) -> str:
-    """Return the command that installs what a format needs, and which programs it needs beside that."""
-    command = f"pip install 'mnist-edge[{extra}]'" if extra else "pip install mnist-edge"
-    return f"{command}, and the programs {', '.join(tools)}" if tools else command
+def install_command(extra: str | None) -> str:
+    """Return the command that installs what a format needs."""
+    return f"pip install 'mnist-edge[{extra}]'" if extra else "pip install mnist-edge"
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ def _judge(artifact: ArtifactFile, reference: Reference, goals: Goals, on_step: 
             checks.append(timed(lambda: _check_checkpoint(runner.contract, reference)))
             if not checks[-1]:
                 return _not_run(artifact, reference, checks, "")
-            inspection = artifact.spec.inspector().inspect(artifact.bundle, runner) if _inspectable(artifact) else None
+            inspection = artifact.spec.inspect(artifact.bundle, runner)
             checks += _check_content(artifact, runner, inspection, reference)
             scheme = artifact.spec.scheme(runner.contract.scheme)
             if scheme is None or scheme.precision != runner.contract.precision:
@@ -114,10 +114,6 @@ def _judge(artifact: ArtifactFile, reference: Reference, goals: Goals, on_step: 
             return _verify_answers(artifact, runner, scheme, reference, goals, checks, on_step)
     except (ArtifactError, UserError) as error:  # such as a package that is not installed: others are still judged
         return _not_run(artifact, reference, [*checks, Check("loads", "file", "cannot be run", (str(error),))], "")
-
-
-def _inspectable(artifact: ArtifactFile) -> bool:
-    return artifact.spec.readable_weights or artifact.spec.intermediates
 
 
 def _check_checksum(artifact: ArtifactFile) -> Check:
@@ -177,7 +173,7 @@ def _contract_problems(contract: Contract, expected: Contract) -> tuple[str, ...
 
 
 def _vector_problems(runner: Runner, scheme: Scheme, reference: Reference) -> tuple[str, ...]:
-    return tuple(test_vector_problems(runner.test_vectors, reference.test_vectors, scheme))
+    return test_vector_problems(runner.test_vectors, reference.test_vectors, scheme)
 
 
 def _program_problems(

@@ -17,7 +17,7 @@ from mnist_edge.cli import COMMANDS, main, output
 from mnist_edge.cli.layout import TextTable, print_tables
 from mnist_edge.cli.training_progress import TrainingProgress
 from mnist_edge.runtime.builtin_models import DEFAULT_MODEL
-from mnist_edge.text import caption
+from mnist_edge.text import caption, printable, shorten
 from mnist_edge.training.loop import StepResult
 from mnist_edge.training.train_state import Epoch
 from tests import warm
@@ -57,20 +57,20 @@ class Stream(io.TextIOWrapper):
     ],
 )
 def test_what_a_terminal_would_obey_is_escaped_and_nothing_else(text: str, shown: str) -> None:
-    assert output.printable(text) == shown
+    assert printable(text) == shown
 
 
 @given(ANY_TEXT)
 def test_printable_text_has_nothing_unsafe_and_can_be_encoded(text: str) -> None:
-    shown = output.printable(text)
+    shown = printable(text)
     assert not UNSAFE.search(shown)
     shown.encode("utf-8")
-    assert output.printable(shown) == shown
+    assert printable(shown) == shown
 
 
 @given(ANY_TEXT, st.integers(9, 60))
 def test_a_long_text_loses_its_middle(text: str, limit: int) -> None:
-    short = output.shorten(text, limit)
+    short = shorten(text, limit)
     assert len(short) <= limit
     assert short == text or (short[0], short[-1]) == (text[0], text[-1])
     assert (short == text) == (len(text) <= limit) or " [...] " in text
