@@ -21,13 +21,11 @@ class Data:
     """Data to train on.
 
     Attributes:
-        dataset: as it was named.
         task: what is learned from it.
         load_training_data: reads the images to learn from.
         load_test_data: reads the images to measure on.
     """
 
-    dataset: str
     task: Task
     load_training_data: "Callable[[], TrainingData]"
     load_test_data: "Callable[[], Split]"
@@ -83,7 +81,7 @@ def open_data(
     from mnist_edge.training.datasets.pictures import open_folder
 
     found = open_folder(Path(dataset), seed, preprocessing, image_size, 3 if color else 1)
-    return Data(dataset, found.task, found.load_training_data, found.load_test_data)
+    return Data(found.task, found.load_training_data, found.load_test_data)
 
 
 def noted(data: "TrainingData") -> "TrainingData":
@@ -100,7 +98,6 @@ def _registered(name: str, data_dir: Path) -> Data:
     from mnist_edge.training.datasets import registry
 
     return Data(
-        name,
         DATASETS[name].task,
         lambda: registry.load_training_data(name, data_dir),
         lambda: registry.load_test_data(name, data_dir),

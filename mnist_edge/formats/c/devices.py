@@ -125,6 +125,7 @@ def firmware(header: str, prefix: str, target: Target, flags: tuple[str, ...] = 
         folder = Path(name)
         (folder / "net.h").write_text(header, encoding="utf-8")
         (folder / "firmware.c").write_text(named(template("firmware.c"), prefix), encoding="utf-8")
+        (folder / "builtins.h").write_text(template("builtins.h"), encoding="utf-8")
         (folder / "firmware.ld").write_text(template("firmware.ld"), encoding="utf-8")
         linked = _WASM if not target.architecture else ("-Wl,-T,firmware.ld",)
         runtime = () if target.soft_floats else ("-nostdlib",)

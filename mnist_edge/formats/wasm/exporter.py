@@ -12,7 +12,7 @@ from torch import nn
 from mnist_edge.artifact.bundle import Bundle, metadata_of
 from mnist_edge.errors import ArtifactError, UserError
 from mnist_edge.formats.build import ExportRequest
-from mnist_edge.formats.c.compiler import compile_c, named, zig
+from mnist_edge.formats.c.compiler import compile_c, named, template, zig
 from mnist_edge.formats.c.exporter import check_network, headers
 from mnist_edge.formats.c.header import Header
 from mnist_edge.formats.c.writer import write
@@ -55,6 +55,7 @@ def _compiled(header: str, prefix: str, key: str, shape: tuple[int, int, int]) -
     with tempfile.TemporaryDirectory(prefix="mnist-edge-") as name:
         folder = Path(name)
         (folder / "net.h").write_text(header, encoding="utf-8")
+        (folder / "builtins.h").write_text(template("builtins.h"), encoding="utf-8")
         (folder / "module.c").write_text(named(_template("module.c"), prefix), encoding="utf-8")
         prepared: tuple[str, ...] = ()
         if key in C_HEADERS:
