@@ -69,7 +69,7 @@ class Task:
         Raises:
             ValueError: something is missing, of another type, or out of range.
         """
-        expect_fields(_names(cls), fields)
+        expect_fields(cls.__dataclass_fields__, fields)
         labels = take_texts(fields, "labels")
         if len(labels) < 2 or len(set(labels)) != len(labels):
             raise ValueError("labels are not at least two different ones")
@@ -146,7 +146,7 @@ class Contract:
 
     @classmethod
     def _from_fields(cls, fields: Mapping[str, Any]) -> "Contract":
-        expect_fields(_names(cls), fields)
+        expect_fields(cls.__dataclass_fields__, fields)
         batch, options = fields["batch"], take_object(fields, "options")
         return cls(
             task=Task.from_fields(take_object(fields, "task")),
@@ -174,12 +174,8 @@ class Contract:
         ]
 
 
-def _names(kind: type[Any]) -> list[str]:
-    return [entry.name for entry in dataclasses.fields(kind)]
-
-
 def _tensor(fields: Mapping[str, Any]) -> TensorSpec:
-    expect_fields(_names(TensorSpec), fields)
+    expect_fields(TensorSpec.__dataclass_fields__, fields)
     shape = tuple(check_integer(side, "shape", 1, 2**20) for side in take_list(fields, "shape"))
     pixels = 1
     for side in shape:

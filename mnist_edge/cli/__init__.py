@@ -30,38 +30,6 @@ COMMANDS = {
 _MODULES = {"import": "import_weights"}
 """Sub-commands whose module can't have their name."""
 
-EXTRAS = {
-    "torch": "train",
-    "torchvision": "train",
-    "safetensors": "train",
-    "sklearn": "train",
-    "scipy": "train",
-    "rich": "train",
-    "matplotlib": "train",
-    "ml_dtypes": "export",
-    "onnx": "export",
-    "onnxscript": "export",
-    "google": "export",
-    "jinja2": "report",
-    "optuna": "tune",
-    "sqlalchemy": "tune",
-    "tensorboard": "tensorboard",
-    "unicorn": "mcu",
-    "ai_edge_litert": "litert",
-    "ai_edge_quantizer": "litert",
-    "executorch": "executorch",
-    "flatbuffers": "litert",
-    "litert_torch": "litert",
-    "ncnn": "ncnn",
-    "openvino": "openvino",
-    "playwright": "browser",
-    "pnnx": "ncnn",
-    "torchao": "executorch",
-    "wasmtime": "mcu",
-    "ziglang": "mcu",
-}
-"""The extra of mnist-edge that brings a package, by the name under which that is imported."""
-
 
 class LazyGroup(click.Group):
     """A group whose sub-commands live in `mnist_edge.cli.<name>`, or where `_MODULES` says, as `command`."""
@@ -116,12 +84,12 @@ class LazyGroup(click.Group):
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:  # noqa: ANN401 - as click has it
         """Read the command line, and report what goes wrong outside the program in one line."""
-        with edge.reported(EXTRAS):
+        with edge.reported():
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a sub-command, and report what goes wrong outside the program in one line."""
-        with edge.reported(EXTRAS):
+        with edge.reported():
             return super().invoke(ctx)
 
 

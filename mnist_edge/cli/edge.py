@@ -7,7 +7,7 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
@@ -29,6 +29,39 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What writing to stdout or to another open file meets, whose name the system does not give."""
 
 
+EXTRAS = {
+    "torch": "train",
+    "torchvision": "train",
+    "safetensors": "train",
+    "sklearn": "train",
+    "scipy": "train",
+    "rich": "train",
+    "matplotlib": "train",
+    "ml_dtypes": "export",
+    "onnx": "export",
+    "onnxscript": "export",
+    "google": "export",
+    "jinja2": "report",
+    "optuna": "tune",
+    "sqlalchemy": "tune",
+    "tensorboard": "tensorboard",
+    "unicorn": "mcu",
+    "ai_edge_litert": "litert",
+    "ai_edge_quantizer": "litert",
+    "executorch": "executorch",
+    "flatbuffers": "litert",
+    "litert_torch": "litert",
+    "ncnn": "ncnn",
+    "openvino": "openvino",
+    "playwright": "browser",
+    "pnnx": "ncnn",
+    "torchao": "executorch",
+    "wasmtime": "mcu",
+    "ziglang": "mcu",
+}
+"""The extra of mnist-edge that brings a package, by the name under which that is imported."""
+
+
 class _Interrupted(click.ClickException):
     """Ctrl-C."""
 
@@ -36,20 +69,17 @@ class _Interrupted(click.ClickException):
 
 
 @contextmanager
-def reported(extras: Mapping[str, str]) -> Iterator[None]:
+def reported() -> Iterator[None]:
     """Turn what goes wrong outside the program into what click reports in one line.
 
     In the block Ctrl-C raises `KeyboardInterrupt`, as Python has it.
-
-    Args:
-        extras: the extra of mnist-edge that brings a package, by the name under which that is imported.
     """
     outside = signal.getsignal(signal.SIGINT)
     try:
         try:
             if outside is _quit:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
-            with readable_errors(), _as_click_exceptions(extras):
+            with readable_errors(), _as_click_exceptions():
                 yield
         finally:
             if outside is _quit:
@@ -72,18 +102,18 @@ def read_to_the_end() -> Iterator[None]:
 
 
 @contextmanager
-def _as_click_exceptions(extras: Mapping[str, str]) -> Iterator[None]:
+def _as_click_exceptions() -> Iterator[None]:
     try:
         yield
     except UserError as error:
         raise click.ClickException(str(error)) from error
     except ModuleNotFoundError as error:
-        if (package := (error.name or "").partition(".")[0]) not in extras:
+        if (package := (error.name or "").partition(".")[0]) not in EXTRAS:
             raise
         command = click.get_current_context().invoked_subcommand
         raise click.ClickException(
             f"`mnist-edge {command}` needs {error.name}, which is not installed: "
-            f"pip install 'mnist-edge[{extras[package]}]'"
+            f"pip install 'mnist-edge[{EXTRAS[package]}]'"
         ) from error
     except (OSError, MemoryError, ImportError, RuntimeError, SystemError) as error:
         if (found := _from_outside(error)) is None:

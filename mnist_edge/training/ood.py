@@ -5,7 +5,6 @@ trained on. The energy ranks what is not a digit lower, the margin digits that a
 thresholds at the same quantile of known digits, it is the lower of an answer's two ranks that counts.
 """
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -53,7 +52,7 @@ class Thresholds:
         Raises:
             ValueError: something is missing, of another type, or out of range.
         """
-        expect_fields((entry.name for entry in dataclasses.fields(cls)), fields)
+        expect_fields(cls.__dataclass_fields__, fields)
         return cls(take_number(fields, "energy", 0, MAX_THRESHOLD), take_number(fields, "margin", 0, MAX_THRESHOLD))
 
 

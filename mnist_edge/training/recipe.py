@@ -99,7 +99,7 @@ class Recipe:
         Raises:
             ValueError: something is missing, of another type, or out of range.
         """
-        expect_fields((setting.name for setting in dataclasses.fields(cls)), fields)
+        expect_fields(cls.__dataclass_fields__, fields)
         lr_schedule = take_text(fields, "lr_schedule")
         if lr_schedule not in get_args(LrSchedule):
             raise ValueError(f"lr_schedule is not one of {', '.join(get_args(LrSchedule))}")

@@ -134,7 +134,7 @@ class TrainingConfig:
         Raises:
             ValueError: something is missing, of another type, or out of range.
         """
-        expect_fields((entry.name for entry in dataclasses.fields(cls)), fields)
+        expect_fields(cls.__dataclass_fields__, fields)
         return cls(
             task=Task.from_fields(take_object(fields, "task")),
             architecture=take_text(fields, "architecture"),
@@ -174,7 +174,7 @@ def history_from_fields(fields: Mapping[str, Any]) -> list[Epoch]:
 
 
 def _epoch(number: int, fields: Mapping[str, Any]) -> Epoch:
-    expect_fields((entry.name for entry in dataclasses.fields(Epoch)), fields)
+    expect_fields(Epoch.__dataclass_fields__, fields)
     return Epoch(
         epoch=take_integer(fields, "epoch", number, number),
         loss=take_number(fields, "loss", 0),

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mnist_edge import __version__
-from mnist_edge.cli import COMMANDS, EXTRAS, main
+from mnist_edge.cli import COMMANDS, main
+from mnist_edge.cli.edge import EXTRAS
 from mnist_edge.exporting.pipeline import Artifact
 from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
 from tests.conftest import DATA, RELEASED, ROOT

@@ -1,6 +1,5 @@
 """What a checkpoint records of the data that it was trained on, beside the digest."""
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +36,7 @@ class DataRecord:
         Raises:
             ValueError: something is missing, of another type, or out of range.
         """
-        expect_fields((entry.name for entry in dataclasses.fields(cls)), fields)
+        expect_fields(cls.__dataclass_fields__, fields)
         seed, counts = take(fields, "split_seed"), take_object(fields, "counts")
         expect_fields(PARTS, counts)
         return cls(
