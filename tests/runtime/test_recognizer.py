@@ -464,6 +464,16 @@ def test_min_confidence_takes_the_place_of_what_was_calibrated() -> None:
         assert Recognizer(min_confidence=least).predict(path).status is status
 
 
+@pytest.mark.parametrize("change", [{}, {"energy_threshold": 1e6}, {"margin_threshold": 1e6}])
+def test_an_answer_below_either_calibrated_threshold_is_uncertain(change: dict[str, float], tmp_path: Path) -> None:
+    """The example is far above both, so each of them must be enough."""
+    picture = ROOT / "examples" / "seven.png"
+    path = with_contract(tmp_path / "model.onnx", lambda contract: contract.update(change))
+    answer = Recognizer(path).predict(picture)
+    assert (answer.digit, answer.status) == (7, Status.UNCERTAIN if change else Status.OK)
+    assert Recognizer(path, min_confidence=0.5).predict(picture).status is Status.OK
+
+
 def test_the_package_offers_the_runner_and_imports_nothing_heavy() -> None:
     program = (
         "import sys, mnist_edge\n"
