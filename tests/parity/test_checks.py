@@ -14,6 +14,7 @@ from mnist_edge.formats.registry import FORMATS
 from mnist_edge.formats.runner import predict_in_batches
 from mnist_edge.formats.scheme import FLOAT32, INT8_TOLERANCE
 from mnist_edge.parity.checks import (
+    SHUFFLED_BATCH_SIZES,
     Check,
     as_expected,
     check_batch_invariance,
@@ -83,6 +84,36 @@ def test_fp32_that_depends_on_its_batch_fails(reference: Reference) -> None:
     assert check_batch_invariance(in_batches(centered), INT8_TOLERANCE, images).verdict == "measured"
 
 
+NUMBERED = np.arange(40, dtype=np.float32).reshape(-1, 1, 1, 1)
+"""Forty images of one pixel, each with its own value."""
+
+
+def test_the_images_of_a_batch_are_shuffled() -> None:
+    """In their own order, no image would come after a brighter one."""
+
+    def after_a_brighter_one(images: Images) -> Logits:
+        values = images[:, 0, 0, 0]
+        return np.stack([values, 0.5 * (np.diff(values, prepend=values[0]) < 0)], axis=1).astype(np.float32)
+
+    found = check_batch_invariance(in_batches(after_a_brighter_one), FP32_TOLERANCE, NUMBERED)
+    assert not found
+    assert found.figures["max_abs_diff"] == 0.5
+
+
+@pytest.mark.parametrize("size", SHUFFLED_BATCH_SIZES)
+def test_what_one_size_of_batch_alone_changes_is_found(size: int) -> None:
+    alone = np.zeros((40, 2), np.float32)
+
+    def with_second(value: float) -> PredictInBatches:
+        return lambda _, batch: alone + np.array([0, value if batch == size else 0], np.float32)
+
+    off = check_batch_invariance(with_second(-0.25), FP32_TOLERANCE, NUMBERED, alone)
+    assert not off
+    assert off.figures == {"max_abs_diff": 0.25, "changed": 0, "images": 40}
+    flipped = check_batch_invariance(with_second(1), INT8_TOLERANCE, NUMBERED, alone)
+    assert flipped.figures == {"max_abs_diff": 1, "changed": 40, "images": 40}
+
+
 def test_synthetic_inputs_find_what_no_digit_shows(reference: Reference) -> None:
     trained = eager_predictor(reference.checkpoint)
     tensor = reference.checkpoint.task.input
@@ -138,6 +169,25 @@ def test_a_difference_on_the_other_synthetic_inputs_is_found() -> None:
     assert "0.01 on synthetic inputs, allowed 0.0001" in found.problems[0]
 
 
+def test_one_logit_without_a_finite_number_leaves_its_whole_image_out() -> None:
+    def first_missing_for_black(images: Images) -> Logits:
+        logits = images.reshape(len(images), -1)[:, :3].copy()
+        logits[images.sum(axis=(1, 2, 3)) == 0, 0] = np.nan
+        return logits
+
+    found = check_synthetic_inputs(first_missing_for_black, first_missing_for_black, FP32_TOLERANCE, TINY)
+    assert found
+    assert found.figures["images"] == 25
+
+
+def test_large_logits_may_differ_more_on_synthetic_inputs() -> None:
+    def large(images: Images) -> Logits:
+        return 1_000 * images.reshape(len(images), -1)[:, :3]
+
+    assert check_synthetic_inputs(lambda images: large(images) + 1e-3, large, FP32_TOLERANCE, TINY)
+    assert not check_synthetic_inputs(lambda images: large(images) + 3e-3, large, FP32_TOLERANCE, TINY)
+
+
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 24), (1, 2, 2), (1, 1, 1)])
 @pytest.mark.parametrize("limits", [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)])
 def test_synthetic_inputs_are_in_the_range_of_any_tensor(
@@ -147,6 +197,22 @@ def test_synthetic_inputs_are_in_the_range_of_any_tensor(
         assert inputs.dtype == np.float32
         assert inputs.shape[1:] == shape
         assert limits[0] <= inputs.min() <= inputs.max() <= limits[1]
+
+
+@pytest.mark.parametrize(
+    ("shape", "rows", "columns"),
+    [((1, 28, 28), [0, 9, 18, 27], [0, 9, 18, 27]), ((3, 4, 7), [0, 1, 2, 3], [0, 2, 4, 6])],
+)
+def test_bright_pixels_are_spread_from_corner_to_corner_in_every_channel(
+    shape: tuple[int, int, int], rows: list[int], columns: list[int]
+) -> None:
+    pixels = synthetic_inputs(TensorSpec("image", shape))["one pixel"]
+    places = [(row, column) for row in rows for column in columns]
+    assert len(pixels) == len(places)
+    for image, (row, column) in zip(pixels, places, strict=True):
+        expected = np.zeros(shape, np.float32)
+        expected[:, row, column] = 1
+        assert (image == expected).all()
 
 
 @pytest.mark.parametrize(("largest", "allowed"), [(1.0, 1e-4), (50.0, 1e-4), (1000.0, 2e-3)])
@@ -159,6 +225,15 @@ def test_stated_figures_may_differ_as_trained_models_do_on_two_processors(larges
     assert found.problems == (f"it says that its max_abs_diff is {1.1 * allowed:g}, and it is 0",)
     assert not check_figures(dataclasses.replace(measured, accuracy=0.5), trained, trained, labels)
     assert not check_figures(dataclasses.replace(measured, images=3), trained, trained, labels).available
+
+
+@pytest.mark.parametrize("name", ["accuracy", "trained_accuracy", "agreement"])
+def test_a_stated_share_must_be_the_measured_one_exactly(name: str) -> None:
+    labels = np.arange(2_000) % 2
+    logits = np.eye(2, dtype=np.float32)[labels]
+    stated = dataclasses.replace(Figures.of(logits, logits, labels), **{name: 0.9995})  # type: ignore[arg-type]
+    found = check_figures(stated, logits, logits, labels)
+    assert found.problems == (f"it says that its {name} is 0.9995, and it is 1",)
 
 
 @pytest.mark.slow
@@ -217,3 +292,23 @@ def test_what_the_trained_model_answers_too_is_not_held_against_an_artifact() ->
     assert check_nonfinite_inputs(swallows, bounded, FP32_TOLERANCE, image).problems == (
         "NaN is answered like an image",
     )
+
+
+@pytest.mark.parametrize(("name", "value"), [("NaN", np.nan), ("+∞", np.inf), ("-∞", -np.inf)])
+def test_each_number_that_is_not_finite_is_tried(name: str, value: float) -> None:
+    def trained(images: Images) -> Logits:
+        return images.reshape(len(images), -1)
+
+    def answering_one(images: Images) -> Logits:
+        return np.where(np.isclose(images, value, equal_nan=True), np.float32(0), images).reshape(len(images), -1)
+
+    found = check_nonfinite_inputs(answering_one, trained, FP32_TOLERANCE, np.zeros((1, 2, 2), np.float32))
+    assert found.problems == (f"{name} is answered like an image",)
+
+
+def test_what_a_model_without_a_bound_on_logits_makes_of_infinity_is_measured() -> None:
+    def bounded(images: Images) -> Logits:
+        return np.tanh(images).reshape(len(images), -1)
+
+    found = check_nonfinite_inputs(bounded, bounded, INT8_TOLERANCE, np.zeros((1, 2, 2), np.float32))
+    assert (found.verdict, found.found) == ("measured", "NaN not finite, +∞ answered, -∞ answered")
