@@ -1,6 +1,7 @@
 """What an artifact says of its own answers."""
 
 import numpy as np
+import pytest
 
 from mnist_edge.artifact.figures import Figures
 
@@ -11,3 +12,13 @@ def test_the_largest_difference_is_that_of_the_report() -> None:
     exact = float(trained[0, 0]) - float(found[0, 0])
     assert exact != float(trained[0, 0] - found[0, 0])
     assert Figures.of(found, trained, np.array([1])) == Figures(1, 1.0, 1.0, 1.0, exact)
+
+
+@pytest.mark.parametrize(
+    ("labels", "shares"),
+    [([1, 1, 1], (1 / 3, 0, 2 / 3)), ([1, 0, 1], (2 / 3, 1 / 3, 2 / 3)), ([0, 0, 0], (2 / 3, 1, 2 / 3))],
+)
+def test_each_share_is_of_its_own_pair_of_answers(labels: list[int], shares: tuple[float, float, float]) -> None:
+    rows = np.eye(2, dtype=np.float32)
+    found = Figures.of(rows[[0, 0, 1]], rows[[0, 0, 0]], np.array(labels))
+    assert (found.accuracy, found.trained_accuracy, found.agreement) == pytest.approx(shares)
