@@ -63,6 +63,34 @@ def test_rounding_may_move_a_value_by_half_a_step_and_cutting_off_by_a_whole_one
     assert "[1, 2]" not in "".join(weight_problems({"weight": cut}, linear()) or ())
 
 
+def test_a_value_more_than_half_a_step_away_is_wrong() -> None:
+    layer = nn.Linear(2, 1, bias=False).eval()
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[0.5, 0.1]]))
+    for off, problems in (
+        (0.05, ()),
+        (0.06, ("1 of 2 values of weight are not the checkpoint's: [0, 1] is 0.16, expected 0.1",)),
+    ):
+        stored = StoredTensor(np.array([[0.5, 0.1 + off]], np.float32), np.full(1, 0.1), np.zeros(1, np.bool_))
+        assert weight_problems({"weight": stored}, layer) == problems
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nn.Linear(2, 1), nn.Conv2d(1, 1, 2), nn.BatchNorm1d(2), nn.BatchNorm2d(2)],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_a_layer_that_is_missing_is_named_weight_by_weight(layer: nn.Module) -> None:
+    model = nn.Sequential(layer).eval()
+    with torch.no_grad():
+        model.get_parameter("0.bias").fill_(1)
+    held = {name: float_tensor(tensor.numpy()) for name, tensor in model.state_dict().items() if tensor.ndim}
+    assert weight_problems(held, model) == ()
+    weights = {name: tensor for name, tensor in held.items() if name in ("0.weight", "0.running_mean")}
+    assert "0.bias is not in the file" in (weight_problems(weights, model) or ())
+    assert {"0.weight is not in the file", "0.bias is not in the file"} <= {*(weight_problems({}, model) or ())}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "spec",
