@@ -89,6 +89,12 @@ def test_a_difference_has_its_place_and_both_values() -> None:
     ]
 
 
+def test_an_option_that_only_one_of_two_contracts_has_is_a_difference() -> None:
+    more = dataclasses.replace(CONTRACT, options={"opset": 18, "more": 1})
+    assert CONTRACT.differences(more) == ["options.more is 1, expected None"]
+    assert more.differences(CONTRACT) == ["options.more is None, expected 1"]
+
+
 def test_the_shapes_have_a_symbolic_batch_unless_it_is_fixed() -> None:
     assert (CONTRACT.input_shape, CONTRACT.output_shape) == (("batch", 1, 4, 4), ("batch", 2))
     fixed = dataclasses.replace(CONTRACT, batch=8)
