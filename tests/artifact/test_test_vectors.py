@@ -102,6 +102,19 @@ def test_those_of_another_task_are_refused() -> None:
             TestVectors.from_json(VECTORS.to_json(), other)
 
 
+def test_as_many_as_none_are_refused() -> None:
+    none = dataclasses.replace(
+        VECTORS,
+        indices=(),
+        labels=(),
+        images=VECTORS.images[:0],
+        trained_logits=VECTORS.trained_logits[:0],
+        expected_logits=VECTORS.expected_logits[:0],
+    )
+    with pytest.raises(TestVectorsError, match="there are none"):
+        TestVectors.from_json(none.to_json(), TASK)
+
+
 def test_none_and_a_bomb_are_refused() -> None:
     with pytest.raises(TestVectorsError, match="carries no test vectors"):
         TestVectors.from_json(None, TASK)
