@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mnist_edge.parity.logits import absolute_differences, label_margin, top2_margin
+from mnist_edge.parity.logits import absolute_differences, label_margin, largest_logit, top2_margin
 from mnist_edge.types import Labels, Logits
 
 some_logits = arrays(np.float32, (4, 10), elements=st.floats(-50, 50, width=32))
@@ -34,3 +34,8 @@ def test_what_is_not_finite_differs_infinitely() -> None:
     bad = np.array([[np.nan, np.inf, -np.inf, 1]], np.float32)
     assert absolute_differences(np.zeros((1, 4), np.float32), bad).tolist() == [[np.inf, np.inf, np.inf, 1]]
     assert absolute_differences(bad, bad).tolist() == [[np.inf, np.inf, np.inf, 0]]
+
+
+@given(some_logits)
+def test_the_largest_logit_is_the_one_farthest_from_zero_on_either_side(logits: Logits) -> None:
+    assert largest_logit(logits) == largest_logit(-logits) == max(abs(float(value)) for value in logits.flat)
