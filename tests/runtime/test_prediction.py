@@ -17,6 +17,13 @@ def test_the_score_of_large_logits() -> None:
     assert margin == 1
 
 
+def test_of_two_logits_that_are_the_greatest_the_first_is_the_answer() -> None:
+    """As `numpy.argmax` has it, by which artifacts are judged."""
+    best, probabilities, _, margin = score([0.0, 1.0, 1.0], temperature=1.0)
+    assert (best, margin) == (1, 0)
+    assert probabilities[1] == probabilities[2]
+
+
 @given(st.lists(st.floats(-50, 50, width=32), min_size=10, max_size=10), st.floats(0.1, 10))
 def test_the_score_is_the_softmax_with_the_energy_and_margin_that_are_calibrated(
     logits: list[float], temperature: float
