@@ -1,15 +1,18 @@
+import math
 from pathlib import Path
 from typing import NoReturn
 
 import onnx
 import pytest
 
+from mnist_edge.artifact.contract import Contract, Task
 from mnist_edge.errors import ArtifactError, UserError
 from mnist_edge.exporting.pipeline import Artifact
 from mnist_edge.formats.registry import open_artifact, read_artifact
 from mnist_edge.formats.runner import Runner
 from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
-from mnist_edge.runtime.selfcheck import selfcheck, selfcheck_path
+from mnist_edge.runtime.selfcheck import SelfCheck, selfcheck, selfcheck_path
+from mnist_edge.types import TensorSpec
 from tests.damage import edits
 from tests.damage.edits import Edit, tampered
 
@@ -37,6 +40,21 @@ def test_every_format_whose_runtime_is_installed_can_be_checked(exported: list[A
         assert selfcheck_path(artifact.path), artifact.path
         with open_artifact(read_artifact(artifact.path)) as runner:
             assert selfcheck(Path("any name"), runner).to_json()["file"] == "any name"
+
+
+@pytest.mark.parametrize(
+    ("max_abs_diff", "agreement", "passes"),
+    [(1e-4, 25, True), (1.1e-4, 25, False), (1.0, 25, False), (math.inf, 25, False), (0.0, 24, False)],
+)
+def test_it_passes_where_logits_are_within_the_bound_and_all_answers_are_the_same(
+    max_abs_diff: float, agreement: int, passes: bool
+) -> None:
+    task = Task("digits", ("0", "1"), TensorSpec("image", (1, 4, 4)), "mnist/3")
+    contract = Contract(task, "mlp", "0" * 64, "fp32", "none")
+    check = SelfCheck(
+        Path("a"), contract, 25, 1e-4, max_abs_diff, agreement, trained_max_abs_diff=9, trained_agreement=0
+    )
+    assert bool(check) == check.to_json()["passed"] == passes
 
 
 def test_a_dropped_relu_is_found(exports: Path, tmp_path: Path) -> None:
