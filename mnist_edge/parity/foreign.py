@@ -76,12 +76,16 @@ def _caveats(taken: ForeignTensor) -> str:
 
 
 def _image_shape(taken: ForeignTensor, image: TensorSpec) -> tuple[int, ...]:
-    """Return the shape in which one image is given; raises `ArtifactError` where none fits."""
+    """Return the shape in which one image is given; raises `ArtifactError` where none fits.
+
+    A color image fits in its own shape only: a file does not say in which order it takes channels and pixels otherwise.
+    """
     channels, height, width = image.shape
     fitting = ((channels, height, width), (height, width, channels), (height, width), (channels * height * width,))
     if taken.dtype != image.dtype or taken.shape[1:] not in fitting[: 4 if channels == 1 else 1]:
+        flat = f" or [N, {height * width}]" if channels == 1 else ""
         raise ArtifactError(
             f"its input is {taken.dtype} [{', '.join(map(str, taken.shape))}], expected {image.dtype} "
-            f"[N, {channels}, {height}, {width}] or [N, {channels * height * width}]"
+            f"[N, {channels}, {height}, {width}]{flat}"
         )
     return next(shape for shape in fitting if shape == taken.shape[1:])

@@ -1,13 +1,18 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from mnist_edge.artifact.contract import Task
 from mnist_edge.errors import UserError
+from mnist_edge.formats.registry import read_artifact
 from mnist_edge.parity.evaluate import evaluate, open_model
+from mnist_edge.parity.foreign import ForeignModel, open_foreign
 from mnist_edge.parity.reference import Reference
 from mnist_edge.training.checkpoint import Checkpoint
 from mnist_edge.training.datasets.splits import Split
-from tests.formats.onnx.foreign_models import UINT8, flat_mlp
+from mnist_edge.types import TensorSpec
+from tests.formats.onnx.foreign_models import UINT8, flat_mlp, flat_sums
 
 
 @pytest.mark.parametrize("shape", [("batch", 784), ("batch", 1, 28, 28), (7, 28, 28), ("n", 28, 28, 1)])
@@ -41,3 +46,25 @@ def test_one_that_does_not_fit_is_one_line(
     path.write_bytes(flat_mlp(released, **change))  # type: ignore[arg-type]
     with pytest.raises(UserError, match=message):
         open_model(path)
+
+
+def opened(
+    folder: Path, given: tuple[int | str, ...], image: tuple[int, int, int], *, classes: int = 2
+) -> ForeignModel:
+    """Open a file that takes images of one shape for a task of two labels, whose images have another."""
+    path = folder / "foreign.onnx"
+    path.write_bytes(flat_sums(given, classes))
+    model = open_foreign(read_artifact(path), Task("a", ("0", "1"), TensorSpec("image", image), "resize/1"))
+    assert model is not None
+    return model
+
+
+def test_pictures_in_color_are_given_with_their_channels_first_only(tmp_path: Path) -> None:
+    """A file does not say which number is which otherwise, and in the wrong order they are another picture."""
+    images = np.random.default_rng(0).random((5, 3, 8, 6), np.float32)
+    logits = opened(tmp_path, ("N", 3, 8, 6), (3, 8, 6)).predict(images)
+    assert logits[:, 0] == pytest.approx(images.sum(axis=(1, 2, 3)), rel=1e-5)
+    for shape in (("N", 8, 6, 3), ("N", 144), ("N", 8, 18)):
+        with pytest.raises(UserError, match=r"expected float32 \[N, 3, 8, 6\];") as caught:
+            opened(tmp_path, shape, (3, 8, 6))
+        assert f"its input is float32 [{', '.join(map(str, shape))}]" in str(caught.value)

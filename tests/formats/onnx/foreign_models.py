@@ -1,6 +1,7 @@
 """ONNX files as other tools write them, without a contract of ours."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import prod
 
 import numpy as np
 import onnx
@@ -8,6 +9,7 @@ import onnx.helper
 import onnx.numpy_helper
 
 from mnist_edge.training.checkpoint import Checkpoint
+from mnist_edge.types import AnyArray
 
 FLOAT, UINT8 = onnx.TensorProto.FLOAT, onnx.TensorProto.UINT8
 
@@ -39,3 +41,33 @@ def flat_mlp(
     model.ir_version, model.opset_import[0].version = 8, 17
     data: bytes = model.SerializeToString()
     return data
+
+
+def of_nodes(
+    nodes: Sequence[onnx.NodeProto],
+    shape: Sequence[int | str],
+    constants: Mapping[str, AnyArray] | None = None,
+    outputs: Sequence[str] = ("logits",),
+) -> bytes:
+    """Return a graph from `pixels`, float32 of this shape, to `outputs`."""
+    graph = onnx.helper.make_graph(
+        nodes,
+        "net",
+        [onnx.helper.make_tensor_value_info("pixels", FLOAT, shape)],
+        [onnx.helper.make_tensor_value_info(name, FLOAT, None) for name in outputs],
+        [onnx.numpy_helper.from_array(array, name) for name, array in (constants or {}).items()],
+    )
+    model = onnx.helper.make_model(graph)
+    model.ir_version, model.opset_import[0].version = 8, 17
+    data: bytes = model.SerializeToString()
+    return data
+
+
+def flat_sums(shape: Sequence[int | str], classes: int) -> bytes:
+    """Return a graph that gives each image the sum of its numbers, as each of its logits."""
+    size = prod(side for side in shape[1:] if isinstance(side, int))
+    nodes = [
+        onnx.helper.make_node("Flatten", ["pixels"], ["flat"]),
+        onnx.helper.make_node("Gemm", ["flat", "weight"], ["logits"]),
+    ]
+    return of_nodes(nodes, shape, {"weight": np.ones((size, classes), np.float32)})
