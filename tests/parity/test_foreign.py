@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mnist_edge.artifact.contract import Task
-from mnist_edge.errors import UserError
+from mnist_edge.errors import ArtifactError, UserError
 from mnist_edge.formats.registry import read_artifact
 from mnist_edge.parity.evaluate import evaluate, open_model
 from mnist_edge.parity.foreign import ForeignModel, open_foreign
@@ -68,3 +68,10 @@ def test_pictures_in_color_are_given_with_their_channels_first_only(tmp_path: Pa
         with pytest.raises(UserError, match=r"expected float32 \[N, 3, 8, 6\];") as caught:
             opened(tmp_path, shape, (3, 8, 6))
         assert f"its input is float32 [{', '.join(map(str, shape))}]" in str(caught.value)
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_one_number_for_each_label_is_expected(classes: int, tmp_path: Path) -> None:
+    model = opened(tmp_path, ("N", 16), (1, 4, 4), classes=classes)
+    with pytest.raises(ArtifactError, match=f"^it gives {classes} numbers for the 2 labels of a$"):
+        model.predict(np.zeros((2, 1, 4, 4), np.float32))
