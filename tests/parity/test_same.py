@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.helper
 import pytest
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from mnist_edge.errors import UserError
 from mnist_edge.parity.same import Model, assert_same
 from mnist_edge.training.checkpoint import Checkpoint
 from mnist_edge.training.datasets.splits import Split
-from tests.formats.onnx.foreign_models import flat_mlp
+from tests.formats.onnx.foreign_models import flat_mlp, of_nodes
 
 
 class Flat(nn.Module):
@@ -163,6 +164,72 @@ def test_probabilities_and_another_number_of_classes_are_not_the_same(
         assert_same(net, path, rows)
 
 
+def itself(pixels: Tensor) -> Tensor:
+    return pixels
+
+
+def off_in_a_batch(path: Path, factor: float) -> Path:
+    """Write a file that gives what it is given, and in a batch a share of each number's distance from the mean too."""
+    nodes = [
+        onnx.helper.make_node("ReduceMean", ["pixels"], ["mean"], axes=[0], keepdims=1),
+        onnx.helper.make_node("Sub", ["pixels", "mean"], ["distance"]),
+        onnx.helper.make_node("Mul", ["distance", "factor"], ["more"]),
+        onnx.helper.make_node("Add", ["pixels", "more"], ["logits"]),
+    ]
+    path.write_bytes(of_nodes(nodes, ("N", 2), {"factor": np.array(factor, np.float32)}))
+    return path
+
+
+PAIR = np.array([[0, 1], [1, 0]], np.float32)
+
+
+def test_a_file_that_is_right_for_one_image_alone_is_not_the_same(tmp_path: Path) -> None:
+    with pytest.raises(
+        AssertionError, match=r"does not give what itself gives at batch 1000:\n  largest \|Δlogit\| is 0\.5,"
+    ):
+        assert_same(itself, off_in_a_batch(tmp_path / "a.onnx", 1), PAIR)
+
+
+def test_the_figures_are_those_of_the_batch_size_that_differs_most(tmp_path: Path) -> None:
+    found = assert_same(itself, off_in_a_batch(tmp_path / "a.onnx", 1e-4), PAIR)
+    assert found.max_abs_diff == pytest.approx(5e-5, rel=0.01)
+
+
+@pytest.fixture
+def copying(tmp_path: Path) -> Path:
+    """A file that gives what it is given."""
+    (tmp_path / "a.onnx").write_bytes(of_nodes([onnx.helper.make_node("Identity", ["pixels"], ["logits"])], ("N", 2)))
+    return tmp_path / "a.onnx"
+
+
+def test_logits_off_by_half_as_much_again_as_is_allowed_are_not_the_same(copying: Path) -> None:
+    assert assert_same(lambda pixels: pixels + 0.5e-4, copying, PAIR)
+    with pytest.raises(AssertionError, match=r"largest \|Δlogit\| is 0\.00015, allowed 0\.0001 "):
+        assert_same(lambda pixels: pixels + 1.5e-4, copying, PAIR)
+
+
+@pytest.mark.parametrize("images", [200, 2_000])
+def test_one_other_answer_is_too_many_where_all_must_be_the_same(images: int, copying: Path) -> None:
+    rows = np.tile(np.array([[1, 0]], np.float32), (images, 1))
+    rows[-1] = [1, 0.9]
+
+    def turning_the_last(pixels: Tensor) -> Tensor:
+        return torch.where(pixels[:, 1:] > 0, pixels.flip(1), pixels)
+
+    share = f"{100 - 100 / images:.2f}%"
+    with pytest.raises(AssertionError, match=f"{share} of the answers are the same, required 100.00%"):
+        assert_same(turning_the_last, copying, rows, max_abs_diff=math.inf)
+    assert assert_same(turning_the_last, copying, rows, max_abs_diff=math.inf, min_agreement=1 - 1 / images)
+
+
+def test_a_file_with_two_outputs_is_refused(tmp_path: Path) -> None:
+    names = ("logits", "others")
+    nodes = [onnx.helper.make_node("Identity", ["pixels"], [name]) for name in names]
+    (tmp_path / "a.onnx").write_bytes(of_nodes(nodes, ("N", 2), outputs=names))
+    with pytest.raises(UserError, match="it has 1 inputs and 2 outputs, expected one of each"):
+        assert_same(itself, tmp_path / "a.onnx", PAIR)
+
+
 def test_what_can_not_be_compared_is_one_line(net: Flat, rows: Tensor, path: Path, tmp_path: Path) -> None:
     cases: list[tuple[Model, object, str]] = [
         (lambda pixels: net(pixels) * math.nan, rows, "gives logits that are not finite numbers for 60 of 60 images"),
@@ -173,6 +240,7 @@ def test_what_can_not_be_compared_is_one_line(net: Flat, rows: Tensor, path: Pat
         (net, rows.bfloat16(), r"the images can't be read as one array of numbers \(.*BFloat16\)"),
         (net, [[0.5] * 784, [0.5]], r"the images can't be read as one array of numbers \(.*inhomogeneous"),
         (net, np.full((3, 784), np.nan), "NaN or infinity"),
+        (net, np.array([[0.5] * 783 + [np.inf]]), "NaN or infinity"),
         (lambda pixels: net(pixels[:, :784]), np.zeros((2, 785)), r"cannot run .* on images \[2, 785\]: onnxruntime"),
     ]
     for model, images, message in cases:
