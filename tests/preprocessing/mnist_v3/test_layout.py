@@ -1,11 +1,14 @@
+from itertools import product
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist_edge.preprocessing.mnist_v3.layout import as_model_input, is_mnist_layout
 from mnist_edge.preprocessing.mnist_v3.size_normalization import CENTER, center_of_mass
 from mnist_edge.training.datasets.splits import Split
-from mnist_edge.types import GrayImage
+from mnist_edge.types import AnyArray, GrayImage
 
 
 def reference(field: GrayImage) -> bool:
@@ -33,6 +36,46 @@ def test_what_is_taken_as_input_is_like_mnist(seed: int) -> None:
     assert (images is not None) == good
     if images is not None:
         assert np.array_equal(images[0, 0], field)
+
+
+def laid_out(top: int, left: int, height: int, width: int, center: tuple[int, int] = (14, 14)) -> GrayImage:
+    """Return a rectangle of faint ink with one white pixel, which most of the ink is in."""
+    field = np.zeros((28, 28), np.float32)
+    field[top : top + height, left : left + width] = 2**-10
+    field[center] = 1
+    return field
+
+
+def test_ink_around_the_limits_is_judged_as_step_by_step() -> None:
+    """Boxes a pixel too small or too large, at every edge, with a center of mass up to three pixels off."""
+    accepted = 0
+    for top, left, height, width in product(range(10), (0, 4, 8), range(18, 22), (12, 19, 20, 21)):
+        for center in product(range(max(top, 12), 18), (12, 13, 14, 15, 17)):
+            field = laid_out(top, left, height, width, center)
+            expected = reference(field)
+            accepted += expected
+            assert is_mnist_layout(field) == expected, (top, left, height, width, center)
+    assert accepted > 500
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("value", [-0.1, -2.0, 1.001, 255.0, np.nan, np.inf, -np.inf])
+def test_a_value_outside_the_range_of_brightness_is_not_given_to_the_model(value: float, dtype: type) -> None:
+    field: AnyArray = laid_out(4, 4, 20, 20).astype(dtype)
+    assert as_model_input(field) is not None
+    field[10, 10] = value
+    assert as_model_input(field) is None
+
+
+def test_bytes_are_divided_by_255_and_other_whole_numbers_are_left_to_the_preprocessing() -> None:
+    array = np.zeros((28, 28), np.uint8)
+    array[4:24, 4:24] = np.resize([1, 2, 3], (20, 20))
+    array[14, 14] = 255
+    images = as_model_input(array)
+    assert images is not None
+    assert np.array_equal(images[0, 0], array.astype(np.float32) / np.float32(255))
+    for dtype in (np.uint16, np.uint64, np.int64):
+        assert as_model_input(array.astype(dtype)) is None
 
 
 def test_mnist_is_laid_out_like_mnist(test_data: Split) -> None:
