@@ -38,6 +38,30 @@ def test_transparent_parts_are_laid_over_what_the_ink_is_not(color: tuple[int, i
     assert values[4, 4] == 1 - ground
 
 
+@pytest.mark.parametrize("hidden", [0, 255])
+@pytest.mark.parametrize("ink", [0, 255])
+def test_the_color_of_what_is_transparent_does_not_count(ink: int, hidden: int) -> None:
+    picture = Image.new("RGBA", (10, 10), (hidden, hidden, hidden, 0))
+    picture.paste((ink, ink, ink, 255), (3, 3, 6, 6))
+    expected = np.full((10, 10), 1 - ink // 255, np.float32)
+    expected[3:6, 3:6] = ink // 255
+    assert (luminance(picture) == expected).all()
+
+
+@pytest.mark.parametrize("mode", ["LA", "P", "RGB"])
+def test_every_mode_may_have_transparent_parts(mode: str) -> None:
+    values = np.full((10, 10), 7, np.uint8)
+    values[3:6, 3:6] = 0
+    picture = Image.fromarray(values).convert("RGB" if mode == "RGB" else "L")
+    if mode == "LA":
+        picture.putalpha(Image.fromarray(np.where(values == 0, np.uint8(255), np.uint8(0))))
+    else:
+        picture = picture.convert(mode)
+        picture.info["transparency"] = (7, 7, 7) if mode == "RGB" else 7
+    assert ((luminance(picture) == 0) == (values == 0)).all()
+    assert luminance(picture).max() == 1
+
+
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "I;16", "F"])
 def test_strips_and_reduction_give_the_means_of_squares(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).integers(0, 255, (61, 47)).astype(np.uint8)
