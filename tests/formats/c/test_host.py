@@ -77,6 +77,18 @@ def test_a_compiler_that_may_reorder_floats_is_refused(macro: str, quantized: bo
         open_host(header, ("-O0", f"-D{macro}=1"))
 
 
+@pytest.mark.parametrize("quantized", [False, True], ids=["floats", "bytes"])
+@pytest.mark.parametrize("compiler", ["cc", pytest.param("clang", marks=pytest.mark.slow)])
+def test_a_compiler_that_takes_all_floats_for_finite_is_refused(
+    compiler: str, quantized: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leaves out the question whether the logits are, and the answer to an image of NaN is certain."""
+    monkeypatch.setenv("CC", " ".join(zig()) if compiler == "clang" else compiler)
+    header, _, _ = header_of("linear", quantized=quantized)
+    with pytest.raises(ArtifactError, match=r"error.* -ffinite-math-only"):
+        open_host(header, ("-O0", "-ffinite-math-only"))
+
+
 @pytest.mark.slow
 # GNU C fuses a product and a sum unless it is told not to; every level of optimization orders them as it likes.
 @pytest.mark.parametrize("flags", [("-O0",), ("-O2",), ("-O3", "-std=gnu99", "-march=native")], ids=" ".join)

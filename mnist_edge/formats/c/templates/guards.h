@@ -1,5 +1,7 @@
 #if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__)
 #error "this changes the logits: compile without -ffast-math, -Ofast, -funsafe-math-optimizations and parts of these"
+#elif defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__
+#error "an image of NaN would have a certain answer: compile without -ffinite-math-only"
 #endif
 #include <float.h>
 #if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 16
