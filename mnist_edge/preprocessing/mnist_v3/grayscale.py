@@ -32,9 +32,9 @@ def luminance(picture: Image.Image, box: Box | None = None, max_side: int = 1 <<
     """Return the luminance of the part `box` of a picture, all of it by default: float32 `[height, width]` in [0, 1].
 
     Colors are weighted as in ITU-R BT.601, by Pillow. Where a side is longer than `max_side` pixels, squares of pixels
-    are averaged until none is. Transparent parts are laid over white, or over black where the ink itself is light. The
-    values of a picture with more than eight bits are stretched to their own range; those that are not finite become
-    their median.
+    are averaged until none is. Transparent parts are laid over white, or over black where the ink itself is light; a
+    picture whose alpha is 255 everywhere is read as one without alpha. The values of a picture with more than eight
+    bits are stretched to their own range; those that are not finite become their median.
 
     Raises:
         PictureError: Pillow can't convert the picture.
@@ -43,10 +43,15 @@ def luminance(picture: Image.Image, box: Box | None = None, max_side: int = 1 <<
     factor = -(-max(box[2] - box[0], box[3] - box[1]) // max_side)
     if picture.mode in HIGH_BIT_DEPTH_MODES:
         return stretch(_stack([_read_high_bit_depth(strip, factor) for strip in _strips(picture, box, factor)]))
+    if picture.mode in MODES_WITHOUT_CONVERSION:
+        raise PictureError(f"the picture's mode {picture.mode} has no brightness")
     with PILLOW_GUARD:
-        mode = "RGBA" if picture.has_transparency_data else "L"
-    values = _stack([_read(strip, mode, factor) for strip in _strips(picture, box, factor)])
-    return alpha_composite(values) if mode == "RGBA" else to_unit_range(values)
+        layered = picture.has_transparency_data
+    modes: tuple[str, ...] = ("L",)
+    if layered:
+        modes = ("RGBA", "L") if _is_opaque(picture) else ("RGBA",)
+    values = _stack([_read(strip, modes, factor) for strip in _strips(picture, box, factor)])
+    return alpha_composite(values) if modes == ("RGBA",) else to_unit_range(values)
 
 
 def alpha_composite(values: NDArray[np.uint8]) -> GrayImage:
@@ -76,6 +81,19 @@ def stretch(values: GrayImage) -> GrayImage:
         return np.clip((values.astype(np.float64) - low) / max(high - low, 1e-30), 0, 1).astype(np.float32)
 
 
+def _is_opaque(picture: Image.Image) -> bool:
+    """Return whether the alpha of a picture that has one is 255 everywhere."""
+    for strip in _strips(picture, (0, 0, *picture.size), 1):
+        with PILLOW_GUARD:
+            if _converted(strip, "RGBA").getchannel("A").getextrema() != (255, 255):
+                return False
+    return True
+
+
+def _converted(picture: Image.Image, mode: str) -> Image.Image:
+    return picture if picture.mode == mode else picture.convert(mode)
+
+
 def _strips(picture: Image.Image, box: Box, factor: int) -> Iterator[Image.Image]:
     """Cut the part `box` of a picture into strips of rows, all but the last a multiple of `factor` high."""
     left, top, right, bottom = box
@@ -89,12 +107,12 @@ def _strips(picture: Image.Image, box: Box, factor: int) -> Iterator[Image.Image
         yield strip
 
 
-def _read(strip: Image.Image, mode: str, factor: int) -> NDArray[np.uint8]:
-    if strip.mode in MODES_WITHOUT_CONVERSION:
-        raise PictureError(f"the picture's mode {strip.mode} has no brightness")
+def _read(strip: Image.Image, modes: tuple[str, ...], factor: int) -> NDArray[np.uint8]:
+    """Return a strip, converted to each of these modes in turn and reduced."""
     with PILLOW_GUARD:
-        converted = strip if strip.mode == mode else strip.convert(mode)
-        return np.asarray(converted if factor == 1 else converted.reduce(factor))
+        for mode in modes:
+            strip = _converted(strip, mode)
+        return np.asarray(strip if factor == 1 else strip.reduce(factor))
 
 
 def _read_high_bit_depth(strip: Image.Image, factor: int) -> NDArray[np.float32]:

@@ -50,7 +50,8 @@ size_t mnist_v3_workspace_bytes(int width, int height);
 
 /*
  * Prepare a picture: height rows of width pixels of `channels` bytes each, 1 (gray), 3 (RGB) or 4 (RGBA, the color not
- * multiplied by alpha), upright. The workspace is aligned as a uint32_t is; its content means nothing between two calls.
+ * multiplied by alpha; an alpha of 255 everywhere is none), upright. The workspace is aligned as a uint32_t is; its
+ * content means nothing between two calls.
  * Where MNIST_V3_OK is returned, the image is white ink on black; info, which may be a null pointer, is filled in.
  */
 int mnist_v3_prepare(const uint8_t *pixels, int width, int height, int channels, void *workspace,
@@ -323,7 +324,15 @@ size_t mnist_v3_workspace_bytes(int width, int height) {
 typedef struct {
     const uint8_t *pixels;
     int width, height, channels;
+    int layered; /* whether alpha is less than 255 somewhere */
 } mnist_v3_picture;
+
+static int mnist_v3_is_layered(const uint8_t *pixels, size_t count, int channels) {
+    size_t i;
+    for (i = 0; channels == 4 && i < count; i++)
+        if (pixels[4 * i + 3] != 255) return 1;
+    return 0;
+}
 
 /* ITU-R BT.601 in 16 bits, as Pillow converts RGB to L. */
 static uint32_t mnist_v3_luma(uint32_t red, uint32_t green, uint32_t blue) {
@@ -356,7 +365,7 @@ static void mnist_v3_square(const mnist_v3_picture *picture, int left, int top, 
         for (x = left; x < right; x++, pixel += picture->channels) {
             if (picture->channels == 1) {
                 sums[0] += pixel[0];
-            } else if (picture->channels == 3) {
+            } else if (!picture->layered) {
                 sums[0] += mnist_v3_luma(pixel[0], pixel[1], pixel[2]);
             } else if (count == 1) {
                 for (i = 0; i < 4; i++) sums[i] = pixel[i];
@@ -366,7 +375,7 @@ static void mnist_v3_square(const mnist_v3_picture *picture, int left, int top, 
             }
         }
     }
-    if (picture->channels < 4) {
+    if (!picture->layered) {
         *gray = mnist_v3_byte_mean(sums[0], count);
         *alpha = 255;
         return;
@@ -389,7 +398,7 @@ static void mnist_v3_luminance(const mnist_v3_picture *picture, const int box[4]
     int x, y, pass;
     double ink = 0.0, covered = 0.0;
     float background = 0.0f;
-    for (pass = picture->channels == 4 ? 0 : 1; pass < 2; pass++) {
+    for (pass = picture->layered ? 0 : 1; pass < 2; pass++) {
         for (y = 0; y < height; y++)
             for (x = 0; x < width; x++) {
                 int left = box[0] + x * factor, top = box[1] + y * factor;
@@ -402,7 +411,7 @@ static void mnist_v3_luminance(const mnist_v3_picture *picture, const int box[4]
                 } else {
                     float light = (float)gray / 255.0f, share = (float)alpha / 255.0f;
                     out[(size_t)y * (size_t)width + (size_t)x] =
-                        picture->channels == 4 ? light * share + background * (1.0f - share) : light;
+                        picture->layered ? light * share + background * (1.0f - share) : light;
                 }
             }
         background = ink / (covered > 1.0 ? covered : 1.0) < 0.5 ? 1.0f : 0.0f;
@@ -1432,6 +1441,7 @@ int mnist_v3_prepare(const uint8_t *pixels, int width, int height, int channels,
     picture.width = width;
     picture.height = height;
     picture.channels = channels;
+    picture.layered = mnist_v3_is_layered(pixels, (size_t)width * (size_t)height, channels);
     factor = mnist_v3_ceil_div(mnist_v3_max(width, height), MNIST_V3_MAX_WORKING_SIDE);
     whole[0] = whole[1] = 0;
     whole[2] = width;

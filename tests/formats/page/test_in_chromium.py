@@ -1,5 +1,6 @@
 """The page in a real browser: strokes, files, the camera, the keyboard, and what people need who can't see it."""
 
+import base64
 import io
 import re
 import runpy
@@ -248,6 +249,36 @@ def test_files_are_read_as_python_reads_them(page: Page, path: Path) -> None:
             assert status(page).startswith(f"{expected.label} – {'sure' if expected.status == 'ok' else 'not sure'}")
             shown = float(re.findall(r"(\d+\.\d) %", status(page))[0])
             assert shown == pytest.approx(100 * expected.confidence, abs=2.0)  # decoders of JPEG differ in a step
+
+
+READ = """async ([text, type]) => {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const answer = await mnistEdge.readFile(new Blob([bytes], { type }));
+  return { status: answer.status, label: answer.label ?? null, image: Array.from(answer.image ?? []) };
+}"""
+
+
+def as_on_the_page(page: Page, data: bytes, kind: str) -> dict[str, Any]:
+    """Return what the page says of a file to a script."""
+    found: dict[str, Any] = page.evaluate(READ, [base64.b64encode(data).decode(), kind])
+    return found
+
+
+def as_in_python(recognizer: Recognizer, data: bytes) -> dict[str, Any]:
+    """Return what the runner says of it, in the same form."""
+    seen = recognizer.inspect(data)
+    assert seen.preprocessing is not None
+    image = np.rint(255 * seen.preprocessing.tensor).ravel().astype(int).tolist()
+    return {"status": str(seen.prediction.status), "label": seen.prediction.label, "image": image}
+
+
+def test_opaque_pictures_with_alpha_give_the_image_that_python_sees(page: Page, path: Path) -> None:
+    """Large enough to be reduced, where alpha would change the mean of the colors."""
+    generator = np.random.default_rng(6)
+    colors = np.asarray(seven(1_000))[..., np.newaxis] * (0.9, 0.6, 0.8) + generator.uniform(0, 25, (1_000, 1_000, 3))
+    for mode in ("RGB", "RGBA"):
+        data = encoded(Image.fromarray(colors.astype(np.uint8)).convert(mode), "PNG", compress_level=1)
+        assert as_on_the_page(page, data, "image/png") == as_in_python(Recognizer(path), data)
 
 
 def test_what_is_not_a_picture_is_said_in_a_line(page: Page) -> None:

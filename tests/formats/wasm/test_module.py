@@ -78,7 +78,10 @@ def test_node_reads_pictures_as_python_does(folder: Path, test_data: Split, tmp_
     large = [Image.fromarray(255 - digit).resize((30 + 45 * n, 30 + 45 * n)) for n, digit in enumerate(digits)]
     blank = Image.fromarray(np.full((50, 70, 3), 200, np.uint8))
     noise = Image.fromarray(generator.integers(0, 256, (60, 50, 4), dtype=np.uint8))
-    pictures = [*upright, *large, *map(Image.fromarray, digits), blank, noise]
+    colors = np.asarray(large[-1].resize((1_300, 1_300)))[..., np.newaxis] * (0.9, 0.6, 0.8)
+    colored = Image.fromarray((colors + generator.uniform(0, 25, colors.shape)).astype(np.uint8))
+    opaque = colored.convert("RGBA")  # as all that a canvas gives
+    pictures = [*upright, *large, *map(Image.fromarray, digits), blank, noise, colored, opaque]
     found = read_with_node(folder, [np.asarray(picture) for picture in pictures], tmp_path)
     recognizer = Recognizer(folder)
     assert found["failing"] == 0
@@ -94,6 +97,7 @@ def test_node_reads_pictures_as_python_does(folder: Path, test_data: Split, tmp_
         assert answer["probabilities"] == pytest.approx(expected.probabilities, abs=1e-6)
         assert answer["otherDigits"] == seen.preprocessing.other_digits
         assert answer["image"] == np.rint(255 * seen.preprocessing.tensor).ravel().astype(int).tolist()
+    assert found["results"][-1] == found["results"][-2]
     assert {"ok", "no_digit"} <= {str(answer["status"]) for answer in found["results"]}
 
 

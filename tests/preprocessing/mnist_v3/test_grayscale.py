@@ -62,6 +62,37 @@ def test_every_mode_may_have_transparent_parts(mode: str) -> None:
     assert luminance(picture).max() == 1
 
 
+def with_full_alpha(picture: Image.Image, mode: str) -> Image.Image:
+    """Return an RGB picture with an alpha of 255 everywhere, or with a transparent color that no pixel has."""
+    if mode == "RGBA":
+        return picture.convert("RGBA")
+    if mode in ("LA", "PA"):
+        return picture.convert("L").convert(mode[0]).convert(mode)
+    palette = picture.quantize(200) if mode == "P" else picture
+    palette.info["transparency"] = bytes([255] * 200) if mode == "P" else (1, 2, 3)
+    return palette
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA", "P", "RGB"])
+def test_alpha_of_255_everywhere_is_no_alpha(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    colors = np.random.default_rng(0).integers(5, 256, (61, 47, 3), dtype=np.uint8)
+    picture = with_full_alpha(Image.fromarray(colors), mode)
+    assert picture.has_transparency_data
+    plain = picture.convert("RGBA").convert("RGB")
+    for strip in (1 << 20, 200):
+        monkeypatch.setattr(grayscale, "MAX_STRIP_PIXELS", strip)
+        for box in (None, (5, 7, 41, 55)):
+            assert np.array_equal(luminance(picture, box, max_side=16), luminance(plain, box, max_side=16))
+
+
+def test_one_pixel_that_is_not_opaque_gives_a_picture_alpha() -> None:
+    colors = np.random.default_rng(0).integers(0, 256, (61, 47, 3), dtype=np.uint8)
+    alpha = np.full((61, 47, 1), 255, np.uint8)
+    alpha[60, 46] = 254
+    layered = luminance(Image.fromarray(np.dstack([colors, alpha])), (0, 0, 30, 30), max_side=10)
+    assert not np.array_equal(layered, luminance(Image.fromarray(colors), (0, 0, 30, 30), max_side=10))
+
+
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "I;16", "F"])
 def test_strips_and_reduction_give_the_means_of_squares(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).integers(0, 255, (61, 47)).astype(np.uint8)

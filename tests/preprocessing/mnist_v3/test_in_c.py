@@ -133,6 +133,21 @@ def test_pictures_give_the_same_bytes(count: int, library: ctypes.CDLL, test_dat
     assert (differences == 0).mean() > 0.99
 
 
+def test_alpha_of_255_everywhere_is_no_alpha(library: ctypes.CDLL) -> None:
+    """Large enough to be reduced, where the mean of the colors is not that of their luminances."""
+    generator = np.random.default_rng(4)
+    for digit, box in ((2, (200.0, 200.0, 500.0, 600.0)), (3, (500.0, 400.0, 40.0, 60.0))):
+        strokes = ink(digit, (900, 1000), box, 0.1 * box[3])[..., np.newaxis]
+        colors = generator.uniform((180, 150, 200), 250) * (1 - strokes) + np.array([80, 20, 50]) * strokes
+        pixels = np.clip(colors + generator.normal(0, 12, colors.shape), 0, 255).astype(np.uint8)
+        plain, opaque = pixels, np.dstack([pixels, np.full((1000, 900), 255, np.uint8)])
+        assert np.array_equal(prepare(library, opaque).image, prepare(library, plain).image)
+        for picture in (plain, opaque):
+            assert difference(library, Image.fromarray(picture)) == 0
+        opaque[999, 899, 3] = 254
+        assert difference(library, Image.fromarray(opaque)) == 0
+
+
 def test_pictures_of_the_examples_are_read_as_python_reads_them(library: ctypes.CDLL) -> None:
     recognizer = Recognizer()
     for path in sorted((ROOT / "examples").glob("*.*g")):

@@ -10,22 +10,6 @@ function bytesOf(text) {
   return bytes;
 }
 
-/** Without the alpha of a picture that has no transparent pixel, which then is as a file without alpha. */
-function withoutAlpha(pixels) {
-  for (let index = 3; index < pixels.length; index += 4) {
-    if (pixels[index] !== 255) {
-      return pixels;
-    }
-  }
-  const opaque = new Uint8Array((pixels.length / 4) * 3);
-  for (let from = 0, to = 0; from < pixels.length; from += 4, to += 3) {
-    opaque[to] = pixels[from];
-    opaque[to + 1] = pixels[from + 1];
-    opaque[to + 2] = pixels[from + 2];
-  }
-  return opaque;
-}
-
 /** Draw on a canvas that nobody sees, and answer what is on it. */
 function readDrawn(wide, high, draw) {
   scratch.width = wide;
@@ -33,7 +17,7 @@ function readDrawn(wide, high, draw) {
   const context = scratch.getContext("2d", { willReadFrequently: true });
   draw(context);
   const start = performance.now();
-  const answer = model.predict(withoutAlpha(context.getImageData(0, 0, wide, high).data), wide, high);
+  const answer = model.predict(context.getImageData(0, 0, wide, high).data, wide, high);
   return { ...answer, milliseconds: performance.now() - start };
 }
 

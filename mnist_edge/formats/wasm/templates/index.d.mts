@@ -47,7 +47,7 @@ export interface NoDigit {
 /** A network in memory of its own. */
 export class Model {
   private constructor();
-  /** Read a picture: rows of pixels of 1 (gray), 3 (RGB) or 4 (RGBA) bytes, upright. */
+  /** Read a picture: rows of pixels of 1 (gray), 3 (RGB) or 4 (RGBA; an alpha of 255 everywhere is none) bytes, upright. */
   predict(pixels: Uint8Array | Uint8ClampedArray, width: number, height: number): PictureAnswer | NoDigit;
   /** Answer an image that is as the model takes it: bytes, row by row, the channels of a pixel beside each other. */
   classify(image: Uint8Array | Uint8ClampedArray): Answer;
