@@ -188,6 +188,65 @@ def test_a_module_is_loaded_from_where_a_relative_name_says(source: str, folder:
     assert subprocess.run(command, cwd=folder.parent, capture_output=True, text=True, check=True).stdout == "0\n"
 
 
+SOURCES = {
+    "wasm": "0",
+    "inside(wasm)": "0",
+    "new DataView(wasm.buffer, wasm.byteOffset, wasm.byteLength)": "0",
+    "new Uint8ClampedArray(buffer)": "0",
+    "buffer": "0",
+    "runInNewContext('new Uint8Array(bytes).buffer', { bytes: wasm })": "0",
+    "shared(wasm)": "0",
+    "shared(wasm).buffer": "0",
+    "new URL('model.wasm', index)": "0",
+    "String(new URL('model.wasm', index))": "0",
+    "null": "TypeError: expected a URL or the bytes of a module, not Null",
+    "0": "TypeError: expected a URL or the bytes of a module, not Number",
+    "[0, 97, 115, 109]": "TypeError: expected a URL or the bytes of a module, not Array",
+    "Promise.resolve(buffer)": "TypeError: expected a URL or the bytes of a module, not Promise",
+}
+"""What a module is loaded from, and how many of its test vectors fail then, or how the error begins."""
+
+LOAD = """
+import { readFileSync } from "node:fs";
+import { runInNewContext } from "node:vm";
+const [index, sources] = process.argv.slice(2);
+const { load } = await import(index);
+const wasm = readFileSync(new URL("model.wasm", index));
+const buffer = new Uint8Array(wasm).buffer;
+const inside = (bytes) => {
+  const larger = new Uint8Array(bytes.length + 14);
+  larger.set(bytes, 7);
+  return larger.subarray(7, 7 + bytes.length);
+};
+const shared = (bytes) => {
+  const view = new Uint8Array(new SharedArrayBuffer(bytes.length));
+  view.set(bytes);
+  return view;
+};
+const names = { load, wasm, buffer, inside, shared, runInNewContext, index };
+const results = [];
+for (const source of JSON.parse(sources)) {
+  try {
+    const model = await new Function(...Object.keys(names), `return load(${source})`)(...Object.values(names));
+    results.push(`${model.selfTest()}`);
+  } catch (error) {
+    results.push(`${error.name}: ${error.message}`);
+  }
+}
+console.log(JSON.stringify(results));
+"""
+
+
+@needs_node
+def test_a_module_is_loaded_from_its_bytes_in_any_form_and_nothing_else(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "load.mjs").write_text(LOAD)
+    command = ["node", "load.mjs", (folder / "index.mjs").as_uri(), json.dumps(list(SOURCES))]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    for source, given, expected in zip(SOURCES, json.loads(done.stdout), SOURCES.values(), strict=True):
+        assert given.startswith(expected), source
+        assert "\n" not in given
+
+
 def test_its_logits_are_those_of_the_header(exported: list[Artifact], reference: Reference) -> None:
     by_name = {artifact.path.name: artifact.path for artifact in exported}
     for name in ("mnist-mlp", "mnist-mlp-int8"):

@@ -33,7 +33,10 @@ export interface PictureAnswer extends Answer {
   status: "ok" | "uncertain";
   /** Pieces of ink beside the digit that are about as large. */
   otherDigits: number;
-  /** Of the digit in the picture: left, top, right, bottom, in pixels. */
+  /**
+   * Of the digit in the picture: left, top, right and bottom, in pixels, the last two not included; the whole picture where
+   * that already is as the model takes it, or where the preprocessing looks for no digit.
+   */
   box: [number, number, number, number];
   /** What the model saw, as bytes. */
   image: Uint8Array;
@@ -58,4 +61,4 @@ export class Model {
 }
 
 /** Load the module: from beside the script, from another URL, or from its bytes. */
-export function load(source?: string | URL | ArrayBuffer | ArrayBufferView): Promise<Model>;
+export function load(source?: string | URL | ArrayBufferLike | ArrayBufferView): Promise<Model>;

@@ -12,9 +12,26 @@ const BYTES = ["Uint8Array", "Uint8ClampedArray"];
 
 /** Load the module: from beside this file, from another URL, or from its bytes. */
 export async function load(source = new URL("model.wasm", import.meta.url)) {
-  const bytes = source instanceof ArrayBuffer || ArrayBuffer.isView(source) ? source : await read(new URL(source, base()));
+  const isAddress = ["String", "URL"].includes(kindOf(source));
+  const bytes = viewOf(isAddress ? await read(new URL(source, base())) : source).slice(); // WebAssembly takes no shared memory
   const { instance } = await WebAssembly.instantiate(bytes);
   return new Model(instance.exports);
+}
+
+/** The class of a value, which may be another frame's. */
+function kindOf(value) {
+  return Object.prototype.toString.call(value).slice("[object ".length, -1);
+}
+
+/** Bytes that are given in any form; throws a TypeError for what is not bytes. */
+function viewOf(source) {
+  if (ArrayBuffer.isView(source)) {
+    return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
+  }
+  if (["ArrayBuffer", "SharedArrayBuffer"].includes(kindOf(source))) {
+    return new Uint8Array(source);
+  }
+  throw new TypeError(`expected a URL or the bytes of a module, not ${kindOf(source)}`);
 }
 
 /** What a relative URL is relative to: the page, or in Node the folder in which it runs. */
