@@ -26,7 +26,7 @@ def _export_one(header: Header, request: ExportRequest) -> Bundle:
     module = compile_module(header)
     metadata = metadata_of(header.contract, header.vectors)
     metadata[FIGURES_KEY] = _measure(module, request).to_json()
-    return Bundle.of_file(write(header.title, header.contract, metadata, module, es_module(header)))
+    return Bundle.of_file(write(header.title, header.contract, metadata, module, es_module(header, module)))
 
 
 def _measure(module: bytes, request: ExportRequest) -> Figures:

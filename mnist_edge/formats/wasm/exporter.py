@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import zlib
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib import resources
@@ -32,9 +33,10 @@ def export(model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
 
 
 def _export_one(header: Header) -> Bundle:
+    module = compile_module(header)
     files = {
-        MODULE: compile_module(header),
-        "index.mjs": es_module(header).encode(),
+        MODULE: module,
+        "index.mjs": es_module(header, module).encode(),
         "index.d.mts": _template("index.d.mts").encode(),
     }
     return Bundle(files, folder=True).with_sidecar(metadata_of(header.contract, header.vectors))
@@ -66,13 +68,17 @@ def _compiled(header: str, prefix: str, key: str, shape: tuple[int, int, int]) -
         return (folder / MODULE).read_bytes()
 
 
-def es_module(header: Header) -> str:
-    """Return the ES module of a network, with its contract; versions of packages are in the metadata alone."""
+def es_module(header: Header, module: bytes) -> str:
+    """Return the ES module of a network, with its contract and its WebAssembly's checksum, by which it knows it.
+
+    Versions of packages are in the metadata alone.
+    """
     fields = json.loads(header.contract.to_json())
     del fields["producer"]
     text = json.dumps(fields, indent=2, sort_keys=True)  # ASCII, with all quotes escaped: no way out of the code
     no_tags = text.replace("<", "\\u003c")  # nor out of a page that it stands in
-    return _template("index.mjs").replace("@title@", header.title).replace("@contract@", no_tags)
+    known = _template("index.mjs").replace("@title@", header.title).replace("@adler32@", str(zlib.adler32(module)))
+    return known.replace("@contract@", no_tags)  # last: a label may hold any text
 
 
 def _template(name: str) -> str:

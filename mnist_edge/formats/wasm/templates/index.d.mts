@@ -60,5 +60,8 @@ export class Model {
   selfTest(): number;
 }
 
-/** Load the module: from beside the script, from another URL, or from its bytes. */
+/**
+ * Load the module: from beside the script, from another URL, or from its bytes. It is refused unless it is the one that the
+ * script was exported with.
+ */
 export function load(source?: string | URL | ArrayBufferLike | ArrayBufferView): Promise<Model>;

@@ -9,11 +9,18 @@ export const labels = contract.task.labels;
 const [channels, height, width] = contract.task.input.shape;
 const NO_DIGIT = 1;
 const BYTES = ["Uint8Array", "Uint8ClampedArray"];
+const MODULE_ADLER32 = @adler32@;
 
 /** Load the module: from beside this file, from another URL, or from its bytes. */
 export async function load(source = new URL("model.wasm", import.meta.url)) {
   const isAddress = ["String", "URL"].includes(kindOf(source));
   const bytes = viewOf(isAddress ? await read(new URL(source, base())) : source).slice(); // WebAssembly takes no shared memory
+  if (adler32(bytes) !== MODULE_ADLER32) {
+    throw new Error(
+      `these ${bytes.length} bytes are not the model.wasm that index.mjs was exported with: ` +
+        "take both from one export, and empty caches that may hold another",
+    );
+  }
   const { instance } = await WebAssembly.instantiate(bytes);
   return new Model(instance.exports);
 }
@@ -32,6 +39,16 @@ function viewOf(source) {
     return new Uint8Array(source);
   }
   throw new TypeError(`expected a URL or the bytes of a module, not ${kindOf(source)}`);
+}
+
+/** The checksum of bytes (RFC 1950), also where no page may use crypto.subtle. */
+function adler32(bytes) {
+  let [low, high] = [1, 0];
+  for (const byte of bytes) {
+    low = (low + byte) % 65521;
+    high = (high + low) % 65521;
+  }
+  return high * 65536 + low;
 }
 
 /** What a relative URL is relative to: the page, or in Node the folder in which it runs. */
