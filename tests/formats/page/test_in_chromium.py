@@ -5,7 +5,7 @@ import io
 import re
 import runpy
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -279,6 +279,67 @@ def test_opaque_pictures_with_alpha_give_the_image_that_python_sees(page: Page, 
     for mode in ("RGB", "RGBA"):
         data = encoded(Image.fromarray(colors.astype(np.uint8)).convert(mode), "PNG", compress_level=1)
         assert as_on_the_page(page, data, "image/png") == as_in_python(Recognizer(path), data)
+
+
+SLOW = """() => {
+  const decode = createImageBitmap;
+  globalThis.createImageBitmap = async (blob, options) => {
+    if (blob.name.startsWith("slow")) {
+      await new Promise((resolve) => { globalThis.goOn = resolve; });
+    }
+    return decode(blob, options);
+  };
+}"""
+
+READ_SLOWLY = """([text]) => {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  mnistEdge.readFile(new File([bytes], "slow.png")).then(({ label }) => { globalThis.found = label; });
+}"""
+
+
+def press_escape(page: Page) -> None:
+    page.keyboard.press("Escape")
+
+
+def choose_another(page: Page) -> None:
+    choose(page, "blank.png", encoded(Image.new("L", (90, 60), 200), "PNG"))
+
+
+def draw_a_one(page: Page) -> None:
+    draw(page, placed(STROKES[1][0]))
+
+
+def take_back(page: Page) -> None:
+    page.keyboard.press("Control+z")
+
+
+def use_the_camera(page: Page) -> None:
+    page.click("#camera")
+    wait_until(page, lambda: "choose a picture instead" in status(page))
+
+
+@pytest.mark.parametrize("go_on", [press_escape, choose_another, draw_a_one, take_back, use_the_camera])
+def test_a_file_that_is_read_slowly_takes_the_place_of_nothing_later(page: Page, go_on: Callable[[Page], None]) -> None:
+    draw_a_one(page)
+    page.evaluate(SLOW)
+    page.evaluate(READ_SLOWLY, [base64.b64encode(encoded(seven(), "PNG")).decode()])
+    wait_until(page, lambda: page.evaluate("Boolean(globalThis.goOn)"))
+    go_on(page)
+    before = label(page), status(page)
+    page.evaluate("goOn()")
+    wait_until(page, lambda: page.evaluate("globalThis.found") == "7")  # the script that asked has its answer
+    assert (label(page), status(page)) == before
+
+
+def test_a_slow_file_that_can_not_be_read_is_not_said_later(page: Page) -> None:
+    page.evaluate(SLOW)
+    page.set_input_files("#file", files=[FilePayload(name="slow.png", mimeType="image/png", buffer=b"three")])
+    wait_until(page, lambda: page.evaluate("Boolean(globalThis.goOn)"))
+    draw_a_one(page)
+    before = status(page)
+    page.evaluate("goOn()")
+    page.wait_for_timeout(200)
+    assert (label(page), status(page)) == ("1", before)
 
 
 def test_what_is_not_a_picture_is_said_in_a_line(page: Page) -> None:

@@ -18,6 +18,7 @@ function readCamera() {
 }
 
 async function startCamera() {
+  beginTurn();
   if (!navigator.mediaDevices) {
     showNothing("This browser gives a page the camera only over https: choose a picture instead.", "bad");
     return;

@@ -1,14 +1,14 @@
 // Pens, keys and files.
 
 function clear() {
-  stopCamera();
+  beginTurn();
   startOver();
   redraw();
   showNothing("Nothing to read yet.");
 }
 
 function undo() {
-  stopCamera();
+  beginTurn();
   if (!strokes.length) {
     clear();
     return;
@@ -27,7 +27,7 @@ function pointOf(event) {
 }
 
 function begin(point) {
-  stopCamera();
+  beginTurn();
   picture = null;
   strokes.push([point]);
   redraw();

@@ -40,24 +40,40 @@ async function bitmapOf(blob) {
   throw new Error(`${name} has more than ${MAX_PIXELS / 1e6} megapixels, or a side of more than ${MAX_SIDE} pixels: choose a smaller picture.`);
 }
 
-/** Answer a file, show it, and return the answer. */
-async function readFile(blob) {
+/** Begin something else than what goes on, and return its turn. */
+function beginTurn() {
   stopCamera();
+  turn += 1;
+  return turn;
+}
+
+/** Answer a file, show it while it is this turn, and return the answer. */
+async function readInTurn(own, blob) {
   const bitmap = await bitmapOf(blob);
   const answer = readDrawn(bitmap.width, bitmap.height, (context) => context.drawImage(bitmap, 0, 0));
-  startOver({ bitmap, answer });
-  show(answer);
-  redraw();
+  if (turn === own) {
+    startOver({ bitmap, answer });
+    show(answer);
+    redraw();
+  }
   return answer;
 }
 
+/** Answer a file, show it unless somebody has gone on meanwhile, and return the answer. */
+function readFile(blob) {
+  return readInTurn(beginTurn(), blob);
+}
+
 async function readFileOrSay(blob) {
+  const own = beginTurn();
   try {
-    await readFile(blob);
+    await readInTurn(own, blob);
   } catch (error) {
-    startOver();
-    redraw();
-    showNothing(error.message, "bad");
+    if (turn === own) {
+      startOver();
+      redraw();
+      showNothing(error.message, "bad");
+    }
   }
 }
 

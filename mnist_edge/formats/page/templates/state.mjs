@@ -29,6 +29,7 @@ let keys = { x: SIDE / 2, y: SIDE / 2, down: false, shown: false };
 let picture = null; // what was chosen, and its answer
 let stream = null; // of the camera
 let cameraRequest = null; // which one it is on for, also while the browser asks whether the page may have it
+let turn = 0; // of what was begun last: a file that is still being decoded by then is not shown
 let lastReading = 0;
 
 /** Forget what was drawn, also a stroke that is not finished, and what was chosen; show a picture instead. */
