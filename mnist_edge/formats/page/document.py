@@ -17,7 +17,7 @@ MAX_BYTES = 64 << 20
 """A larger page is refused."""
 
 SCRIPTS = (
-    *("state.mjs", "reading.mjs", "paper.mjs", "answer.mjs"),
+    *("state.mjs", "decode.mjs", "reading.mjs", "paper.mjs", "answer.mjs"),
     *("input.mjs", "camera.mjs", "proof.mjs", "start.mjs"),
 )
 """The parts of the page's script, which share their names; those with values that others need come first."""

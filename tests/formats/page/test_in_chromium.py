@@ -5,6 +5,7 @@ import io
 import re
 import runpy
 import shutil
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from playwright.sync_api import Browser, FilePayload, Page, Playwright, Viewport
 
 from mnist_edge.exporting.pipeline import Artifact
 from mnist_edge.formats.page.exporter import export
+from mnist_edge.preprocessing.orientation import orientation_of
 from mnist_edge.runtime.recognizer import Recognizer
 from tests.conftest import ROOT
 from tests.formats.c.networks import made, request_for
@@ -207,11 +209,17 @@ def seven(side: int = 300) -> Image.Image:
     return Image.open(ROOT / "examples" / "seven.png").convert("L").resize((side, side))
 
 
-def turned(picture: Image.Image) -> bytes:
-    """Return a picture as a JPEG that lies on its side and says so in its EXIF data."""
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    return encoded(picture.rotate(90, expand=True), "JPEG", exif=exif, quality=95)
+def exif_of(orientation: int, order: str = "<") -> bytes:
+    """Return EXIF data that give an orientation, in either order of bytes, behind the name of a camera."""
+    start = b"II*\0" if order == "<" else b"MM\0*"
+    fields = struct.pack(f"{order}IHHHI4sHHIHHI", 8, 2, 0x0110, 2, 4, b"abc\0", 0x0112, 3, 1, orientation, 0, 0)
+    return start + fields
+
+
+def turned(picture: Image.Image, kind: str = "JPEG", **settings: Any) -> bytes:  # noqa: ANN401
+    """Return a picture as a file that lies on its side and says so in its EXIF data."""
+    exif = exif_of(6) if kind == "PNG" else b"Exif\0\0" + exif_of(6)
+    return encoded(picture.rotate(90, expand=True), kind, exif=exif, **settings)
 
 
 def transparent(picture: Image.Image) -> bytes:
@@ -228,7 +236,9 @@ def test_files_are_read_as_python_reads_them(page: Page, path: Path) -> None:
     examples = [file.read_bytes() for file in sorted((ROOT / "examples").glob("*.*g"))]
     files = [
         *examples,
-        turned(seven()),
+        turned(seven(), quality=95),
+        turned(seven(), "PNG"),
+        encoded(seven(), "WEBP", exif=exif_of(1), lossless=True),
         transparent(seven()),
         encoded(large, "PNG"),
         encoded(large.convert("RGB"), "JPEG", quality=90),
@@ -355,6 +365,32 @@ def test_what_is_not_a_picture_is_said_in_a_line(page: Page) -> None:
         expected = "is not a picture that this browser can read: choose a PNG, JPEG, WebP, GIF or BMP."
         assert status(page) == f"“{name}” {expected}"
         assert label(page) == "–"
+
+
+TURNED_WEBP: dict[str, dict[str, Any]] = {
+    "lossless": {"exif": exif_of(3), "lossless": True},
+    "lossy": {"exif": exif_of(8), "lossless": False},
+    "behind a name": {"exif": b"Exif\0\0" + exif_of(6)},
+    "with the first byte first": {"exif": exif_of(5, ">")},
+    "behind a profile of odd length": {"exif": exif_of(2), "icc_profile": bytes(129)},
+}
+
+
+@pytest.mark.parametrize("case", TURNED_WEBP)
+def test_a_webp_that_is_turned_by_its_exif_data_is_refused(page: Page, case: str) -> None:
+    """Chromium does not turn it: a 6 would be a 9, and sure."""
+    data = encoded(seven(), "WEBP", **TURNED_WEBP[case])
+    with Image.open(io.BytesIO(data)) as written:
+        assert orientation_of(written) != 1
+    choose(page, "a.webp", data, "image/webp")
+    assert status(page) == "“a.webp” is a WebP that is turned by its EXIF data: save it as PNG or JPEG."
+    assert label(page) == "–"
+
+
+@pytest.mark.parametrize("exif", [b"", b"II*\0", b"II*\0\xff\xff\xff\xff", exif_of(6)[:33], b"x" * 90, exif_of(9)])
+def test_exif_data_that_give_no_orientation_leave_a_webp_as_it_is(page: Page, path: Path, exif: bytes) -> None:
+    data = encoded(seven(), "WEBP", exif=exif, lossless=True)
+    assert as_on_the_page(page, data, "image/webp") == as_in_python(Recognizer(path), data)
 
 
 def test_a_picture_that_is_too_long_is_said_in_a_line(page: Page) -> None:

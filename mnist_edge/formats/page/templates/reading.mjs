@@ -21,25 +21,6 @@ function readDrawn(wide, high, draw) {
   return { ...answer, milliseconds: performance.now() - start };
 }
 
-/** The picture in a file, decoded by the browser, upright. */
-async function bitmapOf(blob) {
-  const name = blob.name ? `“${blob.name}”` : "This";
-  try {
-    if (blob.type === "image/svg+xml") {
-      throw new TypeError("drawn, not made of pixels");
-    }
-    const options = { imageOrientation: "from-image", premultiplyAlpha: "none", colorSpaceConversion: "none" };
-    const bitmap = await createImageBitmap(blob, options);
-    if (bitmap.width * bitmap.height <= MAX_PIXELS && Math.max(bitmap.width, bitmap.height) <= MAX_SIDE) {
-      return bitmap;
-    }
-    bitmap.close();
-  } catch {
-    throw new Error(`${name} is not a picture that this browser can read: choose a PNG, JPEG, WebP, GIF or BMP.`);
-  }
-  throw new Error(`${name} has more than ${MAX_PIXELS / 1e6} megapixels, or a side of more than ${MAX_SIDE} pixels: choose a smaller picture.`);
-}
-
 /** Begin something else than what goes on, and return its turn. */
 function beginTurn() {
   stopCamera();
