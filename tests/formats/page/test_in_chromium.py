@@ -6,6 +6,7 @@ import re
 import runpy
 import shutil
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -391,6 +392,23 @@ def test_a_webp_that_is_turned_by_its_exif_data_is_refused(page: Page, case: str
 def test_exif_data_that_give_no_orientation_leave_a_webp_as_it_is(page: Page, path: Path, exif: bytes) -> None:
     data = encoded(seven(), "WEBP", exif=exif, lossless=True)
     assert as_on_the_page(page, data, "image/webp") == as_in_python(Recognizer(path), data)
+
+
+def test_16_bits_are_read_as_in_python_or_refused(page: Page, path: Path) -> None:
+    """A canvas keeps the upper 8 of them, in which 12 bits of a camera are nearly black; Python stretches the gray."""
+    gray = np.asarray(seven()).astype(np.uint16) * 16
+    choose(page, "a.png", encoded(Image.fromarray(gray), "PNG"))
+    assert status(page) == "“a.png” has 16 bits of gray, of which a browser keeps 8: save it with 8 bits."
+    samples = np.repeat(gray[..., np.newaxis] * 15, 3, axis=2).astype(">u2")
+    rows = b"".join(b"\0" + row.tobytes() for row in samples)
+    parts = (
+        (b"IHDR", struct.pack(">IIBBBBB", 300, 300, 16, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    )
+    chunks = [struct.pack(">I", len(d)) + name + d + struct.pack(">I", zlib.crc32(name + d)) for name, d in parts]
+    colors = b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+    assert as_on_the_page(page, colors, "image/png") == as_in_python(Recognizer(path), colors)
 
 
 def test_a_picture_that_is_too_long_is_said_in_a_line(page: Page) -> None:

@@ -27,6 +27,9 @@ function refusalOf({ width: wide, height: high }, bytes) {
   if (wide * high > MAX_PIXELS || Math.max(wide, high) > MAX_SIDE) {
     return `has more than ${MAX_PIXELS / 1e6} megapixels, or a side of more than ${MAX_SIDE} pixels: choose a smaller picture.`;
   }
+  if (lettersAt(bytes, 1, 3) === "PNG" && bytes[24] === 16 && bytes[25] === 0) { // PNG, 11.2.1: bit depth, color type
+    return "has 16 bits of gray, of which a browser keeps 8: save it with 8 bits.";
+  }
   if (lettersAt(bytes, 8, 4) === "WEBP" && isTurned(exifOf(bytes))) {
     return "is a WebP that is turned by its EXIF data: save it as PNG or JPEG."; // which Chromium does not turn
   }
