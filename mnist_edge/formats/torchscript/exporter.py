@@ -84,10 +84,11 @@ def _quantize(model: nn.Module, scheme: Scheme) -> nn.Module:
     """Return the model with torch's eager dynamic quantization, or as it is: int8 weights of its linear layers.
 
     Raises:
-        UserError: this torch no longer has it.
+        UserError: this torch no longer has it, or it would leave out what a layer does.
     """
     if not scheme.quantized:
         return model
+    _check_forward(model)
     with without_deprecations():
         try:
             from torch.ao.quantization import default_dynamic_qconfig, per_channel_dynamic_qconfig, quantize_dynamic
@@ -99,6 +100,17 @@ def _quantize(model: nn.Module, scheme: Scheme) -> nn.Module:
         config = per_channel_dynamic_qconfig if _PER_CHANNEL[scheme.name] else default_dynamic_qconfig
         quantized: nn.Module = quantize_dynamic(model, {nn.Linear: config})
         return quantized
+
+
+def _check_forward(model: nn.Module) -> None:
+    """Raise `UserError` where a linear layer has a `forward` that is not its class's: quantizing leaves that out."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear) and "forward" in vars(module):
+            where = printable(name.removeprefix("network."))  # what it is in a checkpoint of one's own
+            raise UserError(
+                f"torchscript can't hold int8 weights of the layer {where} (Linear), which has a forward() that is not "
+                "its class's: make a class of it, or export int8 with --format onnx"
+            )
 
 
 def _canonical(archive: bytes) -> bytes:

@@ -1,3 +1,4 @@
+import dataclasses
 import re
 import sys
 import types
@@ -86,3 +87,15 @@ def test_only_the_known_deprecations_are_silenced(function: str) -> None:
     with pytest.warns(FutureWarning) as caught:
         warn()
     assert [str(warning.message) for warning in caught] == ["something else"]
+
+
+def test_int8_of_a_layer_with_a_forward_of_its_own_is_refused() -> None:
+    linear = nn.Linear(16, 3)
+    vars(linear)["forward"] = lambda values: 2 * nn.functional.linear(values, linear.weight, linear.bias)
+    model = nn.Sequential(nn.Flatten(), linear).eval()
+    images = np.random.default_rng(0).integers(0, 256, (20, 1, 4, 4)).astype(np.float32) / np.float32(255)
+    request = request_for(model, images, quantized=False)
+    export(model, [request])
+    int8 = next(scheme for scheme in FORMATS["torchscript"].schemes if scheme.quantized)
+    with pytest.raises(UserError, match=r"int8.* layer 1 \(Linear\).* forward\(\)"):
+        export(model, [dataclasses.replace(request, scheme=int8)])
