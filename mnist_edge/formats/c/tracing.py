@@ -55,6 +55,7 @@ def modules_of(model: nn.Module) -> list[tuple[str, nn.Module]]:
         raise UserError(
             f"cannot write this network layer by layer: torch.fx can't follow its forward() ({one_line(error)})"
         ) from error
+    _refuse_overridden("the whole network", model)
     _simplify(traced.graph)
     modules = dict(traced.named_modules())
     found: list[tuple[str, nn.Module]] = []
@@ -64,12 +65,25 @@ def modules_of(model: nn.Module) -> list[tuple[str, nn.Module]]:
         if len(node.all_input_nodes) != 1 or len(node.all_input_nodes[0].users) != 1:
             raise refused(_called(node), node.name, "the values do not go through one layer after the other")
         if node.op == "call_module":
+            _refuse_overridden(str(node.target), modules[str(node.target)])
             found.append((str(node.target), modules[str(node.target)]))
         elif node.op in ("call_function", "call_method"):
             found.append((node.name, _as_module(node)))
         elif node.op != "output":
             raise refused(_called(node), node.name)
     return found
+
+
+def _refuse_overridden(name: str, module: nn.Module) -> None:
+    """Raise `UserError` where a module does something beside what its class says, which torch.fx leaves out.
+
+    That is so of the layers of torch and of the whole network; in what lies between, it follows hooks and all.
+    """
+    attributes = vars(module)
+    if attributes["_forward_hooks"] or attributes["_forward_pre_hooks"]:
+        raise refused(type(module).__name__, name, "has a forward hook, which would be left out")
+    if "forward" in attributes:
+        raise refused(type(module).__name__, name, "has a forward() that is not its class's, which would be left out")
 
 
 def _simplify(graph: fx.Graph) -> None:

@@ -60,6 +60,25 @@ def after_flatten(*modules: nn.Module) -> nn.Sequential:
     return nn.Sequential(nn.Flatten(), *modules)
 
 
+def with_hook(model: nn.Sequential, layer: int | None = None) -> nn.Module:
+    """Return a network with a hook on one of its layers, or on the whole of it."""
+    part = model if layer is None else model[layer]
+    part.register_forward_hook(lambda _, __, output: output / 20)
+    return model
+
+
+def with_pre_hook(model: nn.Sequential, layer: int) -> nn.Module:
+    model[layer].register_forward_pre_hook(lambda _, inputs: (inputs[0] - 0.5,))
+    return model
+
+
+def with_forward(model: nn.Sequential, layer: int | None = None) -> nn.Module:
+    """Return a network of which one object, not its class, has another `forward`."""
+    part = model if layer is None else model[layer]
+    part.forward = lambda image: nn.functional.linear(image.flatten(1), torch.ones(2, 16))
+    return model
+
+
 REFUSED: dict[str, tuple[nn.Module, str]] = {
     "an unknown layer": (
         after_flatten(nn.Linear(16, 4), nn.GELU(), nn.Linear(4, 2)),
@@ -98,6 +117,20 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
     "no logits": (
         nn.Sequential(nn.Conv2d(1, 2, 3), nn.AvgPool2d(2), nn.Flatten()),
         r"AvgPool2d\), does not give logits.*; export it to another --format",
+    ),
+    "a hook": (with_hook(after_flatten(nn.Linear(16, 2)), 1), r"Linear \(1\) has a forward hook, which .*; expected"),
+    "a hook before": (with_pre_hook(after_flatten(nn.Linear(16, 2)), 0), r"Flatten \(0\) has a forward hook"),
+    "a hook of all": (
+        with_hook(after_flatten(nn.Linear(16, 2))),
+        r"Sequential \(the whole network\) has a forward hook",
+    ),
+    "a forward() of one object": (
+        with_forward(after_flatten(nn.Linear(16, 2)), 1),
+        r"Linear \(1\) has a forward\(\) that",
+    ),
+    "a forward() of the whole": (
+        with_forward(after_flatten(nn.Linear(16, 2))),
+        r"Sequential \(the whole network\) has a",
     ),
     "nothing": (nn.Sequential(nn.Flatten()), "not 1 to 1,000 layers"),
 }

@@ -62,3 +62,31 @@ def test_a_call_that_no_module_can_make_is_refused() -> None:
     model = Viewed(methodcaller("flatten", 1, out_dim="values"), 18)
     with pytest.raises(UserError, match=r"flatten \(flatten\) has arguments that are not known here"):
         modules_of(model)
+
+
+class Around(nn.Module):
+    """A network around another one, as torch.fx follows it."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.network(image)
+        return logits
+
+
+def test_a_hook_of_a_part_that_torch_fx_looks_into_is_a_layer() -> None:
+    torch.manual_seed(0)
+    first = nn.Sequential(nn.Flatten(), nn.Linear(16, 8))
+    first.register_forward_hook(lambda _, __, output: torch.relu(output))
+    logits, expected = logits_and_expected(Around(nn.Sequential(first, nn.Linear(8, 3))))
+    assert np.abs(logits - expected).max() < 1e-12
+
+
+def test_a_forward_of_a_part_that_torch_fx_looks_into_is_followed() -> None:
+    torch.manual_seed(0)
+    first = nn.Sequential(nn.Flatten(), nn.Linear(16, 8))
+    first.forward = lambda image: torch.relu(first[1](first[0](image)))  # type: ignore[method-assign]
+    logits, expected = logits_and_expected(Around(nn.Sequential(first, nn.Linear(8, 3))))
+    assert np.abs(logits - expected).max() < 1e-12
