@@ -20,6 +20,7 @@ from mnist_edge.errors import MnistEdgeError, UserError
 from mnist_edge.outside import is_from_outside
 from mnist_edge.training.architectures.normalization import Normalization
 from mnist_edge.training.architectures.own_code import article, import_definition, prints_to_stderr, raised
+from mnist_edge.training.trial import TOLERANCE
 
 T = TypeVar("T")
 
@@ -68,17 +69,9 @@ class OwnArchitecture:
                 logits = self.run("with flat images", lambda: own(images))
             except UserError:
                 raise as_images from None
-        self._check_logits(logits, task)
-        if logits.device.type != "meta" and not torch.equal(images, _trial_images(task)):
-            raise UserError(
-                f"{self.spec} changes the images that it is given: write `x = x - 0.5`, not `x -= 0.5`, and leave out "
-                "inplace=True of what is done first"
-            )
-        if logits.device.type != "meta" and not torch.equal(logits, self.run("with images", lambda: own(images))):
-            raise UserError(
-                f"{self.spec} gives other logits for the same images each time, in eval() too: is a dropout left on? "
-                "torch.nn.functional.dropout is on unless it is given training=self.training"
-            )
+        self._check_logits(logits, task, len(images))
+        if logits.device.type != "meta":
+            self._check_answers(own, logits, task)
         practice = copy.deepcopy(own).train()  # what it learns of the images is thrown away
         self.run("in training", lambda: practice(images))
         return own.train()
@@ -113,22 +106,45 @@ class OwnArchitecture:
             )
         return {each.name: offered[each.name] for each in by_name if each.name in offered}
 
-    def _check_logits(self, logits: object, task: Task) -> None:
-        expected = [TRIAL_IMAGES, len(task.labels)]
+    def _check_logits(self, logits: object, task: Task, images: int) -> None:
+        expected = [images, len(task.labels)]
         if not isinstance(logits, Tensor):
             raise UserError(f"{self.spec} answers with {article(type(logits).__name__)}, expected one tensor of logits")
         if list(logits.shape) != expected or logits.dtype != torch.float32:
             kind = str(logits.dtype).removeprefix("torch.")
             raise UserError(
-                f"{self.spec} gives {kind} {list(logits.shape)} for {TRIAL_IMAGES} images, expected float32 "
-                f"{expected}: one logit for each of the {len(task.labels)} labels"
+                f"{self.spec} gives {kind} {list(logits.shape)} for {images} image{'s' if images > 1 else ''}, "
+                f"expected float32 {expected}: one logit for each of the {len(task.labels)} labels"
             )
-        if logits.device.type != "meta" and not logits.isfinite().all():
+
+    def _check_answers(self, own: "OwnNetwork", logits: Tensor, task: Task) -> None:
+        """Raise `UserError` where the logits of the trial images are none, or those of other images or of the draw."""
+        images, given = _trial_images(task), _trial_images(task)
+        if not logits.isfinite().all():
             raise UserError(f"{self.spec} gives logits that are not finite numbers for images in [0, 1]")
-        if logits.device.type != "meta" and _are_probabilities(logits):
+        if _are_probabilities(logits):
             raise UserError(
                 f"{self.spec} gives probabilities, expected logits: leave out its last softmax, or let it be "
                 "log_softmax"
+            )
+        again = self.run("with images", lambda: own(given))
+        if not torch.equal(given, images):
+            raise UserError(
+                f"{self.spec} changes the images that it is given: write `x = x - 0.5`, not `x -= 0.5`, and leave out "
+                "inplace=True of what is done first"
+            )
+        if not torch.equal(logits, again):
+            raise UserError(
+                f"{self.spec} gives other logits for the same images each time, in eval() too: is a dropout left on? "
+                "torch.nn.functional.dropout is on unless it is given training=self.training"
+            )
+        alone = self.run("with a single image", lambda: own(images[:1]))
+        self._check_logits(alone, task, 1)
+        if not (alone - logits[:1]).abs().max() <= TOLERANCE * max(1.0, float(logits.abs().max())):
+            raise UserError(
+                f"{self.spec} gives other logits for an image alone than for the same one beside another: let its "
+                "answer depend on no other image, as it does after batch normalization with track_running_stats=False, "
+                "or a mean over all images"
             )
 
     def run(self, when: str, action: Callable[[], T]) -> T:

@@ -121,6 +121,26 @@ HOSTILE = {
         " def forward(self, x):\n  x -= 0.5\n  return super().forward(x)",
         "changes the images that it is given: write `x = x - 0.5`",
     ),
+    "statistics of the batch": (
+        "def Net(): return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4, track_running_stats=False), "
+        "nn.ReLU(), nn.Flatten(), nn.Linear(2704, 10))",
+        "gives other logits for an image alone than for the same one beside another: .*track_running_stats",
+    ),
+    "a mean over the images": (
+        "class Net(nn.Linear):\n def __init__(self): super().__init__(784, 10)\n"
+        " def forward(self, x): return super().forward(x - x.mean(0))",
+        "gives other logits for an image alone than for the same one beside another",
+    ),
+    "one image that is taken for none": (
+        "class Net(nn.Linear):\n def __init__(self): super().__init__(784, 10)\n"
+        " def forward(self, x): return super().forward(x.squeeze())",
+        r"gives float32 \[10\] for 1 image, expected float32 \[1, 10\]",
+    ),
+    "no single image": (
+        "class Net(nn.Linear):\n def __init__(self): super().__init__(784, 10)\n"
+        " def forward(self, x): return super().forward(x) + 0 * x.std(0, correction=len(x) - 1 or 1 / 0).mean()",
+        r"ZeroDivisionError .* with a single image",
+    ),
     "bad in training": (
         "class Net(nn.Linear):\n def __init__(self): super().__init__(784, 10)\n"
         " def forward(self, x):\n  if self.training: raise ValueError('no')\n  return super().forward(x)",
