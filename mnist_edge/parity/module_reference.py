@@ -148,8 +148,10 @@ def _split(images: Array, labels: Array) -> Split:
     if pixels.ndim == 3:
         pixels = pixels[:, np.newaxis]
     if pixels.ndim != 4 or not np.issubdtype(pixels.dtype, np.floating) or not pixels.size:
+        rows = "; give rows of values as images[:, None, None]" if pixels.ndim == 2 else ""
         raise UserError(
             f"the images are {pixels.dtype} {list(pixels.shape)}, expected uint8 or floats [N, channels, height, width]"
+            f"{rows}"
         )
     if classes.shape != (len(pixels),) or not np.issubdtype(classes.dtype, np.integer):
         raise UserError(f"the labels are {classes.dtype} {list(classes.shape)}, expected whole numbers [{len(pixels)}]")

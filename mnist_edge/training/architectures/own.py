@@ -63,13 +63,14 @@ class OwnArchitecture:
         own = self._wrapped(task, flat=False)
         try:
             logits = self.run("with images", lambda: own(images))
+            self._check_logits(logits, task, len(images))  # of a linear layer they have as many sides as the images
         except UserError as as_images:
             own = self._wrapped(task, flat=True)  # made again: lazy layers keep the first size they see
             try:
                 logits = self.run("with flat images", lambda: own(images))
             except UserError:
                 raise as_images from None
-        self._check_logits(logits, task, len(images))
+            self._check_logits(logits, task, len(images))
         if logits.device.type != "meta":
             self._check_answers(own, logits, task)
         practice = copy.deepcopy(own).train()  # what it learns of the images is thrown away

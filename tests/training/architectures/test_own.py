@@ -168,6 +168,16 @@ def test_code_that_does_not_give_a_network_is_one_line(case: str, tmp_path: Path
     assert set(sys.modules) - modules <= {"own_net"}
 
 
+def test_layers_that_take_the_last_side_of_an_image_are_given_its_values_in_a_row(tmp_path: Path) -> None:
+    """A linear layer takes any number of sides before the last one, and gives as many."""
+    (tmp_path / "net.py").write_text(
+        HEAD + "def Net(): return nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 3))\n"
+    )
+    task = dataclasses.replace(COLOR, input=TensorSpec("image", (1, 1, 4)))
+    model = build_model("net.py:Net", task, own=load_architecture(f"{tmp_path / 'net.py'}:Net"))
+    assert model(torch.zeros(5, 1, 1, 4)).shape == (5, 3)
+
+
 def test_what_a_network_prints_goes_to_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "net.py").write_text(
         HEAD
