@@ -116,6 +116,7 @@ class OwnArchitecture:
             raise UserError(
                 f"{self.spec} gives {kind} {list(logits.shape)} for {images} image{'s' if images > 1 else ''}, "
                 f"expected float32 {expected}: one logit for each of the {len(task.labels)} labels"
+                f"{_as_two_logits(logits) if len(task.labels) == 2 else ''}"
             )
 
     def _check_answers(self, own: "OwnNetwork", logits: Tensor, task: Task) -> None:
@@ -196,6 +197,17 @@ def _are_probabilities(logits: Tensor) -> bool:
     """Say whether what a network gives for each image, `[N, labels]`, adds up to 1 and is nowhere below 0."""
     sums = logits.sum(1)
     return bool((logits >= 0).all() and torch.allclose(sums, torch.ones_like(sums), rtol=0, atol=1e-4))
+
+
+def _as_two_logits(logits: Tensor) -> str:
+    """Return how one logit for each image becomes those of two labels; nothing where there are others."""
+    if logits.shape not in ((TRIAL_IMAGES,), (TRIAL_IMAGES, 1)):
+        return ""
+    join = "cat" if logits.dim() == 2 else "stack"
+    return (
+        f"; of one logit z for the second label, before any sigmoid, return torch.{join}([torch.zeros_like(z), z], 1), "
+        "which gives the same probabilities"
+    )
 
 
 def _trial_images(task: Task) -> Tensor:

@@ -92,6 +92,10 @@ HOSTILE = {
     "other arguments": ("class Net(nn.Linear): pass", "asks for the argument 'in_features'"),
     "other images": ("def Net(): return nn.Linear(100, 10)", "raises RuntimeError .* with images"),
     "other labels": ("def Net(): return nn.Linear(784, 9)", r"gives float32 \[2, 9\] .* expected float32 \[2, 10\]"),
+    "one logit for ten labels": (
+        "def Net(num_classes): return nn.Sequential(nn.Flatten(), nn.Linear(784, 1))",
+        r"\[2, 1\] .*expected float32 \[2, 10\]: one logit for each of the 10 labels$",
+    ),
     "several answers": (
         "class Net(nn.Linear):\n def __init__(self): super().__init__(784, 10)\n"
         " def forward(self, x): return super().forward(x), x",
@@ -166,6 +170,15 @@ def test_code_that_does_not_give_a_network_is_one_line(case: str, tmp_path: Path
         build_model("net.py:Net", MNIST, own=load_architecture(f"{tmp_path / 'net.py'}:Net"))
     assert "\n" not in str(caught.value)
     assert set(sys.modules) - modules <= {"own_net"}
+
+
+@pytest.mark.parametrize(("last", "join"), [("", "cat"), (", nn.Flatten(0)", "stack")])
+def test_one_logit_for_two_labels_is_told_how_to_be_two(last: str, join: str, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(f"{HEAD}def Net(): return nn.Sequential(nn.Flatten(), nn.Linear(784, 1){last})\n")
+    task = dataclasses.replace(MNIST, labels=("no", "yes"))
+    with pytest.raises(UserError, match=rf"return torch\.{join}\(\[torch\.zeros_like\(z\), z\], 1\)") as caught:
+        build_model("net.py:Net", task, own=load_architecture(f"{tmp_path / 'net.py'}:Net"))
+    assert "\n" not in str(caught.value)
 
 
 def test_layers_that_take_the_last_side_of_an_image_are_given_its_values_in_a_row(tmp_path: Path) -> None:
