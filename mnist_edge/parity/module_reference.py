@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mnist_edge.artifact.contract import NO_LICENSE, Task
 from mnist_edge.artifact.fields import one_line
@@ -17,7 +17,7 @@ from mnist_edge.parity.given import Array, as_array
 from mnist_edge.parity.reference import Reference, make_reference
 from mnist_edge.preprocessing.registry import load_preprocessing
 from mnist_edge.training.architectures.normalization import Normalization
-from mnist_edge.training.architectures.own import OwnArchitecture
+from mnist_edge.training.architectures.own import OwnArchitecture, TooManyLogitsError
 from mnist_edge.training.architectures.registry import build_model
 from mnist_edge.training.checkpoint import Checkpoint
 from mnist_edge.training.datasets.splits import Split, TrainingData
@@ -68,7 +68,7 @@ def module_reference(
             logits.
     """
     test = _split(images, labels)
-    texts = tuple(class_names) if class_names is not None else tuple(map(str, range(int(test.labels.max()) + 1)))
+    texts = _numbered(test.labels) if class_names is None else tuple(class_names)
     task = _task(name, texts, tuple(test.images.shape[1:]), preprocessing)
     held_back = test if validation is None else _split(*validation)
     for part in (test, held_back):
@@ -79,7 +79,12 @@ def module_reference(
         definition=lambda: copy.deepcopy(frozen),
         normalization=_normalization(mean, std, task.input.shape[0]),
     )
-    weights = build_model(own.name, task, own=own).state_dict()
+    try:
+        weights = build_model(own.name, task, own=own).state_dict()
+    except TooManyLogitsError as error:
+        if class_names is not None:
+            raise
+        raise UserError(f"{error}, which go up to {len(texts) - 1}: name all classes with class_names") from error
     nothing = Split(held_back.images[:0], held_back.labels[:0])
     data = TrainingData(nothing, _in_bytes(held_back), _digest(held_back), dataset=name)
     checkpoint = _without_machine(checkpoint_of(own, task, weights, data, license))
@@ -113,6 +118,16 @@ def _copied(module: nn.Module) -> nn.Module:
             f"the module can't be copied ({one_line(error)}): give one that was made anew and has the weights, by "
             "load_state_dict(), and that keeps no results of its own; of weight_norm, remove_weight_norm() first"
         ) from error
+
+
+def _numbered(labels: Tensor) -> tuple[str, ...]:
+    """Return "0", "1", … up to the greatest label; raises `UserError` where those are not names of classes."""
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0:
+        raise UserError(f"there are labels from {low} to {high}, expected class indices from 0")
+    if high == 0:
+        raise UserError("all labels are 0, expected those of at least two classes: name all classes with class_names")
+    return tuple(map(str, range(high + 1)))
 
 
 def _task(name: str, labels: tuple[str, ...], shape: tuple[int, ...], preprocessing: str) -> Task:

@@ -31,6 +31,10 @@ TRIAL_IMAGES = 2
 """Images that a new network is tried on: batch normalization can't train on a single one."""
 
 
+class TooManyLogitsError(UserError):
+    """A network gives more logits for each image than there are labels."""
+
+
 @dataclass(frozen=True)
 class OwnArchitecture:
     """What the user named with `--arch`.
@@ -113,7 +117,8 @@ class OwnArchitecture:
             raise UserError(f"{self.spec} answers with {article(type(logits).__name__)}, expected one tensor of logits")
         if list(logits.shape) != expected or logits.dtype != torch.float32:
             kind = str(logits.dtype).removeprefix("torch.")
-            raise UserError(
+            too_many = logits.dim() == 2 and logits.shape[1] > len(task.labels)
+            raise (TooManyLogitsError if too_many else UserError)(
                 f"{self.spec} gives {kind} {list(logits.shape)} for {images} image{'s' if images > 1 else ''}, "
                 f"expected float32 {expected}: one logit for each of the {len(task.labels)} labels"
                 f"{_as_two_logits(logits) if len(task.labels) == 2 else ''}"
