@@ -9,6 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import prune
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from mnist_edge.artifact.contract import NO_LICENSE, Task
 from mnist_edge.artifact.fields import one_line
@@ -26,6 +29,13 @@ from mnist_edge.types import TensorSpec
 
 HOME = "module"
 """What stands for the file in the name of an architecture that is not in one."""
+
+_WEIGHT_HOOKS: dict[type, str] = {
+    prune.BasePruningMethod: "prune.remove",
+    SpectralNorm: "remove_spectral_norm",
+    WeightNorm: "remove_weight_norm",
+}
+"""Hooks that compute a weight from others, and the function of `torch.nn.utils` that ends it."""
 
 
 def module_reference(
@@ -107,17 +117,34 @@ def _copied(module: nn.Module) -> nn.Module:
     """Return a copy on the CPU in float32, the precision in which exports are compared.
 
     Raises:
-        UserError: it can't be copied, or is a program already.
+        UserError: it can't be copied, has weights that hooks compute, or is a program already.
     """
     if isinstance(module, torch.jit.ScriptModule):
         raise UserError("a ScriptModule is a program already: give the torch.nn.Module that it was made of")
+    _refuse_computed_weights(module)
     try:
         return copy.deepcopy(module).cpu().float()
     except (RuntimeError, TypeError) as error:
         raise UserError(
             f"the module can't be copied ({one_line(error)}): give one that was made anew and has the weights, by "
-            "load_state_dict(), and that keeps no results of its own; of weight_norm, remove_weight_norm() first"
+            "load_state_dict(), and that keeps no results of its own"
         ) from error
+
+
+def _refuse_computed_weights(module: nn.Module) -> None:
+    """Raise `UserError` where a hook computes a weight from others: what it gave last can't always be copied."""
+    for name, part in module.named_modules():
+        for hook in vars(part)["_forward_pre_hooks"].values():
+            remove = next((text for kind, text in _WEIGHT_HOOKS.items() if isinstance(hook, kind)), None)
+            if remove is None:
+                continue
+            fields = vars(hook)
+            weight = fields.get("_tensor_name", fields.get("name"))
+            where = f"the layer {name} ({type(part).__name__})" if name else f"the {type(part).__name__}"
+            raise UserError(
+                f"a hook computes the {weight} of {where}: call torch.nn.utils.{remove}(layer, {weight!r}) first, "
+                "which makes a parameter of what it gives"
+            )
 
 
 def _numbered(labels: Tensor) -> tuple[str, ...]:

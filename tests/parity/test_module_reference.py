@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import prune, spectral_norm, weight_norm
 
 import mnist_edge
 from mnist_edge.errors import UserError
@@ -107,6 +108,31 @@ def test_what_cannot_be_copied_is_one_line(few_test: Split) -> None:
         with pytest.raises(UserError, match=message) as caught:
             module_reference(module, few_test.images, few_test.labels)
         assert "\n" not in str(caught.value)
+
+
+HOOKED: dict[str, tuple[Callable[[nn.Linear], nn.Module], str]] = {
+    "pruned": (lambda layer: prune.l1_unstructured(layer, "weight", 0.5), r"prune\.remove\(layer, 'weight'\)"),
+    "pruned twice": (
+        lambda layer: prune.random_unstructured(prune.l1_unstructured(layer, "bias", 0.5), "bias", 0.5),
+        r"prune\.remove\(layer, 'bias'\)",
+    ),
+    "weight_norm": (weight_norm, r"remove_weight_norm\(layer, 'weight'\)"),
+    "spectral_norm": (spectral_norm, r"remove_spectral_norm\(layer, 'weight'\)"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated:FutureWarning")
+@pytest.mark.parametrize("kind", HOOKED)
+@pytest.mark.parametrize("gradients", [True, False])
+def test_a_weight_that_a_hook_computes_is_named(kind: str, gradients: bool, few_test: Split) -> None:
+    change, message = HOOKED[kind]
+    module = Precise()
+    change(module.linear)
+    with torch.set_grad_enabled(gradients):
+        module(few_test.images)
+    with pytest.raises(UserError, match=rf"layer linear \(Linear\): call torch\.nn\.utils\.{message}") as caught:
+        module_reference(module, few_test.images, few_test.labels)
+    assert "\n" not in str(caught.value)
 
 
 def test_it_answers_as_the_checkpoint_does(
