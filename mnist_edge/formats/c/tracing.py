@@ -2,16 +2,20 @@
 
 import operator
 import re
+import traceback
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import fx, nn
 from torch.nn import functional
 
+import mnist_edge
 from mnist_edge.artifact.fields import one_line
 from mnist_edge.errors import UserError
+from mnist_edge.outside import is_from_outside
 
 _FUNCTIONS: dict[Any, Callable[..., nn.Module]] = {
     torch.relu: nn.ReLU,
@@ -51,9 +55,12 @@ def modules_of(model: nn.Module) -> list[tuple[str, nn.Module]]:
     """
     try:
         traced = fx.symbolic_trace(model)
-    except (TypeError, ValueError, RuntimeError, AttributeError) as error:  # fx.proxy.TraceError is a ValueError
+    except Exception as error:  # the network's own code is given what is no tensor
+        if is_from_outside(error):
+            raise
         raise UserError(
             f"cannot write this network layer by layer: torch.fx can't follow its forward() ({one_line(error)})"
+            f"{_where(error)}; export it to another --format"
         ) from error
     _refuse_overridden("the whole network", model)
     _simplify(traced.graph)
@@ -72,6 +79,16 @@ def modules_of(model: nn.Module) -> list[tuple[str, nn.Module]]:
         elif node.op != "output":
             raise refused(_called(node), node.name)
     return found
+
+
+def _where(error: BaseException) -> str:
+    """Return the line in which the network's own code raised something; nothing where there is none."""
+    others = [Path(package.__file__).parent for package in (torch, mnist_edge) if package.__file__]
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename)
+        if not any(map(file.is_relative_to, others)):
+            return f" in line {frame.lineno} of {file.name}"
+    return ""
 
 
 def _refuse_overridden(name: str, module: nn.Module) -> None:
