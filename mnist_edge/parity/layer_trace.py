@@ -8,6 +8,8 @@ from functools import partial
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from mnist_edge.outside import is_from_outside
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -57,7 +59,9 @@ def trace(model: nn.Module) -> fx.GraphModule | None:
     """Return a model as `torch.fx` traces it, or None where it can't."""
     try:
         return fx.symbolic_trace(model)
-    except (TypeError, ValueError, RuntimeError, AttributeError):  # fx.proxy.TraceError is a ValueError
+    except Exception as error:  # the network's own code is given what is not a tensor
+        if is_from_outside(error):
+            raise
         return None
 
 

@@ -145,7 +145,20 @@ class OfData(nn.Module):
         return result
 
 
-@pytest.mark.parametrize("network", [Twice, WithArguments, Added, OfData])
+class Asserting(nn.Module):
+    """Code that looks at what it is given: torch.fx gives it no tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert isinstance(x, Tensor)
+        result: Tensor = self.fc(x)
+        return result
+
+
+@pytest.mark.parametrize("network", [Twice, WithArguments, Added, OfData, Asserting])
 def test_a_model_that_is_not_a_chain_has_no_layers(network: type[nn.Module]) -> None:
     assert trace_layers(network().eval()) is None
 

@@ -55,7 +55,7 @@ def modules_of(model: nn.Module) -> list[tuple[str, nn.Module]]:
     """
     try:
         traced = fx.symbolic_trace(model)
-    except Exception as error:  # the network's own code is given what is no tensor
+    except Exception as error:  # the network's own code is given what is not a tensor
         if is_from_outside(error):
             raise
         raise UserError(
