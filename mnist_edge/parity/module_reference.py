@@ -61,6 +61,7 @@ def module_reference(
     Args:
         module: images `[N, channels, height, width]`, or `[N, values]` → logits, float32 `[N, classes]`.
         images: to judge exports on, `[N, channels, height, width]` or `[N, height, width]`; uint8, or floats in [0, 1].
+            `resize/1` takes 1 or 3 channels and sides of up to 96.
         labels: class indices, whole numbers `[N]`.
         name: of the task; file names begin with it.
         class_names: what each output stands for; None is "0", "1", … up to the greatest label.

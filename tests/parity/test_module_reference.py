@@ -233,6 +233,13 @@ def test_what_does_not_fit_together_is_one_line(released: Checkpoint, few_test: 
         (net, images, labels, {"preprocessing": "none/1"}, "there is no preprocessing 'none/1'"),
         (net, images, labels, {"mean": (0.1, 0.2)}, "there are 2 numbers for the mean"),
         (net, images, labels, {"validation": (images[:, :, 1:], labels)}, r"there are images of \[1, 28, 28\] and of"),
+        (
+            net,
+            images.repeat(1, 1, 1, 4),
+            labels,
+            {},
+            r"1 or 3 channels .*96×96 pixels, not \[1, 28, 112\]: give channels",
+        ),
         (net, images[..., :27], labels, {}, r"module:MLP raises RuntimeError .* with images"),
         (nn.Linear(3, 10), images, labels, {}, r"module:Linear raises RuntimeError"),
         (nn.Sequential(net, nn.Softmax(1)), images, labels, {}, "gives probabilities, expected logits"),

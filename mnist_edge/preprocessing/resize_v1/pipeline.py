@@ -43,7 +43,8 @@ def for_input(tensor: TensorSpec) -> Preprocessing:
     if channels not in (1, 3) or max(height, width) > MAX_SIDE:
         raise UserError(
             f"resize/1 gives images of 1 or 3 channels and at most {MAX_SIDE}×{MAX_SIDE} pixels, "
-            f"not {list(tensor.shape)}"
+            f"not {list(tensor.shape)}: give channels first, at most {MAX_SIDE} values a side, and what is not a "
+            "picture as one channel, such as [1, sensors, times]"
         )
     output = TensorSpec("image", tensor.shape, "NCHW", "float32", (0.0, 1.0), "as-pictured")
     return Preprocessing(output, partial(preprocess, output), partial(as_model_input, output), None)
