@@ -253,12 +253,13 @@ _Rule = Callable[[Node, list[Shape], Mapping[str, tuple[int, ...]]], list[Shape]
 
 _RULES: dict[str, _Rule] = {
     **dict.fromkeys(("Relu", "LeakyRelu", "Elu", "Sigmoid", "HardSigmoid", "Tanh", "Gelu", "Softplus", "Erf"), _same),
-    **dict.fromkeys(("Identity", "Cast", "Neg", "Abs", "Exp", "Sqrt", "Clip", "Softmax", "LogSoftmax"), _same),
+    **dict.fromkeys(("Identity", "Cast", "Neg", "Abs", "Sign", "Exp", "Sqrt", "Clip", "Softmax", "LogSoftmax"), _same),
     **dict.fromkeys(("BatchNormalization", "LayerNormalization", "QuantizeLinear", "DequantizeLinear"), _same),
     "DynamicQuantizeLinear": _quantized,
     **dict.fromkeys(("HardSwish", "Selu", "Celu", "Mish", "Log", "Reciprocal"), _same),
     **dict.fromkeys(("InstanceNormalization", "GroupNormalization"), _same),
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "PRelu"), _broadcast),
+    **dict.fromkeys(("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Where"), _broadcast),
     **dict.fromkeys(("ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum", "ReduceL2"), _reduce),
     "Squeeze": _squeeze,
     "Unsqueeze": _unsqueeze,

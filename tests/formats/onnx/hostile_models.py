@@ -142,6 +142,27 @@ def product_of_constants(model: onnx.ModelProto) -> None:
     model.graph.node.append(onnx.helper.make_node("Mul", ["column", "row"], ["huge"]))
 
 
+def choice_among_constants(model: onnx.ModelProto) -> None:
+    """Compare a row and a column, and choose a matrix of 4 GB by a matrix of a billion bytes."""
+    column, row = constant(model, "column", np.ones((1 << 15, 1))), constant(model, "row", np.ones((1, 1 << 15)))
+    model.graph.node.append(onnx.helper.make_node("Greater", [column, row], ["greater"]))
+    model.graph.node.append(onnx.helper.make_node("Where", ["greater", column, row], ["huge"]))
+
+
+def chosen_sizes(model: onnx.ModelProto) -> None:
+    """Expand to one size or another, by what is seen."""
+    sizes = [constant(model, name, values, np.int64) for name, values in (("few", [1]), ("many", [1 << 30]))]
+    then(
+        model,
+        onnx.helper.make_node("ReduceMax", ["image"], ["brightest"], keepdims=0),
+        onnx.helper.make_node("Greater", ["brightest", constant(model, "half", 0.5)], ["bright"]),
+        onnx.helper.make_node("Where", ["bright", *sizes], ["size"]),
+        onnx.helper.make_node("Expand", [constant(model, "zero", [0.0]), "size"], ["huge"]),
+        onnx.helper.make_node("ReduceMax", ["huge"], ["most"], keepdims=0),
+        onnx.helper.make_node("Add", ["true_logits", "most"], ["logits"]),
+    )
+
+
 def copies_of_a_constant(model: onnx.ModelProto) -> None:
     """Make floats of a million bytes, 900 times over, all of which are there at once."""
     constant(model, "levels", np.zeros(1 << 20), np.int8)
@@ -401,6 +422,8 @@ HOSTILE: dict[str, Hostile] = {
     "Expand": expanding_constant("Expand"),
     "Range": expanding_constant("Range"),
     "a constant of 4 GB that two small ones give": product_of_constants,
+    "a choice among constants that gives 4 GB": choice_among_constants,
+    "sizes that are chosen": chosen_sizes,
     "a constant made floats 900 times": copies_of_a_constant,
     "a constant that claims more than it has": claims_more_than_it_has,
     "weights in another file": external_data,

@@ -83,3 +83,22 @@ def test_products_with_a_matrix_from_the_right_are_exported(
         name = rf"network\.{layer}(\.weight)?(_half|_quantized)?"
         (kind,) = [kind for found, kind in stored.items() if re.fullmatch(name, found)]
         assert kind in KINDS[chosen.precision]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_activations_that_compare_are_exported(scheme: str, tmp_path: Path) -> None:
+    """torch's exporter writes them with `Greater`, `LessOrEqual`, `Where` and `Sign`."""
+    torch.manual_seed(0)
+    compare = (nn.Softplus(), nn.Softplus(2, 20), nn.Softshrink(0.1), nn.Threshold(0.1, 0.1))
+    last = nn.Linear(16, 3)
+    last.bias.data = torch.tensor([0.0, 0.0, 9.0])  # no rounding changes the answer
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16 * 16, 16), *compare, last).eval()
+    images, labels = torch.rand(200, 1, 16, 16), torch.full((200,), 2)
+    chosen = FORMATS["onnx"].scheme(scheme)
+    assert chosen is not None
+    asked = scheme if len(FORMATS["onnx"].schemes_of(chosen.precision)) > 1 else None
+    (artifact,) = mnist_edge.export(model, images, labels, precisions=[chosen.precision], scheme=asked, output=tmp_path)
+    difference = artifact.report.max_abs_diff
+    assert difference is not None
+    assert difference < (1e-5 if scheme == "none" else 0.5)

@@ -60,7 +60,14 @@ def test_a_hostile_file_is_refused_in_one_short_line(name: str, monkeypatch: pyt
     assert len(str(caught.value)) < 300
 
 
-@pytest.mark.parametrize("name", ["a constant of 4 GB that two small ones give", "a constant made floats 900 times"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a constant of 4 GB that two small ones give",
+        "a choice among constants that gives 4 GB",
+        "a constant made floats 900 times",
+    ],
+)
 def test_what_constants_become_is_counted(name: str) -> None:
     assert refusal(hostile(name)) == "it computes many more numbers from its constants than it has"
 
