@@ -35,6 +35,7 @@ OPERATORS = frozenset(
         *("celu.default", "log_sigmoid.default", "square.default", "reciprocal.default"),
         *("transpose.int", "contiguous.default", "pad.default", "constant_pad_nd.default", "flatten.default"),
         *("scaled_dot_product_attention.default", "unbind.int", "select.int", "slice.Tensor"),
+        *("lift_fresh_copy.default", "detach_.default"),
     )
 ) | {"_operator.mul"}
 """What the graph of an archive may call: layers of small classifiers."""
@@ -46,9 +47,12 @@ _GRAPH = "models/model.json"
 _WEIGHTS = "data/weights/model_weights_config.json"
 _CONSTANTS = "data/constants/model_constants_config.json"
 _MEMBER = re.compile(
-    rf"data/weights/weight_\d+|{re.escape(_WEIGHTS)}|{re.escape(_CONSTANTS)}|{re.escape(_GRAPH)}"
+    rf"data/weights/weight_\d+|data/constants/tensor_\d+|{re.escape(_WEIGHTS)}|{re.escape(_CONSTANTS)}"
+    rf"|{re.escape(_GRAPH)}"
     rf"|{re.escape(SAMPLE_INPUTS)}|archive_format|archive_version|byteorder|\.data/version|{METADATA_MEMBERS}"
 )
+_TENSOR = re.compile(r"tensor_\d+")
+"""What constants that are tensors are called: torch unpickles those of other names, whatever their entry says."""
 _IMAGES = r"Symbol\('s\d+', positive=True, integer=True\)"
 _INTEGER = r"Integer\(\d{1,9}\)"
 _MULTIPLE = rf"(?:{_IMAGES}|Mul\({_INTEGER}, {_IMAGES}\))"
@@ -67,11 +71,9 @@ def read_archive(data: bytes) -> dict[str, bytes]:
     """
     members = read_members(data, _MEMBER)
     _check_graph(_json(members, _GRAPH))
-    if _json(members, _CONSTANTS) != {"config": {}}:
-        raise ArtifactError("it holds constants beside its weights")
-    weights = _json(members, _WEIGHTS).get("config")
-    if not isinstance(weights, dict) or not all(map(_is_plain, weights.values())):
-        raise ArtifactError("its weights are pickles")
+    if not all(_TENSOR.fullmatch(str(entry.get("path_name"))) for entry in _plain_entries(members, _CONSTANTS)):
+        raise ArtifactError("it holds constants that are not tensors")
+    _plain_entries(members, _WEIGHTS)
     return members
 
 
@@ -88,9 +90,14 @@ def _json(members: Mapping[str, bytes], name: str) -> dict[str, Any]:
     return fields
 
 
-def _is_plain(entry: object) -> bool:
-    """Return whether an entry of the weights says that they are no pickle."""
-    return isinstance(entry, dict) and entry.get("use_pickle") is False
+def _plain_entries(members: Mapping[str, bytes], name: str) -> list[dict[str, Any]]:
+    """Return what a list of tensors says of each; raises `ArtifactError` unless it says that they are not pickles."""
+    config = _json(members, name).get("config")
+    entries = config.values() if isinstance(config, dict) else [None]
+    plain = [entry for entry in entries if isinstance(entry, dict) and entry.get("use_pickle") is False]
+    if len(plain) < len(entries):
+        raise ArtifactError("its weights or constants are pickles")
+    return plain
 
 
 def _check_graph(model: Mapping[str, Any]) -> None:

@@ -56,6 +56,21 @@ HOSTILE: dict[str, Callable[[Members], Members]] = {
         **found,
         CONSTANTS: b'{"config": {"x": {"path_name": "custom_obj_0"}}}',
     },
+    "a constant that is unpickled by its name": lambda found: {
+        **found,
+        CONSTANTS: b'{"config": {"x": {"path_name": "opaque_obj_0", "use_pickle": false}}}',
+    },
+    "a constant in another folder": lambda found: {
+        **found,
+        CONSTANTS: b'{"config": {"x": {"path_name": "tensor_0/../../weights/weight_0", "use_pickle": false}}}',
+    },
+    "a pickled constant": lambda found: {
+        **found,
+        CONSTANTS: b'{"config": {"x": {"path_name": "tensor_0", "use_pickle": true}}}',
+        "archive/data/constants/tensor_0": b"cos\nsystem\n(S'true'\ntR.",
+    },
+    "constants in a list": lambda found: {**found, CONSTANTS: b'{"config": []}'},
+    "an object among the constants": lambda found: {**found, "archive/data/constants/custom_obj_0": b"N."},
     "an operator that is a list": in_graph(lambda model: nodes(model)[0].update(target=[])),
     "a weight that is a number": lambda found: {**found, WEIGHTS: b'{"config": {"x": 1}}'},
     "a library": lambda found: {**found, "archive/data/aotinductor/model/evil.so": b"\x7fELF"},
