@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - as torch's documentation has it
 from torch import Tensor, nn
 
+import mnist_edge
 from mnist_edge.errors import UserError
 from mnist_edge.exporting.own_network import export_own
 from mnist_edge.formats.base import FormatSpec
@@ -72,6 +75,32 @@ class OneMore(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat((x, x[:1]))[: x.shape[0]]
+
+
+class Sensor(nn.Module):
+    """Convolutions and pools along the time of a few channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            *(nn.Conv1d(6, 8, 5, padding=2), nn.BatchNorm1d(8), nn.ReLU(), nn.MaxPool1d(2)),
+            *(nn.Conv1d(8, 8, 3, padding=1, groups=8), nn.ReLU6(), nn.AvgPool1d(2)),
+            *(nn.Conv1d(8, 8, 3, padding="same"), nn.LeakyReLU(), nn.AdaptiveMaxPool1d(4)),
+            *(nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(8, 4)),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.layers(x.squeeze(1))
+        return logits
+
+
+@pytest.mark.parametrize("name", ["torchscript", "torch-export", "ncnn"])
+def test_networks_along_one_axis_are_held(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    images, labels = torch.rand(20, 1, 6, 64), torch.arange(20) % 4
+    (artifact,) = mnist_edge.export(Sensor().eval(), images, labels, formats=[name], output=tmp_path)
+    assert artifact.report.max_abs_diff is not None
+    assert artifact.report.max_abs_diff < 1e-5
 
 
 @pytest.mark.parametrize("spec", [FORMATS["onnx"], FORMATS["torchscript"], PT2], ids=lambda spec: spec.name)

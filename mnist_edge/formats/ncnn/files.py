@@ -24,6 +24,7 @@ LAYERS = frozenset(
     (
         *("Input", "Split", "Reshape", "Flatten", "Permute", "Padding", "Concat", "Squeeze", "ExpandDims", "Crop"),
         *("InnerProduct", "Gemm", "Convolution", "ConvolutionDepthWise", "Pooling", "Reduction", "BatchNorm"),
+        *("Convolution1D", "ConvolutionDepthWise1D", "Pooling1D"),
         *("LayerNorm", "GroupNorm", "InstanceNorm", "BinaryOp", "UnaryOp", "MemoryData", "Dropout", "Scale"),
         *("ReLU", "PReLU", "Clip", "Sigmoid", "TanH", "ELU", "SELU", "CELU", "GELU", "Swish", "HardSwish"),
         *("HardSigmoid", "Mish", "Softplus", "Softmax"),
@@ -38,7 +39,9 @@ _FIELD = re.compile(rf"-?\d{{1,6}}=({_FLOAT}|\d{{1,9}}(,{_FLOAT}){{0,20}})")
 """An identifier and a number, or how many numbers an array has and these."""
 
 _ACTIVATION, _BOUNDS = "-23310", ("0", "1")
-_WITH_ACTIVATION = ("Convolution", "ConvolutionDepthWise", "InnerProduct")
+_WITH_ACTIVATION = (
+    *("Convolution", "ConvolutionDepthWise", "Convolution1D", "ConvolutionDepthWise1D", "InnerProduct"),
+)
 """What limits the values that a layer makes, and sizes nothing, so that it may be as large as a float is."""
 
 _LARGEST = 3.403e38

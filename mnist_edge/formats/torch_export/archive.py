@@ -28,6 +28,7 @@ OPERATORS = frozenset(
         *("elu_.default", "instance_norm.default", "sub.Tensor", "div.Tensor", "mul_.Tensor", "neg.default"),
         *("amax.default", "sum.dim_IntList", "squeeze.dim", "squeeze.dims", "unsqueeze.default", "permute.default"),
         *("adaptive_max_pool2d.default", "adaptive_avg_pool1d.default", "conv1d.default", "clamp.default"),
+        *("conv1d.padding", "max_pool1d.default", "avg_pool1d.default", "adaptive_max_pool1d.default"),
         *("clamp_min.default", "clamp_max.default", "pow.Tensor_Scalar", "sqrt.default", "rsqrt.default"),
         *("abs.default", "expand.default", "expand_as.default", "unflatten.int", "pixel_unshuffle.default"),
         *("dropout_.default", "feature_dropout_.default", "hardsigmoid_.default", "sigmoid_.default", "tanh_.default"),

@@ -26,6 +26,7 @@ OPERATORS = frozenset(
         *("torch.amax", "torch.sum", "torch.squeeze", "torch.unsqueeze", "torch.permute", "torch.transpose"),
         *("torch.contiguous", "torch.pad", "torch.constant_pad_nd", "torch.max_pool2d_with_indices"),
         *("torch.adaptive_max_pool2d", "torch.adaptive_avg_pool1d", "torch.conv1d", "torch._convolution_mode"),
+        *("torch.max_pool1d", "torch.max_pool1d_with_indices", "torch.avg_pool1d", "torch.adaptive_max_pool1d"),
         *("torch.clamp", "torch.clamp_min", "torch.clamp_max", "torch.pow", "torch.sqrt", "torch.rsqrt", "torch.abs"),
         *("torch.expand", "torch.expand_as", "torch.unflatten", "torch.pixel_unshuffle", "torch.celu"),
         *("torch.dropout_", "torch.feature_dropout_", "torch.hardsigmoid_", "torch.sigmoid_", "torch.tanh_"),

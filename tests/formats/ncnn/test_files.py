@@ -63,12 +63,13 @@ def test_a_hostile_folder_is_refused(name: str, good: Bundle) -> None:
 
 
 ACTIVATED = """7767517
-5 5
+6 6
 Input                    in0        0 1 in0
 Convolution              conv_0     1 1 in0 1 0=4 1=3 -23310=2,0.0,6.0 11=3 12=1 13=1 14=0 2=1 3=1 4=0 5=1 6=36 9=3
 ConvolutionDepthWise     conv_1     1 1 1 2 0=4 1=1 -23310=1,0.1 11=1 12=1 13=1 14=0 2=1 3=1 4=0 5=1 6=4 7=4 9=2
 InnerProduct             linear_2   1 1 2 3 0=10 1=1 -23310=2,0.0,3.40282347e38 2=40 9=3
-Clip                     clamp_3    1 1 3 out0 0=-1.0 1=1.000000e9
+Convolution1D            conv_4     1 1 3 4 0=4 1=3 -23310=2,0.0,3.40282347e38 15=1 2=1 3=1 4=1 5=1 6=36 9=3
+Clip                     clamp_3    1 1 4 out0 0=-1.0 1=1.000000e9
 """
 
 
