@@ -49,7 +49,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the sub-command; of a name that is close to one, say which may be meant."""
-        if args[0] not in COMMANDS and not args[0].startswith("-"):
+        if not ctx.resilient_parsing and args[0] not in COMMANDS and not args[0].startswith("-"):
             from difflib import get_close_matches
 
             meant = " or ".join(map(repr, get_close_matches(args[0], COMMANDS)))
