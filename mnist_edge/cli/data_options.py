@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mnist_edge.artifact.contract import Task
+from mnist_edge.cli import options
 from mnist_edge.cli.output import note
 from mnist_edge.preprocessing.registry import PREPROCESSINGS
 from mnist_edge.training.datasets.registry import DATASETS, DEFAULT_DATASET
@@ -53,6 +54,7 @@ def options_of_data(command: Callable[..., Any]) -> Callable[..., Any]:
             default=DEFAULT_DATASET,
             show_default=True,
             metavar="NAME|FOLDER",
+            shell_complete=options.files_or(*DATASETS, kind="dir"),
             help=f"{', '.join(DATASETS)}, or a folder of pictures with a sub-folder for each label.",
         ),
     ):

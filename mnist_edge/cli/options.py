@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -13,9 +13,14 @@ from mnist_edge.artifact.names import BUILTIN_ARCHITECTURES, is_own
 from mnist_edge.errors import UserError
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from mnist_edge.formats.base import FormatSpec
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+Offer = Callable[[click.Context, click.Parameter, str], "list[CompletionItem]"]
+"""Returns what a shell may complete a word to."""
 
 CHECKPOINTS = Path("checkpoints")
 """The folder where `train` writes and `export` reads, unless told otherwise."""
@@ -30,6 +35,18 @@ def last_checkpoint() -> Path:
     """Return the checkpoint that was written last in `CHECKPOINTS`; the name of one of MNIST where there is none."""
     found = sorted(checkpoint_files(), key=lambda path: (path.stat().st_mtime_ns, path.name))
     return found[-1] if found else CHECKPOINTS / "mnist-mlp.safetensors"
+
+
+def files_or(*names: str, kind: Literal["file", "dir"] = "file") -> Offer:
+    """Return what offers a shell the names of files, or of folders, and these names."""
+
+    def offer(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+        from click.shell_completion import CompletionItem
+
+        fitting = (name for name in names if name.startswith(incomplete))
+        return [CompletionItem(incomplete, type=kind), *map(CompletionItem, fitting)]
+
+    return offer
 
 
 class Finite(click.FloatRange):
@@ -64,6 +81,10 @@ class Architecture(click.ParamType[str]):
                 ctx,
             )
         return value
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+        """Offer the architectures of the registry and the names of files."""
+        return files_or(*self.builtin)(ctx, param, incomplete)
 
 
 pictures = click.option(

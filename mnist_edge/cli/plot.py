@@ -11,7 +11,7 @@ from mnist_edge.cli import data_options, options, outputs, recipe_options, torch
 from mnist_edge.cli.output import say
 from mnist_edge.cli.progress import steps
 from mnist_edge.errors import UserError
-from mnist_edge.training.datasets.registry import DEFAULT_DATASET
+from mnist_edge.training.datasets.registry import DATASETS, DEFAULT_DATASET
 from mnist_edge.training.figure_text import drawable
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ MAX_LABEL = 20
 @click.option(
     "--dataset",
     metavar="NAME|FOLDER",
+    shell_complete=options.files_or(*DATASETS, kind="dir"),
     show_default="mnist, or where the pictures were",
     help="For samples and augmentation: whose images; else where the folder of a checkpoint's pictures is now.",
 )

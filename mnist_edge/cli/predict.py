@@ -14,6 +14,7 @@ from mnist_edge.cli.formatters import FORMATTERS, STDIN, Layout, longest
 from mnist_edge.cli.inputs import Report, expand, listed, standard_input
 from mnist_edge.cli.output import note
 from mnist_edge.errors import UserError
+from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
 
 if TYPE_CHECKING:
     from mnist_edge.runtime.parallel import FileSource
@@ -22,14 +23,20 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("pictures", nargs=-1, metavar="PICTURE...")
+@click.argument("pictures", nargs=-1, metavar="PICTURE...", shell_complete=options.files_or())
 @click.option("-r", "--recursive", is_flag=True, help="Also read the pictures in subfolders.")
-@click.option("--files-from", metavar="FILE", help="Read the names in FILE, a line each; - is standard input.")
+@click.option(
+    "--files-from",
+    metavar="FILE",
+    shell_complete=options.files_or(),
+    help="Read the names in FILE, a line each; - is standard input.",
+)
 @click.option("-0", "--null", is_flag=True, help="Names in --files-from end with a NUL, as `find -print0` writes them.")
 @click.option(
     "-m",
     "--model",
     metavar="MODEL",
+    shell_complete=options.files_or(*BUILTIN_MODELS),
     help="A built-in model, mlp or cnn, or the path of an exported file.  [default: mlp; cnn with --number]",
 )
 @click.option(
@@ -176,7 +183,7 @@ def _is_same_file(sheet: Path, picture: str) -> bool:
 def _open(model: str | None, min_confidence: float | None, *, number: bool, quiet: bool) -> "Recognizer":
     """Open the model, or the built-in one for a digit or a number, and name it on stderr."""
     gc.disable()  # all that the imports create stays: looking for garbage in it takes a twentieth of a cold start
-    from mnist_edge.runtime.builtin_models import BUILTIN_MODELS, DEFAULT_MODEL, DEFAULT_NUMBER_MODEL, model_path
+    from mnist_edge.runtime.builtin_models import DEFAULT_MODEL, DEFAULT_NUMBER_MODEL, model_path
     from mnist_edge.runtime.recognizer import Recognizer
 
     gc.enable()
