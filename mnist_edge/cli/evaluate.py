@@ -39,6 +39,8 @@ def command(
 ) -> None:
     """Measure each MODEL, a checkpoint or an exported artifact in its own runtime, on the test images.
 
+    A folder stands for what its manifest.json lists.
+
     Prints the accuracy with its 95 % interval (Wilson), the calibration error, and for each class precision, recall
     and confusions.
     """
@@ -46,12 +48,13 @@ def command(
         raise click.UsageError("--figure goes with --corruptions; other pictures are drawn by `mnist-edge plot`.")
     outputs.check_outputs((figure, outputs.FIGURE), force=force)
     torch_setup.wait_passively()
+    from mnist_edge.cli.artifacts import expand
     from mnist_edge.cli.progress import steps
     from mnist_edge.parity.evaluate import evaluate, evaluate_corrupted, load_test_images, open_model
     from mnist_edge.training.architectures.own import load_architecture
 
     own = load_architecture(architecture) if architecture else None
-    opened = [open_model(path, largest_batches=corruptions, own=own) for path in models]
+    opened = [open_model(path, largest_batches=corruptions, own=own) for path in expand(models)]
     for model in opened:
         if model.caveats:
             note(f"{model.path}: {model.caveats}")

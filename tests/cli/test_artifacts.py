@@ -27,7 +27,7 @@ def test_what_names_no_artifact_at_all_is_refused() -> None:
         expand([Path("a/README.md"), Path("manifest.json")])
 
 
-@pytest.mark.parametrize("command", ["verify", "selfcheck", "benchmark"])
+@pytest.mark.parametrize("command", ["verify", "selfcheck", "benchmark", "evaluate"])
 def test_no_verdict_is_given_where_no_artifact_was_named(command: str, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("nothing was exported yet")
     for name in ("README.md", "missing/manifest.json"):
