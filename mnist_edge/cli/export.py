@@ -157,7 +157,6 @@ def command(
     check_writable(output / MANIFEST)
     torch_setup.wait_passively()
     from mnist_edge.cli.progress import steps
-    from mnist_edge.exporting.pipeline import export_artifacts
     from mnist_edge.exporting.settings import ExportSettings
     from mnist_edge.formats.targets import chosen_targets
     from mnist_edge.parity.tolerance import Goals
@@ -187,8 +186,11 @@ def command(
         raise click.UsageError(f"{error}.") from error
     if (quant_scheme is not None or max_bytes is not None) and not settings.quantizes:
         raise click.UsageError("--quant-scheme and --max-bytes go with --quantize or a --precision below fp32.")
+    for spec in chosen:
+        spec.check_installed("export to")
     with steps() as on_step:
         on_step("answers with the trained model")
+        from mnist_edge.exporting.pipeline import export_artifacts
         from mnist_edge.parity.reference import load_reference
 
         reference = load_reference(checkpoint, data_dir, architecture, dataset)

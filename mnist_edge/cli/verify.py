@@ -1,6 +1,7 @@
 """`mnist-edge verify`: exported artifacts and their checkpoint in, verdicts and reports out."""
 
 import contextlib
+import importlib.util
 import os
 import sys
 from collections.abc import Mapping
@@ -99,6 +100,7 @@ def command(
     _keep_apart(html, junit_file, *paths, *made_from.values(), *filter(None, (baseline_file,)))
     outputs.check_outputs((html, outputs.HTML), (junit_file, outputs.JUNIT), force=force)
     environment = _environment() if html else None
+    _check_given(made_from)
     torch_setup.wait_passively()
     with steps() as on_step:
         on_step(
@@ -112,7 +114,6 @@ def command(
         from mnist_edge.parity.steps import of_file
         from mnist_edge.parity.verify import verify_path, with_baseline
 
-        _check_checkpoints(made_from)
         devices = options.named_targets(targets, _formats_of(paths).values())
         pages = _pages(paths) if browser or browser_path else []
         baseline = read_baseline(baseline_file) if baseline_file else None
@@ -155,10 +156,16 @@ def _environment() -> "Environment":
     return Environment.here()
 
 
-def _check_checkpoints(made_from: Mapping[Path, Path]) -> None:
-    """Raise `UserError` where a file has no checkpoint, and name the file if it is missing too."""
+def _check_given(made_from: Mapping[Path, Path]) -> None:
+    """Raise `UserError` where a file has no checkpoint, and name the file if it is missing too; or torch is missing.
+
+    The extra that is named then is that of a file's format, which brings torch and more.
+    """
     from mnist_edge.errors import UserError
 
+    if importlib.util.find_spec("torch") is None:
+        for spec in _formats_of(list(made_from)).values():
+            spec.check_installed("verify")
     for path, checkpoint in made_from.items():
         if not checkpoint.exists():
             if not path.exists():

@@ -120,13 +120,24 @@ class FormatSpec:
         """The command that installs what running needs."""
         return install_command(self.run_extra)
 
+    def check_installed(self, action: str) -> None:
+        """Return if what exporting needs is installed here.
+
+        Args:
+            action: what can't be done without, as in "cannot export to onnx".
+
+        Raises:
+            UserError: a package or a program is not.
+        """
+        self._require(self.missing_to_export(), action, self.export_extra)
+
     def exporter(self) -> "Exporter":
         """Import the exporter.
 
         Raises:
             UserError: a package or a program that it needs is not installed.
         """
-        self._require(self.missing_to_export(), "export to", self.export_extra)
+        self.check_installed("export to")
         return cast("Exporter", import_module(f"{self.module}.exporter"))
 
     def refusal(self, model: "nn.Module", tensor: TensorSpec) -> str | None:
@@ -146,7 +157,7 @@ class FormatSpec:
 
     def inspector(self) -> "Inspector":
         """Import the inspector; raises as `exporter` does."""
-        self._require(self.missing_to_export(), "look into", self.export_extra)
+        self.check_installed("look into")
         return cast("Inspector", import_module(f"{self.module}.inspector"))
 
     def inspect(self, bundle: Bundle, runner: Runner) -> "Inspection | None":

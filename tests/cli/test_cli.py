@@ -14,6 +14,7 @@ from mnist_edge import __version__
 from mnist_edge.cli import COMMANDS, main
 from mnist_edge.cli.edge import EXTRAS
 from mnist_edge.exporting.pipeline import Artifact
+from mnist_edge.formats.base import FormatSpec
 from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
 from tests.conftest import DATA, RELEASED, ROOT
 
@@ -87,7 +88,10 @@ def test_a_usage_error_is_exit_code_2() -> None:
         ["--format", "page", "--precision", "all"],
     ],
 )
-def test_a_format_without_fp32_is_quantized_without_saying_so(arguments: list[str], tmp_path: Path) -> None:
+def test_a_format_without_fp32_is_quantized_without_saying_so(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FormatSpec, "missing_to_export", lambda _: [])
     result = run("export", tmp_path / "missing.safetensors", *arguments, "--output", tmp_path)
     assert_one_line_error(result, "missing.safetensors")  # the command line is right
 
@@ -173,6 +177,27 @@ def test_a_command_whose_extra_is_missing_says_which() -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert "pip install 'mnist-edge[train]'" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ("export", "--format", "onnx"),
+            "cannot export to onnx: torch not installed; pip install 'mnist-edge[export]'",
+        ),
+        (("export", "-f", "litert"), "cannot export to litert: torch not installed; pip install 'mnist-edge[litert]'"),
+        (("verify", "a.onnx"), "cannot verify onnx: torch not installed; pip install 'mnist-edge[export]'"),
+    ],
+)
+def test_where_torch_is_missing_the_extra_of_the_format_is_named(
+    words: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of torch alone would not be enough: whoever installed it would meet the next refusal."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(FormatSpec, "_is_missing", lambda _, name: name == "torch")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert_one_line_error(run(*words), message)
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
