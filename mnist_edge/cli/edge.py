@@ -88,6 +88,20 @@ def reported() -> Iterator[None]:
         raise _Interrupted("interrupted") from error
 
 
+def settle_environment() -> None:
+    """Drop an empty `SOURCE_DATE_EPOCH`, which libraries take for a number as they are imported.
+
+    Raises:
+        UserError: it is not a time.
+    """
+    if os.environ.get("SOURCE_DATE_EPOCH"):
+        from mnist_edge.source_date import source_date
+
+        source_date()
+    else:
+        os.environ.pop("SOURCE_DATE_EPOCH", None)
+
+
 @contextmanager
 def read_to_the_end() -> Iterator[None]:
     """End a command that judges or makes something with `UNREAD`, not 0, where nobody reads what it says anymore.

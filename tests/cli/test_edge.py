@@ -400,3 +400,26 @@ def failing(error: Exception, monkeypatch: pytest.MonkeyPatch):  # type: ignore[
     callback: Callable[..., None] = fail
     monkeypatch.setattr(formats.command, "callback", callback)
     return CliRunner().invoke(main, ["formats"])
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Return what the environment is for a sub-command, once `formats` has run."""
+    found: dict[str, str] = {}
+    monkeypatch.setattr("mnist_edge.cli.formats.command.callback", lambda **_: found.update(os.environ))
+    return found
+
+
+@pytest.mark.parametrize("value", ["abc", "99999999999999", "-1"])
+def test_a_time_of_builds_that_is_not_one_is_one_line(value: str, seen: dict[str, str]) -> None:
+    result = CliRunner(env={"SOURCE_DATE_EPOCH": value}).invoke(main, ["formats"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"Error: SOURCE_DATE_EPOCH is {value!r}, expected whole seconds since 1970, or nothing\n"
+    assert not seen
+
+
+@pytest.mark.parametrize("value", ["", "1700000000"])
+def test_an_empty_time_of_builds_is_none_for_libraries(value: str, seen: dict[str, str]) -> None:
+    assert CliRunner(env={"SOURCE_DATE_EPOCH": value}).invoke(main, ["formats"]).exit_code == 0
+    assert seen.get("SOURCE_DATE_EPOCH", "") == value
+    assert ("SOURCE_DATE_EPOCH" in seen) == bool(value)

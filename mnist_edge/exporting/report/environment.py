@@ -1,14 +1,13 @@
 """Where and when a report was made, since verdicts hold for the machine and the versions that gave them."""
 
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
-from mnist_edge.errors import UserError
 from mnist_edge.runtime.cpu import cpu_features, processor_name
+from mnist_edge.source_date import source_date
 
 PACKAGES = ("mnist-edge", "torch", "onnx", "onnxruntime", "numpy", "pillow")
 """Packages whose version a verdict may depend on."""
@@ -38,21 +37,11 @@ class Environment:
             UserError: that is not a time.
         """
         return cls(
-            made=_now(),
+            made=source_date() or datetime.now(UTC).replace(microsecond=0),
             system=f"{platform.system()} on {platform.machine()}",
             processor=_processor(),
             versions={"Python": platform.python_version(), **_versions()},
         )
-
-
-def _now() -> datetime:
-    given = os.environ.get("SOURCE_DATE_EPOCH")
-    if not given:
-        return datetime.now(UTC).replace(microsecond=0)
-    try:
-        return datetime.fromtimestamp(int(given), UTC)
-    except (ValueError, OverflowError, OSError) as error:  # a year that the calendar lacks raises any of them
-        raise UserError(f"SOURCE_DATE_EPOCH is {given!r}, expected whole seconds since 1970, or nothing") from error
 
 
 def _processor() -> str:
