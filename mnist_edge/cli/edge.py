@@ -89,11 +89,15 @@ def reported() -> Iterator[None]:
 
 
 def settle_environment() -> None:
-    """Drop an empty `SOURCE_DATE_EPOCH`, which libraries take for a number as they are imported.
+    """Make the environment one that libraries can bear, which read it as they are imported.
+
+    An empty `SOURCE_DATE_EPOCH` is taken for a number. A backend of Matplotlib that is not there, such as Jupyter's
+    in `MPLBACKEND`, keeps it from being imported, and commands only draw files.
 
     Raises:
-        UserError: it is not a time.
+        UserError: `SOURCE_DATE_EPOCH` is not a time.
     """
+    os.environ["MPLBACKEND"] = "agg"
     if os.environ.get("SOURCE_DATE_EPOCH"):
         from mnist_edge.source_date import source_date
 

@@ -95,9 +95,11 @@ def command(
 
     with Progress("starting", quiet=quiet):
         from mnist_edge.training.architectures.own import load_architecture
-        from mnist_edge.training.figures import importance_figure, save_figure
         from mnist_edge.training.recipe import check_suits, recipe_for
         from mnist_edge.training.tune import Search, best_recipe, check_importance, ended, importance, open_study
+
+        if figure:  # what it lacks shall show before the trials
+            from mnist_edge.training.figures import importance_figure, save_figure
 
     base = recipe_for(recipe, architecture)
     own = load_architecture(architecture) if is_own(architecture) else None

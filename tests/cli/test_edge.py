@@ -423,3 +423,11 @@ def test_an_empty_time_of_builds_is_none_for_libraries(value: str, seen: dict[st
     assert CliRunner(env={"SOURCE_DATE_EPOCH": value}).invoke(main, ["formats"]).exit_code == 0
     assert seen.get("SOURCE_DATE_EPOCH", "") == value
     assert ("SOURCE_DATE_EPOCH" in seen) == bool(value)
+
+
+def test_figures_are_drawn_whatever_shows_those_of_a_notebook(seen: dict[str, str]) -> None:
+    """Jupyter names a backend for its kernel's child processes too, which they may lack."""
+    assert CliRunner(env={"MPLBACKEND": "module://not_here"}).invoke(main, ["formats"]).exit_code == 0
+    program = "import matplotlib; print(matplotlib.get_backend())"
+    done = subprocess.run([sys.executable, "-c", program], env=seen, capture_output=True, text=True, check=True)
+    assert done.stdout.lower() == "agg\n"

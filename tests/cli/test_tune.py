@@ -3,6 +3,7 @@
 import json
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import optuna
@@ -39,6 +40,13 @@ def test_a_figure_of_too_few_trials_is_refused_before_the_first(tmp_path: Path) 
         "Error: 0 finished trials and 3 more do not show what mattered, expected at least 4: run --trials 4 or more\n"
     )
     assert not (tmp_path / "mattered.png").exists()
+
+
+def test_what_draws_is_imported_for_a_figure_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mnist_edge.training.figures", None)
+    result = run("--trials", "0")
+    assert result.exit_code == 1
+    assert "has no finished trial yet" in result.stderr
 
 
 def test_ctrl_c_is_one_line_and_what_was_interrupted_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
