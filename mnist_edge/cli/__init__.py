@@ -31,6 +31,10 @@ _MODULES = {"import": "import_weights"}
 """Sub-commands whose module can't have their name."""
 
 
+_ANYWHERE = ("formats", "matrix", "predict", "preprocessing", "selfcheck")
+"""Sub-commands that need no torch, and no current folder that still exists."""
+
+
 class LazyGroup(click.Group):
     """A group whose sub-commands live in `mnist_edge.cli.<name>`, or where `_MODULES` says, as `command`."""
 
@@ -54,6 +58,8 @@ class LazyGroup(click.Group):
 
             meant = " or ".join(map(repr, get_close_matches(args[0], COMMANDS)))
             ctx.fail(f"No such command {args[0]!r}.{f' Did you mean {meant}?' if meant else ''}")
+        if not ctx.resilient_parsing and args[0] not in _ANYWHERE:
+            edge.check_folder()
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -431,3 +431,25 @@ def test_figures_are_drawn_whatever_shows_those_of_a_notebook(seen: dict[str, st
     program = "import matplotlib; print(matplotlib.get_backend())"
     done = subprocess.run([sys.executable, "-c", program], env=seen, capture_output=True, text=True, check=True)
     assert done.stdout.lower() == "agg\n"
+
+
+@pytest.mark.parametrize("words", [("verify", "x.onnx"), ("info", str(DEFAULT_MODEL)), ("evaluate", str(RELEASED))])
+def test_a_current_folder_that_was_deleted_is_one_line(words: tuple[str, ...], tmp_path: Path) -> None:
+    assert_one_line(run_in_deleted(words, tmp_path / "gone"), "the current folder no longer exists")
+
+
+def test_what_needs_no_torch_works_in_a_folder_that_was_deleted(tmp_path: Path) -> None:
+    done = run_in_deleted(LIGHT["predict"], tmp_path / "gone")
+    assert (done.returncode, done.stdout) == (0, "2\n")
+
+
+def run_in_deleted(words: tuple[str, ...], folder: Path) -> subprocess.CompletedProcess[str]:
+    folder.mkdir()
+    return subprocess.run(
+        ["bash", "-c", 'rmdir "$PWD" && exec "$@"', "bash", sys.executable, "-m", "mnist_edge", *words],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
