@@ -63,6 +63,10 @@ EXTRAS = {
 """The extra of mnist-edge that brings a package, by the name under which that is imported."""
 
 
+_ALSO_TRAIN = {"tune": "tune"}
+"""Sub-commands that need more than the extra `train`, and the extra that brings both."""
+
+
 class _Interrupted(click.ClickException):
     """Ctrl-C."""
 
@@ -137,10 +141,11 @@ def _as_click_exceptions() -> Iterator[None]:
     except ModuleNotFoundError as error:
         if (package := (error.name or "").partition(".")[0]) not in EXTRAS:
             raise
-        command = click.get_current_context().invoked_subcommand
+        command = click.get_current_context().invoked_subcommand or ""
+        extra = EXTRAS[package]
+        extra = _ALSO_TRAIN.get(command, extra) if extra == "train" else extra
         raise click.ClickException(
-            f"`mnist-edge {command}` needs {error.name}, which is not installed: "
-            f"pip install 'mnist-edge[{EXTRAS[package]}]'"
+            f"`mnist-edge {command}` needs {error.name}, which is not installed: pip install 'mnist-edge[{extra}]'"
         ) from error
     except (OSError, MemoryError, ImportError, RuntimeError, SystemError) as error:
         if (found := _from_outside(error)) is None:

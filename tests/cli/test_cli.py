@@ -170,12 +170,15 @@ def test_errors_that_a_user_causes_are_one_line(tmp_path: Path) -> None:
     assert_one_line_error(run("verify", TWO, "--checkpoint", TWO, "--data-dir", DATA), "not a checkpoint")
 
 
-def test_a_command_whose_extra_is_missing_says_which() -> None:
+@pytest.mark.parametrize(
+    ("command", "package", "extra"), [("train", "torch", "train"), ("train", "rich", "train"), ("tune", "rich", "tune")]
+)
+def test_a_command_whose_extra_is_missing_says_which(command: str, package: str, extra: str) -> None:
     """In a process of its own, since modules that were imported without it would stay."""
-    program = "import sys; sys.modules['torch'] = None; from mnist_edge.cli import main; main(['train'])"
+    program = f"import sys; sys.modules['{package}'] = None; from mnist_edge.cli import main; main(['{command}'])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "pip install 'mnist-edge[train]'" in done.stderr
+    assert f"pip install 'mnist-edge[{extra}]'" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
