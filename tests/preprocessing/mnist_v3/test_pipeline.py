@@ -12,7 +12,7 @@ from mnist_edge.formats.registry import open_artifact, read_artifact
 from mnist_edge.preprocessing.mnist_v3 import preprocess
 from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
 from mnist_edge.training.datasets.splits import Split
-from mnist_edge.types import Images
+from mnist_edge.types import GrayImage, Images
 from tests.preprocessing.strokes import ink, picture_of, scattered
 
 READER = open_artifact(read_artifact(BUILTIN_MODELS["cnn"]))
@@ -88,6 +88,49 @@ def test_digits_that_are_out_of_sight_from_nearer_are_counted() -> None:
     seen = preprocess(picture_of(0.9, drawn))
     assert "close-up" in [stage.name for stage in seen.stages]
     assert seen.other_digits == 2
+
+
+LARGE = (2400, 1200)
+
+
+@pytest.fixture(scope="module")
+def centered() -> Images:
+    """A five of 90×150 pixels in the middle of a large picture."""
+    return tensor_of(picture_of(0.9, ink(5, LARGE, (1150, 500, 90, 150), 14)))
+
+
+def stage(picture: Image.Image, name: str) -> GrayImage | None:
+    return next((stage.image for stage in preprocess(picture).stages if stage.name == name), None)
+
+
+@pytest.mark.parametrize("left", [4, 2306])
+@pytest.mark.parametrize("top", [4, 1046])
+def test_a_small_digit_in_a_corner_is_read_as_in_the_middle(left: int, top: int, centered: Images) -> None:
+    picture = picture_of(0.9, ink(5, LARGE, (left, top, 90, 150), 14))
+    near = stage(picture, "close-up")
+    assert near is not None
+    assert near[[0, 0, -1, -1], [0, -1, 0, -1]] == pytest.approx(0.9, abs=0.01)
+    assert np.corrcoef(tensor_of(picture).ravel(), centered.ravel())[0, 1] > 0.98
+
+
+def test_a_small_digit_inside_a_border_of_uneven_width_is_read_as_without_it(centered: Images) -> None:
+    picture = picture_of(0.9, ink(5, LARGE, (1500, 600, 90, 150), 14))
+    for box in ((0, 0, 60, 1200), (0, 0, 2400, 270), (2340, 0, 2400, 1200), (0, 1110, 2400, 1200)):
+        picture.paste(40, box)
+    assert stage(picture, "close-up") is not None
+    assert np.corrcoef(tensor_of(picture).ravel(), centered.ravel())[0, 1] > 0.98
+
+
+def test_there_is_half_of_its_longer_side_around_a_digit_that_is_read_from_nearer() -> None:
+    near = stage(picture_of(0.9, ink(1, LARGE, (1200, 500, 60, 150), 14)), "close-up")
+    assert near is not None
+    rows, columns = (np.flatnonzero((near < 0.5).any(axis=axis)) for axis in (1, 0))
+    around = (rows[0], near.shape[0] - rows[-1], columns[0], near.shape[1] - columns[-1])
+    assert around == pytest.approx([np.ptp(rows) / 2] * 4, abs=4)
+
+
+def test_a_digit_that_is_high_enough_is_not_read_again_for_being_narrow() -> None:
+    assert stage(picture_of(0.9, ink(1, LARGE, (1200, 300, 60, 400), 14)), "close-up") is None
 
 
 def test_the_stages_end_with_the_tensor() -> None:
