@@ -138,6 +138,10 @@ def test_digits_that_touch_are_uncertain(recognizer: Recognizer, readable: Split
     ink = line_ink(zeros, (-3, -3), np.random.default_rng(0))
     number = recognizer.read(Image.fromarray(((1 - ink) * 255).astype(np.uint8)))
     assert (len(number.digits), number.status) == (2, Status.UNCERTAIN)
+    (left, top, middle, _), (start, _, right, bottom) = (digit.box for digit in number.digits)
+    rows, columns = (np.flatnonzero((ink > 0.5).any(axis=axis)) for axis in (1, 0))
+    assert (left, top, right, bottom) == pytest.approx((columns[0], rows[0], columns[-1] + 1, rows[-1] + 1), abs=2)
+    assert left < start <= middle + 3 < right
 
 
 def test_a_picture_of_one_digit_is_a_number_of_one(recognizer: Recognizer) -> None:
@@ -236,6 +240,32 @@ def test_a_group_that_is_known_is_not_cut() -> None:
     assert (number.text, number.status, number.confidence) == ("1", Status.OK, 0.9)
     lower = [DigitGroup((at, 8, at + 6, 20), group.tensor, pieces) for at in (30, 40)]
     assert read_lines([[group, *lower]], scored, ("0", "1"), None, "model").status is Status.OK
+
+
+def test_one_digit_that_is_uncertain_makes_the_number_uncertain() -> None:
+    def scored(image: Images) -> Scored:
+        return 1, (0.1, 0.9), 5.0, not image.any()
+
+    sure, unsure = (np.full((1, 1, 28, 28), value, np.float32) for value in (0, 1))
+    groups = [DigitGroup((at, 0, at + 8, 20), image, list) for at, image in ((0, sure), (12, unsure), (24, sure))]
+    number = read_lines([groups], scored, ("0", "1"), None, "model")
+    assert [digit.status for digit in number.digits] == [Status.OK, Status.UNCERTAIN, Status.OK]
+    assert (number.text, number.status) == ("111", Status.UNCERTAIN)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("light", [False, True])
+def test_a_number_is_read_in_either_polarity_and_set_upright(
+    light: bool, turned: bool, recognizer: Recognizer, readable: Split
+) -> None:
+    line = draw_line(readable, "wide", np.random.default_rng(3), photographed=False)
+    picture = ImageOps.invert(line.picture) if light else line.picture
+    if turned:
+        picture = picture.transpose(Image.Transpose.ROTATE_90)
+        picture.getexif()[0x0112] = 6
+    number = recognizer.read(picture)
+    assert number.text is not None
+    assert number.text.replace(" ", "") == line.text
 
 
 @pytest.mark.parametrize(("known", "label", "confidence"), [(True, "0", 0.9), (False, "1", 0.74)])
