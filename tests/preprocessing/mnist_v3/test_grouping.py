@@ -58,6 +58,42 @@ def test_a_fragment_is_joined_to_the_nearest_digit_and_a_speck_is_left_out() -> 
     ]
 
 
+def test_what_reaches_in_from_the_edge_and_a_frame_are_not_digits() -> None:
+    digits: list[Box] = [(60, 35, 75, 65), (90, 35, 105, 65)]
+    assert boxes_of(picture(*digits, (0, 0, 20, 100))) == [digits]
+    frame: list[Box] = [(40, 10, 140, 12), (40, 88, 140, 90), (40, 10, 42, 90), (138, 10, 140, 90)]
+    assert boxes_of(picture(*digits, *frame)) == [digits]
+
+
+def test_digits_that_fill_the_picture_are_digits() -> None:
+    assert boxes_of(picture((0, 0, 200, 100))) == [[(0, 0, 200, 100)]]
+
+
+def test_digits_close_above_each_other_are_not_one() -> None:
+    first, second = [(20, 10, 30, 40), (50, 10, 60, 40)], [(20, 44, 30, 74), (50, 44, 60, 74)]
+    assert boxes_of(picture(*first, *second)) == [first, second]
+
+
+def test_a_low_part_that_is_not_over_a_digit_is_one_of_its_own() -> None:
+    """As the bar of a five is over its body: in as many of the same columns, and in other rows."""
+    low, *tall = [(20, 30, 40, 46), (60, 40, 75, 80), (90, 40, 105, 80)]
+    assert boxes_of(picture(low, *tall)) == [[low], tall]
+
+
+def test_one_long_stroke_does_not_join_two_lines() -> None:
+    first = [(20, 10, 30, 40), (50, 10, 60, 40), (80, 10, 90, 75)]
+    second = [(20, 55, 30, 85), (50, 55, 60, 85), (110, 55, 120, 85)]
+    assert boxes_of(picture(*first, *second)) == [first, second]
+
+
+def test_what_lies_inside_the_box_of_a_group_but_is_of_another_is_left_out() -> None:
+    """A digit under the bar of a seven that reaches over it."""
+    ink = picture((20, 20, 80, 28), (20, 20, 30, 90), (50, 33, 70, 90))
+    mask = ink > 0.5
+    (line,) = group_digits(ink, mask)
+    assert [float(group.ink.sum()) for group in line] == [60 * 8 + 10 * 62, 20 * 57]
+
+
 def test_the_ink_of_a_group_is_its_own() -> None:
     ink = picture((20, 20, 35, 60), (60, 20, 75, 60))
     (line,) = group_digits(ink, ink > 0.5)
