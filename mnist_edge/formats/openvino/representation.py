@@ -62,7 +62,10 @@ def check_representation(graph: bytes, weights: bytes) -> None:
     try:
         for layer in layers:
             _check_layer(layer, weights)
-        check_sizes(root)
+        sizes = check_sizes(root)
+        for layer in layers:
+            if int(layer.get("id", "")) in sizes:
+                _check_integers(layer, weights)
     except ValueError as error:  # a number like 1.2.3, or of more digits than Python reads
         raise ArtifactError(f"its {GRAPH} is damaged") from error
 
@@ -77,19 +80,24 @@ def _check_layer(layer: ElementTree.Element, weights: bytes) -> None:
             start, length = fields.pop("offset", ""), fields.pop("size", "")
             if not (start.isdecimal() and length.isdecimal()) or int(start) + int(length) > len(weights):
                 raise ArtifactError(f"a constant of it lies outside its {WEIGHTS}")
-            _check_integers(weights[int(start) : int(start) + int(length)], fields.get("element_type", ""))
         words = (word.strip() for value in fields.values() for word in value.split(","))
         if any(_NUMBER.fullmatch(word) and not abs(float(word)) <= MAX_NUMBER for word in words):
             raise ArtifactError(f"its operator {kind} has sizes that no small classifier needs")
 
 
-def _check_integers(data: bytes, kind: str) -> None:
-    """Refuse constants that are shapes, bounds or paddings of something huge: whole numbers are nothing else."""
-    code = _INTEGERS.get(kind)
-    if code is None:
-        return
-    size = struct.calcsize(code)
-    values = [abs(value) for (value,) in struct.iter_unpack(f"<{code}", data[: len(data) // size * size])]
-    greatest = (1 << (8 * size - 1)) - 1  # as the end of a slice, which is all there is
-    if prod(value for value in values if 0 < value < greatest) > MAX_ELEMENTS:
-        raise ArtifactError("a constant of it asks for more numbers than a small classifier needs")
+def _check_integers(constant: ElementTree.Element, weights: bytes) -> None:
+    """Refuse a constant that is a shape, a bound or a padding of something huge, where it is of whole numbers."""
+    for fields in constant.findall("data"):
+        code = _INTEGERS.get(fields.get("element_type", ""))
+        if code is None:
+            continue
+        size, start, length = struct.calcsize(code), int(fields.get("offset", "")), int(fields.get("size", ""))
+        data = weights[start : start + length // size * size]
+        values = [abs(value) for (value,) in struct.iter_unpack(f"<{code}", data)]
+        greatest = (1 << (8 * size - 1)) - 1  # as the end of a slice, which is all there is
+        if prod(value for value in values if 0 < value < greatest) > MAX_ELEMENTS:
+            name = constant.get("name", "")
+            raise ArtifactError(
+                f"its constant {name[:60]!r} is a size of more than {MAX_ELEMENTS:,} numbers, which no small "
+                "classifier needs"
+            )

@@ -36,8 +36,8 @@ _RANK = 16
 """Most numbers of a shape."""
 
 
-def check_sizes(root: ElementTree.Element) -> None:
-    """Return if all sizes of a graph are computed from few numbers, and none from a picture.
+def check_sizes(root: ElementTree.Element) -> frozenset[int]:
+    """Return which constants the sizes of a graph are computed from, if they are few numbers, and none is a picture's.
 
     Raises:
         ArtifactError: they are not; the message says what is there instead.
@@ -54,6 +54,7 @@ def check_sizes(root: ElementTree.Element) -> None:
         for port, source in inputs[number].items():
             if first is not None and port >= first:
                 counts.of(source, _MAX_DEPTH)
+    return frozenset(number for number in counts.known if layers[number].get("type") == "Const")
 
 
 def _inputs(root: ElementTree.Element, layers: Mapping[int, ElementTree.Element]) -> dict[int, dict[int, int]]:
@@ -72,15 +73,15 @@ def _inputs(root: ElementTree.Element, layers: Mapping[int, ElementTree.Element]
 
 
 class _Counts:
-    """How many numbers operators give that sizes are computed by."""
+    """How many numbers operators give that sizes are computed by; those that were asked for are in `known`."""
 
     def __init__(self, layers: Mapping[int, ElementTree.Element], inputs: Mapping[int, Mapping[int, int]]) -> None:
         self._layers, self._inputs = layers, inputs
-        self._known: dict[int, int] = {}
+        self.known: dict[int, int] = {}
 
     def of(self, number: int, depth: int) -> int:
         """Return the most numbers that an operator gives; raises `ArtifactError` where they may be too many."""
-        if number not in self._known:
+        if number not in self.known:
             if depth == 0:
                 raise ArtifactError(f"its graph computes a size by more than {_MAX_DEPTH} operators")
             kind = self._layers[number].get("type", "")
@@ -90,8 +91,8 @@ class _Counts:
                 count = self._together(kind, [self.of(source, depth - 1) for source in self._inputs[number].values()])
             if count > MAX_SIZES:
                 raise ArtifactError(f"its graph computes a size from more than {MAX_SIZES:,} numbers")
-            self._known[number] = count
-        return self._known[number]
+            self.known[number] = count
+        return self.known[number]
 
     @staticmethod
     def _together(kind: str, counts: list[int]) -> int:

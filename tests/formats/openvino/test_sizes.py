@@ -111,6 +111,25 @@ def test_what_a_graph_computes_sizes_by_is_limited(case: str, tmp_path: Path) ->
 
 
 @pytest.mark.slow
+def test_whole_numbers_that_are_not_sizes_may_have_any_product(tmp_path: Path) -> None:
+    def turned(values: Any) -> Any:  # noqa: ANN401
+        return opset.gather(values, whole(*reversed(range(784))), opset.constant(np.int64(1)))
+
+    pictures = np.random.default_rng(0).random((3, 1, 28, 28), np.float32)
+    found = predictor(*checked_and_compiled(turned, tmp_path))(pictures)
+    np.testing.assert_allclose(found, pictures.reshape(3, 784) + pictures.max())
+
+
+@pytest.mark.slow
+def test_a_size_too_large_is_refused_by_its_name(tmp_path: Path) -> None:
+    def large(values: Any) -> Any:  # noqa: ANN401
+        return opset.broadcast(everything(values), opset.constant(np.array([SIDE, SIDE]), name="large"))
+
+    with pytest.raises(ArtifactError, match="its constant 'large' is a size of more than 16,777,216 numbers"):
+        checked_and_compiled(large, tmp_path)
+
+
+@pytest.mark.slow
 def test_a_batch_is_limited_by_what_its_size_gives(tmp_path: Path) -> None:
     """For one image and for two this graph gives the same, and for three a million numbers more."""
 
