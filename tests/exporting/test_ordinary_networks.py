@@ -186,7 +186,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...]]] = {
     "an approximation by name": (lambda: convolution(nn.GELU("tanh"), features=400), FLOATS),
     "attention": (Attention, FLOATS),
     "attention of several heads": (Heads, FLOATS),
-    "a vision transformer": (VisionTransformer, FLOATS),
+    "a vision transformer": (VisionTransformer, (*FLOATS, "ncnn")),
     "biases of zeros": (zero_biases, (*FLOATS, "c", "litert")),
     "a dropout in place": (
         lambda: convolution(nn.Dropout2d(0.2, inplace=True), nn.Hardsigmoid(inplace=True), features=400),

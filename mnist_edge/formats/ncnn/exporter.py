@@ -13,6 +13,7 @@ from torch import nn
 
 from mnist_edge.artifact.bundle import Bundle, metadata_of
 from mnist_edge.errors import UserError
+from mnist_edge.formats.attention import layers_of_attention
 from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.logs import silent
 from mnist_edge.formats.ncnn.files import PARAM, WEIGHTS
@@ -46,7 +47,7 @@ def _convert(model: nn.Module, shape: tuple[int, ...], *, half: bool) -> dict[st
         UserError: pnnx can't convert the network.
     """
     with tempfile.TemporaryDirectory(prefix="mnist-edge-") as name:
-        with silent():  # torch warns that TorchScript is deprecated, which is what pnnx reads
+        with silent(), layers_of_attention():  # torch warns that TorchScript is deprecated, which is what pnnx reads
             torch.jit.trace(model, torch.zeros(1, *shape)).save(Path(name) / "model.pt")
         sides = ",".join(map(str, (1, *shape)))
         command = [pnnx.EXEC_PATH, "model.pt", f"inputshape=[{sides}]", f"fp16={int(half)}"]

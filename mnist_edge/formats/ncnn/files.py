@@ -24,7 +24,7 @@ LAYERS = frozenset(
     (
         *("Input", "Split", "Reshape", "Flatten", "Permute", "Padding", "Concat", "Squeeze", "ExpandDims", "Crop"),
         *("InnerProduct", "Gemm", "Convolution", "ConvolutionDepthWise", "Pooling", "Reduction", "BatchNorm"),
-        *("Convolution1D", "ConvolutionDepthWise1D", "Pooling1D"),
+        *("Convolution1D", "ConvolutionDepthWise1D", "Pooling1D", "MultiHeadAttention"),
         *("LayerNorm", "GroupNorm", "InstanceNorm", "BinaryOp", "UnaryOp", "MemoryData", "Dropout", "Scale"),
         *("ReLU", "PReLU", "Clip", "Sigmoid", "TanH", "ELU", "SELU", "CELU", "GELU", "Swish", "HardSwish"),
         *("HardSigmoid", "Mish", "Softplus", "Softmax"),

@@ -2,10 +2,8 @@
 
 import io
 import re
-import threading
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from keyword import iskeyword
 
 import torch
@@ -16,14 +14,13 @@ from mnist_edge.artifact.checksum import CHECKSUM_PLACEHOLDER
 from mnist_edge.artifact.contract import CONTRACT_KEY
 from mnist_edge.artifact.test_vectors import TEST_VECTORS_KEY
 from mnist_edge.errors import UserError
+from mnist_edge.formats.attention import layers_of_attention
 from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.scheme import Scheme
 from mnist_edge.formats.torchscript.archive import LAYER_NAME
 from mnist_edge.formats.torchscript.deprecations import without_deprecations
 from mnist_edge.text import printable
 from mnist_edge.types import Images, Logits
-
-_FASTPATH = threading.Lock()
 
 _PER_CHANNEL = {"dynamic-s8": False, "dynamic-s8-channel": True}
 """torch's eager dynamic quantization of linear layers: whether each output channel has a scale."""
@@ -48,7 +45,7 @@ def _check_names(model: nn.Module) -> None:
 def _export_one(model: nn.Module, request: ExportRequest) -> Bundle:
     sample = torch.zeros(2, *request.contract.task.input.shape)
     vectors = request.test_vectors
-    with without_deprecations(), _layers_of_attention():
+    with without_deprecations(), layers_of_attention():
         # The first trace of a class in a process keeps its name, later ones get a number; here all do.
         torch.jit.trace(model, sample)
         module = torch.jit.trace(model, sample)
@@ -58,18 +55,6 @@ def _export_one(model: nn.Module, request: ExportRequest) -> Bundle:
         buffer = io.BytesIO()
         torch.jit.save(module, buffer, _extra_files=metadata)
     return Bundle.of_file(_canonical(buffer.getvalue()))
-
-
-@contextmanager
-def _layers_of_attention() -> Iterator[None]:
-    """Let attention be traced as the layers that it is made of: torch may take one operator for all of it."""
-    with _FASTPATH:  # which the process has once
-        before = torch.backends.mha.get_fastpath_enabled()
-        torch.backends.mha.set_fastpath_enabled(value=False)
-        try:
-            yield
-        finally:
-            torch.backends.mha.set_fastpath_enabled(value=before)
 
 
 def _one_by_one(module: nn.Module, images: Images) -> Logits:

@@ -80,6 +80,7 @@ def test_parameters_of_activations_may_be_fractions_and_have_any_size() -> None:
 HARMLESS_OUTSIDE: dict[str, Change] = {
     "weights that end": lambda files: {**files, WEIGHTS: files[WEIGHTS][:100]},
     "a blob that is not there": in_text(r"1 1 1 2 0=128", "1 1 nowhere 2 0=128"),
+    "attention of no heads": in_text("InnerProduct(.*) 1=1", r"MultiHeadAttention\1 1=0"),
     "a layer that is as large as is allowed": in_text("0=128", "0=16777216"),
 }
 
