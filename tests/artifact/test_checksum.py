@@ -1,5 +1,6 @@
 import hashlib
 import os
+import sys
 
 import pytest
 from hypothesis import given
@@ -73,6 +74,12 @@ def test_there_must_be_one_place_for_it() -> None:
 @given(st.binary())
 def test_the_digest_is_that_of_sha256sum(data: bytes) -> None:
     assert sha256(data) == digest_of({"any name": data}) == hashlib.sha256(data).hexdigest()
+
+
+def test_a_device_computes_the_digest_without_openssl(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "hashlib")
+    assert sha256(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, B.1
+    assert "hashlib" not in sys.modules
 
 
 def test_the_digest_of_several_files_is_that_of_their_sorted_sha256sum_lines() -> None:
