@@ -2,14 +2,18 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 import mnist_edge
+from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.errors import UserError
+from mnist_edge.formats.base import FormatSpec
 from mnist_edge.formats.registry import FORMATS, FOUR_BITS
 from mnist_edge.formats.scheme import FLOAT32
 from mnist_edge.parity.logits import top2_margin
-from mnist_edge.parity.reference import MAX_SAMPLE, Reference, eager_predictor, load_reference
+from mnist_edge.parity.reference import MAX_SAMPLE, Reference, eager_predictor, load_reference, make_reference
 from mnist_edge.training.checkpoint import Checkpoint
+from mnist_edge.training.datasets.splits import Split, TrainingData
 from tests.conftest import DATA, RELEASED
 
 
@@ -53,6 +57,61 @@ def test_the_contract_is_that_of_the_checkpoint_the_format_and_the_scheme(refere
     assert (contract.checkpoint, contract.temperature) == (checkpoint.digest, checkpoint.temperature)
     assert (contract.precision, contract.scheme, contract.batch) == ("fp32", "none", None)
     assert (contract.options, contract.producer) == ({"opset": 17}, {})
+    assert (contract.energy_threshold, contract.margin_threshold) == dataclasses.astuple(checkpoint.thresholds)
+    assert contract.energy_threshold != contract.margin_threshold
+    assert contract.license == checkpoint.license == "Apache-2.0"
+    assert reference.contract(FORMATS["litert"], FLOAT32, {}).batch == 1
+
+
+def test_labels_belong_to_what_the_test_set_is_known_by(reference: Reference) -> None:
+    few = reference.part(np.arange(20))
+    assert dataclasses.replace(few, images=few.images.copy()).test_set == few.test_set
+    for other in ({"labels": few.labels[::-1].copy()}, {"images": few.images[::-1].copy()}):
+        assert dataclasses.replace(few, **other).test_set != few.test_set
+
+
+def test_programs_of_other_schemes_and_options_are_not_taken_for_one_another(
+    reference: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FormatSpec, "program", lambda _, bundle: bundle.files)
+    made, onnx = dataclasses.replace(reference, programs={}), FORMATS["onnx"]
+    asked = [(onnx.schemes[0], 17), (onnx.schemes[0], 18), (onnx.schemes[-1], 22)]
+    for scheme, opset in asked:
+        request = made.request(onnx, scheme, {"opset": opset})
+        made.remember_program(onnx, request, Bundle.of_file(f"{scheme.name} {opset}".encode()))
+    for scheme, opset in asked:
+        assert made.program(onnx, scheme, {"opset": opset}) == {"": f"{scheme.name} {opset}".encode()}
+
+
+def test_no_scheme_sees_a_test_image_before_it_is_judged(reference: Reference) -> None:
+    request = reference.request(FORMATS["onnx"], FLOAT32, {"opset": 18})
+    assert np.array_equal(request.calibration, reference.validation.images.numpy())
+
+
+def test_images_that_the_checkpoint_was_not_trained_on_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Split(torch.zeros(1, 1, 28, 28), torch.zeros(1, dtype=torch.int64))
+    other = TrainingData(one, one, digest="0" * 64)
+    monkeypatch.setattr("mnist_edge.parity.reference.load_training_data", lambda *_: other)
+    with pytest.raises(UserError, match=r"the images of mnist in .* are not those that .* was trained on: train it"):
+        load_reference(RELEASED, DATA)
+
+
+@pytest.mark.parametrize("where", ["a test image", "a validation image", "one logit"])
+def test_a_trained_model_whose_answers_are_not_all_finite_is_refused(
+    where: str, released: Checkpoint, test_data: Split
+) -> None:
+    whole = Split(test_data.images[:20], test_data.labels[:20])
+    images = whole.images.clone()
+    images[7, 0, 0, 0] = torch.nan
+    damaged, checkpoint, bad = Split(images, whole.labels), released, 1
+    if where == "one logit":
+        bias = released.weights["fc3.bias"].clone()
+        bias[3] = torch.inf
+        checkpoint, bad = dataclasses.replace(released, weights={**released.weights, "fc3.bias": bias}), 20
+    test = damaged if where == "a test image" else whole
+    validation = damaged if where == "a validation image" else whole
+    with pytest.raises(UserError, match=rf"\(mlp\) gives logits that are not finite numbers for {bad} of 20 images"):
+        make_reference(checkpoint, test, TrainingData(whole, validation, digest="0" * 64))
 
 
 @pytest.mark.slow
