@@ -157,6 +157,45 @@ def test_it_answers_as_the_checkpoint_does(
         assert np.array_equal(getattr(found.test_vectors, name), getattr(reference.test_vectors, name))
 
 
+def test_bytes_are_images_in_255_steps(released: Checkpoint, few_test: Split) -> None:
+    pixels = (few_test.images * 255).round().to(torch.uint8)
+    found = module_reference(released.build(), pixels[:, 0], few_test.labels)
+    assert found.images.dtype == np.float32
+    assert np.array_equal(found.images, few_test.images.numpy())
+
+
+@pytest.mark.parametrize("given", [{"mean": 0.5}, {"std": 0.5}])
+def test_a_mean_goes_without_a_deviation_and_a_deviation_without_a_mean(
+    given: dict[str, float], released: Checkpoint, few_test: Split
+) -> None:
+    found = module_reference(
+        released.build(), few_test.images, few_test.labels, mean=given.get("mean"), std=given.get("std")
+    )
+    with torch.inference_mode():
+        expected = released.build()((few_test.images - given.get("mean", 0)) / given.get("std", 1)).numpy()
+    assert np.abs(found.logits - expected).max() < 1e-3
+
+
+def test_test_vectors_hold_the_logits_of_the_bytes_that_they_hold(released: Checkpoint, few_test: Split) -> None:
+    """The images given lie between two bytes."""
+    images = few_test.images * 0.9
+    found = module_reference(released.build(), images, few_test.labels)
+    vectors = found.test_vectors
+    with torch.inference_mode():
+        logits = released.build()(torch.from_numpy(vectors.inputs)).numpy()
+        between = released.build()(images).numpy()
+    assert np.abs(vectors.trained_logits - logits).max() < 1e-4
+    assert np.abs(between[list(vectors.indices)] - logits).max() > 1e-3
+    assert np.array_equal(found.images, images.numpy())
+
+
+def test_labels_belong_to_what_the_data_are_known_by(released: Checkpoint, few_test: Split) -> None:
+    def digest(labels: Tensor) -> str:
+        return module_reference(released.build(), few_test.images, labels).checkpoint.data_digest
+
+    assert digest(few_test.labels) == digest(few_test.labels.clone()) != digest(few_test.labels.flip(0))
+
+
 @pytest.mark.slow
 def test_a_module_of_rows_is_exported_with_its_normalization(
     released: Checkpoint, few_test: Split, tmp_path: Path
@@ -206,6 +245,7 @@ def test_what_does_not_fit_together_is_one_line(released: Checkpoint, few_test: 
             {},
             r"hold values from -0\.4194 to 2\.806, expected \[0, 1\]: give them as",
         ),
+        (net, images - 0.1, labels, {}, r"hold values from -0\.1 to 0\.9, expected \[0, 1\]"),
         (net, nan, labels, {}, "hold values from nan to nan"),
         (net, images[:, 0, 0], labels, {}, r"\[200, 28\], expected .*; give rows of values as images\[:, None, None\]"),
         (net, images.long(), labels, {}, "the images are int64"),
@@ -228,6 +268,20 @@ def test_what_does_not_fit_together_is_one_line(released: Checkpoint, few_test: 
             r"gives float32 \[2, 10\] .* each of the 2 labels, which go up to 1: name all classes with class_names",
         ),
         (net, images, labels, {"class_names": ["a", "b"]}, "labels from 0 to 9, expected 0 to 1: see class_names"),
+        (
+            net,
+            images,
+            labels,
+            {"class_names": list("abcdefghi")},
+            "labels from 0 to 9, expected 0 to 8: see class_names",
+        ),
+        (
+            net,
+            images,
+            labels,
+            {"class_names": list("abcdefghi"), "validation": (images, 0 * labels)},
+            "labels from 0 to 9, expected 0 to 8",
+        ),
         (net, images, labels, {"class_names": ["a"] * 10}, "labels are not at least two different ones"),
         (net, images, labels, {"name": "a/b"}, "does not fit into a file name"),
         (net, images, labels, {"preprocessing": "none/1"}, "there is no preprocessing 'none/1'"),
