@@ -66,6 +66,16 @@ def test_chance_passes_and_so_does_what_is_better() -> None:
     assert compare_with_baseline(BaselineEntry("a", True, None), recorded(1_000, set()), labels, DIGITS) is None
 
 
+@pytest.mark.parametrize("images", [1_000, 100_000])
+def test_losses_beyond_chance_fail_however_few_they_are_of_all_images(images: int) -> None:
+    """20 are lost and 6 gained."""
+    before, after = recorded(images, set(range(6))), recorded(images, set(range(6, 26)))
+    found = compare_with_baseline(BaselineEntry("old.onnx", True, before), after, np.zeros(images, np.int64), DIGITS)
+    assert found is not None
+    assert not found
+    assert not check_baseline(found, Path("report.json"))
+
+
 def test_the_interval_leaves_out_zero_where_mcnemars_test_rejects() -> None:
     for lost in range(0, 25, 2):
         for gained in range(0, 25, 3):
@@ -129,6 +139,21 @@ def test_a_baseline_of_another_number_of_images_is_one_line() -> None:
         UserError, match=r"b\.json has answers to 9 images under the digest of these 10: record it again"
     ):
         baseline.entry("a", recorded(9, set()).test_set, 10)
+
+
+def test_a_baseline_of_other_images_is_known_by_each_digit_of_their_digest() -> None:
+    baseline = Baseline(Path("b.json"), {"a": BaselineEntry("a", True, recorded(9, set()))})
+    with pytest.raises(UserError, match="was recorded on other test images"):
+        baseline.entry("a", "0" * 63 + "1", 9)
+
+
+@pytest.mark.parametrize("passed", [False, None, "false", 1])
+def test_only_what_says_that_it_passed_has_passed(passed: object, tmp_path: Path) -> None:
+    answers = recorded(9, set())
+    report = {"file": "a", "passed": passed, "answers": answers.to_json()}
+    (tmp_path / "b.json").write_text(json.dumps([report]))
+    with pytest.raises(UserError, match="says that a failed"):
+        read_baseline(tmp_path / "b.json").entry("a", answers.test_set, 9)
 
 
 def test_a_baseline_that_says_nothing_of_these_images_is_one_line(
