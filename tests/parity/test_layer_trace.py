@@ -63,6 +63,24 @@ def test_batch_normalization_is_part_of_the_linear_layer_before_it(*, bias: bool
         assert (value - model(images)).abs().max() < 1e-5
 
 
+def test_normalization_after_another_operation_lies_between_layers() -> None:
+    """It is not part of the layer before, which gives what the operation is done to."""
+    torch.manual_seed(0)
+    norm = nn.BatchNorm1d(5)
+    for values in (norm.running_mean, norm.running_var):
+        assert values is not None
+        nn.init.uniform_(values, 0.5, 2)
+    model = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), norm, nn.Linear(5, 3)).eval()
+    layers = trace_layers(model)
+    assert layers is not None
+    assert [layer.name for layer in layers][1:-1] == ["0", "relu and batchnorm1d before 3", "3"]
+    value = images = torch.randn(6, 4)
+    with torch.inference_mode():
+        for layer in layers:
+            value = layer.run(value)
+        assert value.equal(model(images))
+
+
 @pytest.mark.parametrize("norm", [nn.BatchNorm1d(2), nn.BatchNorm1d(5, track_running_stats=False)])
 def test_normalization_that_can_not_be_folded_is_not_part_of_a_chain(norm: nn.BatchNorm1d) -> None:
     assert trace_layers(nn.Sequential(nn.Linear(4, 5), norm, nn.Linear(5, 3)).eval()) is None
@@ -108,6 +126,19 @@ class Twice(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + torch.relu(self.fc(x))
+
+
+class Ignored(nn.Module):
+    """An operation whose result nothing uses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden: Tensor = self.fc(x)
+        torch.tanh(hidden)
+        return hidden
 
 
 class WithArguments(nn.Module):
@@ -158,7 +189,7 @@ class Asserting(nn.Module):
         return result
 
 
-@pytest.mark.parametrize("network", [Twice, WithArguments, Added, OfData, Asserting])
+@pytest.mark.parametrize("network", [Twice, Ignored, WithArguments, Added, OfData, Asserting])
 def test_a_model_that_is_not_a_chain_has_no_layers(network: type[nn.Module]) -> None:
     assert trace_layers(network().eval()) is None
 
