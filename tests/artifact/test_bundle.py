@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ from mnist_edge.artifact.bundle import MAX_FILES, SIDECAR, Bundle, metadata_of, 
 from mnist_edge.artifact.checksum import CHECKSUM_KEY, CHECKSUM_PLACEHOLDER, sha256
 from mnist_edge.artifact.contract import CONTRACT_KEY, Contract
 from mnist_edge.artifact.test_vectors import TEST_VECTORS_KEY
-from mnist_edge.atomic import transaction
+from mnist_edge.atomic import Transaction, transaction
 from mnist_edge.errors import ArtifactError, ChecksumError, UserError
 from mnist_edge.parity.reference import Reference
 from mnist_edge.runtime.builtin_models import DEFAULT_MODEL
@@ -43,6 +44,26 @@ def test_a_sidecar_carries_the_metadata_and_the_checksum_of_all(folder: bool, tm
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"digits.bin"} if folder else {"digits.bin", f"digits.bin.{SIDECAR}"}
     assert bundle.size == sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_was_written_is_what_the_disk_gives_back(folder: bool, tmp_path: Path) -> None:
+    """And not what should be there: that is judged."""
+
+    class Torn(Transaction):
+        """Loses the last byte of each file."""
+
+        def write(self, target: Path, data: bytes) -> Path:
+            return super().write(target, data[:-1])
+
+        def write_folder(self, target: Path, files: Mapping[str, bytes]) -> Path:
+            return super().write_folder(target, {name: data[:-1] for name, data in files.items()})
+
+    files = {"a": b"12", "b": b"345"} if folder else {"": b"12", f".{SIDECAR}": b"345"}
+    changes = Torn()
+    found = Bundle(files, folder).write(tmp_path / "model", changes)
+    changes.clear()
+    assert found == Bundle({name: data[:-1] for name, data in files.items()}, folder)
 
 
 @pytest.mark.parametrize("folder", [False, True])
