@@ -14,7 +14,7 @@ from mnist_edge.formats.c.lowering import lower
 from mnist_edge.formats.c.network import Network
 from mnist_edge.formats.c.quantization import MAX_SUM, largest_sum, quantize, rounded
 from mnist_edge.formats.c.reader import read
-from mnist_edge.formats.c.reference import logits_of, to_bytes
+from mnist_edge.formats.c.reference import exact_outputs, logits_of, to_bytes
 from mnist_edge.types import TensorSpec
 from tests.formats.c.networks import NETWORKS, exported, made
 
@@ -43,6 +43,72 @@ def test_a_layer_of_too_many_inputs_is_refused() -> None:
     network = lower(model, TensorSpec("image", (1, 300, 300)))
     with pytest.raises(UserError, match="cannot write 1 as C: its sums could exceed 32 bits; it has too many inputs"):
         quantize(network, np.zeros((1, 300, 300, 1), np.uint8))
+
+
+def test_the_greatest_sum_is_of_all_inputs_at_their_greatest_and_the_bias() -> None:
+    layer = quantize(*lowered("linear")).layers[0]
+    weights = np.zeros((1, 1, 1, 12, 3), np.int8)
+    weights[..., 0], weights[..., 1], weights[..., 2] = 100, -127, 1
+    for second in (-1_000, 10**6):
+        largest = 127 * 12 * 255 + abs(second)
+        changed = dataclasses.replace(layer, weights=weights, bias=np.array([5, second, 7], np.int32))
+        assert largest_sum(changed, signed=False) == largest
+        assert largest_sum(changed, signed=True) == largest - 127 * 12 * 128
+    bias = np.array([2**31 - 1, 0, 0], np.int32)
+    assert largest_sum(dataclasses.replace(layer, weights=weights, bias=bias), signed=False) > MAX_SUM
+
+
+POOL = nn.MaxPool2d(3, stride=1, padding=1)
+"""Gives as many values as it takes."""
+
+
+@pytest.mark.parametrize(
+    ("before", "signed"),
+    [
+        ((), False),
+        ((POOL,), False),
+        ((nn.BatchNorm2d(1),), True),
+        ((nn.BatchNorm2d(1), POOL), True),
+        ((nn.BatchNorm2d(1), nn.ReLU()), False),
+        ((nn.BatchNorm2d(1), nn.ReLU(), POOL), False),
+        ((nn.BatchNorm2d(1), nn.AvgPool2d(1), nn.ReLU()), False),
+    ],
+)
+def test_inputs_that_are_never_below_0_go_twice_as_far(before: tuple[nn.Module, ...], signed: bool) -> None:
+    """90,000 inputs of 127 fit into a sum, those of 255 do not."""
+    linear = nn.Linear(300 * 300, 2)
+    with torch.no_grad():
+        linear.weight.fill_(0.5)
+    network = lower(nn.Sequential(*before, nn.Flatten(), linear).eval(), TensorSpec("image", (1, 300, 300)))
+    pixels = np.zeros((1, 300, 300, 1), np.uint8)
+    if signed:
+        assert quantize(network, pixels).layers[-1].bias is not None
+    else:
+        with pytest.raises(UserError, match="its sums could exceed 32 bits"):
+            quantize(network, pixels)
+
+
+def test_values_below_0_are_as_large_as_their_opposites() -> None:
+    """All outputs of the first layer are from -9 to -5."""
+    first, last = nn.Linear(4, 3), nn.Linear(3, 2)
+    with torch.no_grad():
+        first.weight.fill_(1.0)
+        first.bias.fill_(-9.0)
+    model = nn.Sequential(nn.Flatten(), first, last).eval()
+    network = lower(model, TensorSpec("image", (1, 2, 2)))
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 2, 2, 1), np.uint8)
+    expected = model(torch.from_numpy(pixels.astype(np.float32) / 255).permute(0, 3, 1, 2)).detach().numpy()
+    assert np.abs(logits_of(quantize(network, pixels), pixels) - expected).max() < 0.2
+
+
+def test_each_output_has_a_step_of_its_own() -> None:
+    linear = nn.Linear(4, 3)
+    with torch.no_grad():
+        linear.weight.copy_(torch.tensor([1.0, 1e-3, 30.0])[:, None] * linear.weight)
+    network = lower(nn.Sequential(nn.Flatten(), linear).eval(), TensorSpec("image", (1, 2, 2)))
+    (layer,) = quantize(network, np.zeros((1, 2, 2, 1), np.uint8)).layers
+    assert layer.weights is not None
+    assert np.abs(layer.weights).max(axis=(0, 1, 2, 3)).tolist() == [127] * 3
 
 
 def test_steps_are_the_same_where_sums_are_rounded_differently() -> None:
@@ -84,6 +150,27 @@ def test_a_layer_whose_outputs_are_all_0_is_shifted(weight: float) -> None:
     """The step of its output is given by the steps of its weights alone."""
     network = lower(silent_network(weight), TensorSpec("image", (1, 2, 2)))
     assert quantize(network, np.zeros((1, 2, 2, 1), np.uint8)).layers[0].shift >= 1
+
+
+def test_a_layer_whose_outputs_are_all_0_is_shifted_by_its_largest_weights() -> None:
+    hidden = nn.Linear(4, 3)
+    with torch.no_grad():
+        hidden.weight.copy_(torch.tensor([1e-3, 1.0, 0.1])[:, None].expand(3, 4))
+        hidden.bias.fill_(-9)
+    model = nn.Sequential(nn.Flatten(), hidden, nn.ReLU(), nn.Linear(3, 2)).eval()
+    network = lower(model, TensorSpec("image", (1, 2, 2)))
+    assert quantize(network, np.zeros((1, 2, 2, 1), np.uint8)).layers[0].shift >= 1
+
+
+@pytest.mark.parametrize(("between", "steps"), [((nn.ReLU(),), 255), ((), 127)])
+def test_the_greatest_output_that_was_seen_takes_all_steps(between: tuple[nn.Module, ...], steps: int) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), *between, nn.Linear(3, 2)).eval()
+    network = lower(model, TensorSpec("image", (1, 2, 2)))
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 2, 2, 1), np.uint8)
+    (_, outputs), _ = exact_outputs(network, pixels * network.input_step)
+    step = quantize(network, pixels).layers[0].step
+    assert step == pytest.approx(float(np.abs(outputs).max()) / steps, rel=1e-3)
 
 
 def test_a_layer_whose_outputs_are_all_0_is_written_and_read() -> None:
