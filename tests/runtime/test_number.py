@@ -208,9 +208,11 @@ def test_a_group_too_wide_for_a_digit_is_uncertain_though_the_model_knows_it_bes
     assert (number.text, number.status) == ("1", Status.UNCERTAIN)
 
 
-@pytest.mark.parametrize(("beside", "text"), [(20, "01"), (40, "1"), (12, "01")])
-def test_a_group_is_as_wide_as_the_height_of_its_line_says(beside: int, text: str) -> None:
-    """As wide as it is high, and better in two pieces; beside digits twice as high it is a low digit."""
+@pytest.mark.parametrize(
+    ("beside", "text"), [((20, 20), "01"), ((40, 40), "1"), ((12, 12), "01"), ((20, 40), "01"), ((8, 20), "01")]
+)
+def test_a_group_is_as_wide_as_the_height_of_its_line_says(beside: tuple[int, int], text: str) -> None:
+    """As wide as it is high, and better in two pieces; beside digits twice as high, not just one, it is a low digit."""
 
     def scored(image: Images) -> Scored:
         label, known = int(image.sum()) % 2, image.sum() >= 2
@@ -222,9 +224,13 @@ def test_a_group_is_as_wide_as_the_height_of_its_line_says(beside: int, text: st
     halves = [Piece(at, at + 1, (0, 0, 1, 1), image(at, known=True), 0.6, 1.0, 0.0) for at in (0, 1)]
     whole = Piece(0, 2, (0, 0, 24, 20), image(1, known=False), 1.2, 1.0, 0.0)
     group = DigitGroup(whole.box, whole.tensor, lambda: [*halves, whole])
-    others = [DigitGroup((at, 0, at + 5, beside), image(0, known=True), list) for at in (40, 50)]
+    others = [
+        DigitGroup((at, 0, at + 5, height), image(0, known=True), list)
+        for at, height in zip((40, 50), beside, strict=True)
+    ]
     number = read_lines([[group, *others]], scored, ("0", "1"), None, "model")
     assert "".join(digit.label for digit in number.digits) == f"{text}00"
+    assert [digit.confidence for digit in number.digits] == [1.0] * len(number.digits)  # of each piece its own
 
 
 def test_a_group_that_is_known_is_not_cut() -> None:
@@ -285,7 +291,7 @@ def test_a_digit_in_doubt_is_read_at_five_positions(known: bool, label: str, con
 
 
 @pytest.mark.parametrize(
-    ("width", "least", "status"), [(10, 0.74, "ok"), (10, 0.75, "uncertain"), (23, 0.7, "uncertain")]
+    ("width", "least", "status"), [(10, 0.0, "ok"), (10, 0.74, "ok"), (10, 0.75, "uncertain"), (23, 0.7, "uncertain")]
 )
 def test_min_confidence_is_of_the_confidence_that_is_reported(width: int, least: float, status: str) -> None:
     """Of the mean of five positions; what is too wide for a digit is uncertain whatever the confidence."""
