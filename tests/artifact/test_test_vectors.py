@@ -2,6 +2,7 @@ import base64
 import contextlib
 import dataclasses
 import json
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -124,6 +125,24 @@ def test_none_and_a_bomb_are_refused() -> None:
         TestVectors.from_json(json.dumps({**fields, "images": bomb}), TASK)
     with pytest.raises(TestVectorsError, match="not understood here"):
         TestVectors.from_json("[" * 100_000, TASK)
+
+
+def test_a_bomb_is_not_unpacked() -> None:
+    bomb = base64.b64encode(zlib.compress(bytes(50_000_000), 9)).decode()
+    text = json.dumps({**json.loads(VECTORS.to_json()), "images": bomb})
+    tracemalloc.start()
+    with pytest.raises(TestVectorsError, match="not understood here"):
+        TestVectors.from_json(text, TASK)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20_000_000
+
+
+def test_arrays_of_either_byte_order_are_stored_alike() -> None:
+    logits = VECTORS.trained_logits + np.float32(1)
+    stored = {VECTORS.with_expected(logits.astype(order)).to_json() for order in ("<f4", ">f4")}
+    (text,) = stored
+    assert np.array_equal(TestVectors.from_json(text, TASK).expected_logits, logits)
 
 
 @given(st.sampled_from(list(json.loads(VECTORS.to_json()))), st.text() | st.integers() | st.floats() | st.none())
