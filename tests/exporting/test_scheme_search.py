@@ -1,10 +1,14 @@
 """Whatever `--quantize` writes holds on every CPU, and the best scheme is the one that is taken."""
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.errors import UserError
@@ -14,10 +18,12 @@ from mnist_edge.exporting.settings import ExportSettings
 from mnist_edge.formats.base import FormatSpec
 from mnist_edge.formats.onnx.reference import reference_logits
 from mnist_edge.formats.registry import FORMATS
+from mnist_edge.formats.runner import Runner
 from mnist_edge.formats.scheme import Precision
 from mnist_edge.parity.reference import Reference
 from mnist_edge.parity.tolerance import NO_GOALS, Goals
 from mnist_edge.runtime.selfcheck import selfcheck
+from mnist_edge.types import Images, Logits
 from tests.formats.onnx.saturation import on_an_old_cpu, without_vnni
 
 ONNX = FORMATS["onnx"]
@@ -152,6 +158,88 @@ def test_a_candidate_that_cannot_be_run_is_refused_and_not_taken(
     assert broken.to_json()["max_abs_diff"] is None
     with pytest.raises(UserError, match=r"no scheme of onnx can be taken \(dynamic-u8: "):
         select_scheme(ONNX, schemes[:1], given[:1], reference, NO_GOALS)
+
+
+STEADY, OTHER, ALIKE = "weight-only-s8-channel", "dynamic-u8-channel", "weight-only-s8"
+"""Names of schemes, of which the first and the last may differ as much between devices, the other one more."""
+
+
+def measured(
+    scheme: str,
+    *,
+    size: int = 1000,
+    agreement: float = 0.99,
+    max_abs_diff: float = 0.1,
+    accuracy: float = 0.98,
+    refusal: str = "",
+) -> Candidate:
+    """Return a candidate, which differs from others in what is given."""
+    return Candidate(scheme, size, agreement, max_abs_diff, accuracy, refusal)
+
+
+@pytest.mark.parametrize(
+    ("taken", "left", "goal"),
+    [
+        (measured(OTHER, agreement=0.995), measured(STEADY), None),
+        (measured(STEADY), measured(OTHER, accuracy=1.0), None),
+        (measured(STEADY, max_abs_diff=0.2), measured(OTHER), None),
+        (measured(STEADY, size=2000), measured(ALIKE, max_abs_diff=0.2), None),
+        (measured(STEADY), measured(ALIKE, size=1001), None),
+        (measured(OTHER, agreement=0.98), measured(STEADY, max_abs_diff=0.2), 0.15),
+        (measured(OTHER, agreement=0.98, max_abs_diff=0.3), measured(STEADY, refusal="it is too large"), 0.15),
+    ],
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_which_of_two_candidates_is_the_better_one(
+    taken: Candidate,
+    left: Candidate,
+    goal: float | None,
+    turned: bool,
+    reference: Reference,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert SCHEMES[STEADY].device_bound == SCHEMES[ALIKE].device_bound < SCHEMES[OTHER].device_bound
+    both = {each.scheme: each for each in ((left, taken) if turned else (taken, left))}
+    schemes = [SCHEMES[name] for name in both]
+    monkeypatch.setattr("mnist_edge.exporting.scheme_search._evaluate_scheme", lambda _, scheme, *__: both[scheme.name])
+    none = [Bundle.of_file(b"")] * 2
+    found = select_scheme(ONNX, schemes, none, reference.part(np.arange(1)), Goals(max_abs_diff=goal))
+    assert [each.scheme for each in found if each.chosen] == [taken.scheme]
+    assert [replace(each, chosen=False) for each in found] == list(both.values())
+
+
+def test_a_scheme_is_measured_on_validation_images_one_at_a_time(reference: Reference) -> None:
+    scheme, seen = SCHEMES[OTHER], []
+
+    def predict(images: Images) -> Logits:
+        seen.append(images)
+        return np.eye(10, dtype=np.float32)[[3] * len(images)]
+
+    runner = Runner(reference.contract(ONNX, scheme, {"opset": 18}), {}, predict)
+    spec = stub(runner)
+    (found,) = select_scheme(spec, [scheme], [Bundle.of_file(b"1234")], reference, NO_GOALS)
+    assert {len(images) for images in seen} == {1}
+    validation = reference.validation
+    assert np.array_equal(np.concatenate(seen), validation.images[:50].numpy())
+    with torch.inference_mode():
+        trained = reference.checkpoint.build()(validation.images[:50]).numpy()
+    assert found.agreement == np.mean(trained.argmax(axis=1) == 3)
+    assert found.accuracy == np.mean(validation.labels[:50].numpy() == 3)
+    assert found.max_abs_diff == pytest.approx(np.abs(trained - predict(trained)).max(), rel=1e-5)
+    assert (found.size, found.refusal) == (4, "")
+    another = replace(runner, mismatches=("its input is another one",))
+    for other, problem in ((stub(another), "its input is another one"), (stub(runner, "it saturates"), "it saturates")):
+        with pytest.raises(UserError, match=rf"no scheme of stub can be taken \(dynamic-u8-channel: {problem}\)"):
+            select_scheme(other, [scheme], [Bundle.of_file(b"1234")], reference, NO_GOALS)
+
+
+def stub(runner: Runner, *problems: str) -> FormatSpec:
+    """Return a format whose artifacts are all this one, and whose proof may cost 50 images."""
+    inspection = SimpleNamespace(problems=problems)
+    found = SimpleNamespace(
+        name="stub", max_images=50, batch=None, open=lambda _: runner, inspect=lambda *_: inspection
+    )
+    return cast("FormatSpec", found)
 
 
 @pytest.mark.slow

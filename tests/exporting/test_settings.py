@@ -26,6 +26,12 @@ def test_what_a_format_does_not_have_is_refused_before_any_work() -> None:
     assert ExportSettings([ONNX], scheme="unknown")  # nothing is quantized
 
 
+def test_an_option_that_is_less_than_a_scheme_needs_is_refused() -> None:
+    assert ExportSettings([ONNX], [Precision.INT4], options={"opset": 21})
+    with pytest.raises(UserError, match="onnx in int4 needs opset 21 or later: leave out --opset"):
+        ExportSettings([ONNX], [Precision.FP32, Precision.INT4], options={"opset": 20})
+
+
 def test_a_number_of_images_without_targets_is_refused() -> None:
     with pytest.raises(UserError, match="target_images goes with targets: name some, or leave it out"):
         ExportSettings([ONNX], target_images=5)
