@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import onnx
@@ -15,13 +18,15 @@ from torch import nn
 from mnist_edge.errors import ArtifactError
 from mnist_edge.exporting.pipeline import Artifact
 from mnist_edge.formats.base import ArtifactFile, FormatSpec
+from mnist_edge.formats.build import Intermediates, LayerIO
 from mnist_edge.formats.registry import FORMATS, read_artifact
-from mnist_edge.parity.layerwise import ROUNDING_RTOL, LayerwiseReport, compare_layers
+from mnist_edge.parity.layerwise import ROUNDING_RTOL, LayerDivergence, LayerwiseReport, compare_layers
 from mnist_edge.parity.module_reference import module_reference
 from mnist_edge.parity.reference import Reference
 from mnist_edge.sandbox.client import Session, open_session
 from mnist_edge.training.checkpoint import Checkpoint
 from mnist_edge.training.datasets.splits import Split, TrainingData
+from mnist_edge.types import AnyArray, Images, Logits
 from tests.damage import catalog, edits
 from tests.damage.edits import Edit, tampered
 from tests.parity.networks import reference_of
@@ -344,6 +349,97 @@ def test_a_format_that_does_not_show_its_layers_says_so(exports: Path, sample: R
         compare(hidden, sample)
     for spec in (spec for spec in FORMATS.values() if spec.readable_weights):
         assert spec.intermediates == hasattr(spec.inspector(), "open_intermediates")
+
+
+def chain() -> nn.Sequential:
+    """Return a small chain in `eval()`, for images of two by two pixels."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3)).eval()
+
+
+def showing(model: nn.Sequential, change: Callable[[str, AnyArray], AnyArray]) -> ArtifactFile:
+    """Return an artifact that holds `chain()`, and shows what it computes at each layer, changed by its name."""
+    named = {name: module for name, module in model.named_children() if isinstance(module, nn.Linear)}
+
+    def run(images: Images) -> tuple[dict[str, LayerIO], Logits]:
+        value, seen = torch.from_numpy(images), {}
+        with torch.inference_mode():
+            for name, module in model.named_children():
+                before, value = value, module(value)
+                if name in named:
+                    value = torch.from_numpy(change(name, value.numpy().copy()))
+                    seen[name] = LayerIO(before.numpy(), value.numpy())
+        return seen, value.numpy()
+
+    weights = {name: (each.weight.detach().numpy(), each.bias.detach().numpy()) for name, each in named.items()}
+    inspector = SimpleNamespace(open_intermediates=lambda *_: Intermediates(run, weights))
+    spec = SimpleNamespace(name="stub", intermediates=True, inspector=lambda: inspector)
+    return cast("ArtifactFile", SimpleNamespace(spec=spec, bundle=None))
+
+
+FEW = np.random.default_rng(0).random((30, 1, 2, 2)).astype(np.float32)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize(("part", "diverges"), [(0.8, False), (1.3, True)])
+@pytest.mark.parametrize("layer", ["1", "3"])
+def test_one_value_of_one_image_that_rounding_does_not_explain_diverges(
+    layer: str, part: float, diverges: bool, sign: int
+) -> None:
+    """By more than a part of the largest value of its layer; also in the last batch, which is a smaller one."""
+
+    def change(name: str, values: AnyArray) -> AnyArray:
+        if name == layer and len(values) == 2:
+            values[1, 2] += sign * part * ROUNDING_RTOL * largest[name]
+        return values
+
+    exact = showing(chain(), lambda _, values: values)
+    outputs, _ = exact.spec.inspector().open_intermediates(exact.bundle, ("1", "3")).run(FEW)
+    largest = {name: float(np.abs(each.output).max()) for name, each in outputs.items()}
+    report = compare_layers(showing(chain(), change), chain(), FEW, 7)
+    assert diverging(report) == ([layer] if diverges else [])
+    assert bool(report) is not diverges
+
+
+def test_logits_of_another_size_are_an_error() -> None:
+    def less(name: str, values: AnyArray) -> AnyArray:
+        return values[:, :2] if name == "3" else values
+
+    with pytest.raises(ArtifactError, match=r"it computes \[30, 2\] where the trained model has \[30, 3\]"):
+        compare_layers(showing(chain(), less), chain(), FEW, 7)
+
+
+@pytest.mark.parametrize(
+    "hook", [lambda _, __, logits: 1.01 * logits, lambda _, __, logits: logits[None]], ids=["factor", "shape"]
+)
+def test_a_chain_that_does_not_give_what_the_model_gives_is_not_available(
+    hook: Callable[[nn.Module, object, torch.Tensor], torch.Tensor],
+) -> None:
+    """Tracing does not see what a hook does."""
+    model = chain()
+    model.register_forward_hook(hook)
+    with pytest.raises(ArtifactError, match="whose layers one by one do not give what it gives"):
+        compare_layers(showing(chain(), lambda _, values: values), model, FEW, 7)
+
+
+def test_the_first_layer_that_diverges_is_named_and_the_one_with_the_largest_error_of_its_own() -> None:
+    def layer(name: str, own: float, error: float, weights: float, *, diverges: bool = True) -> LayerDivergence:
+        return LayerDivergence(name, 1.0, error, own, weights, own - weights, diverges)
+
+    layers = (
+        layer("a", 0.9, 0.9, 0.1, diverges=False),
+        layer("b", 0.02, 0.02, 0.015),
+        layer("c", 0.3, 0.3, 0.1),
+        layer("d", 0.1, 0.4, 0.1),
+    )
+    report = LayerwiseReport(30, layers, 0.1, 0.1)
+    assert not report
+    assert report.culprit == (
+        "first diverges at b: its weights differ (relative error 0.02; weights 0.015, arithmetic 0.005); the largest "
+        "error of its own is made at c: it computes something else with its weights (relative error 0.3; weights 0.1, "
+        "arithmetic 0.2)"
+    )
+    assert LayerwiseReport(30, layers[:1], 0.1, 0.1)
 
 
 def test_weights_of_another_shape_do_not_fit(released: Checkpoint, sample: Reference) -> None:
