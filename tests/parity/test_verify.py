@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import mnist_edge
 from mnist_edge.errors import ChecksumError
@@ -225,6 +226,56 @@ def test_what_exporting_needs_and_is_missing_fails_the_program_alone(
         "installed; pip install 'mnist-edge[export]'",
     )
     assert report.statistics is not None
+
+
+@pytest.mark.parametrize("lacking", ["the exporter", "the artifact"])
+def test_each_file_that_only_one_has_is_another_program(lacking: str, reference: Reference) -> None:
+    few = dataclasses.replace(reference.part(np.arange(20)), programs={})
+    artifact = unjudged(FOLDER, few)
+    bundle = artifact.bundle
+    if lacking == "the exporter":
+        bundle = dataclasses.replace(bundle, files={**bundle.files, "more.txt": b"1"})
+    else:
+        ((key, program),) = few.programs.items()
+        few.programs[key] = {**program, "more.txt": b"1"}
+    report = verify(dataclasses.replace(artifact, bundle=bundle), few)
+    assert "(more.txt differs)" in problems_of(report, "program")
+
+
+def test_checkpoints_are_told_apart_by_each_digit_of_their_digests(reference: Reference) -> None:
+    few = dataclasses.replace(reference.part(np.arange(20)), programs={})
+    artifact = unjudged(FOLDER, few)
+    digest = few.checkpoint.digest[:-1] + ("0" if few.checkpoint.digest[-1] != "0" else "1")
+    other = dataclasses.replace(few, checkpoint=dataclasses.replace(few.checkpoint, file_digest=digest))
+    assert other.checkpoint.digest == digest
+    assert problems_of(verify(artifact, other), "checkpoint").startswith("made from another checkpoint")
+
+
+def test_what_is_reported_and_recorded_are_the_answers_of_the_artifact(reference: Reference) -> None:
+    few = dataclasses.replace(reference.part(np.arange(200)), programs={})
+    model = few.checkpoint.build()
+    with torch.no_grad():
+        model.get_parameter("fc3.bias")[3] += 9
+        logits = model(torch.from_numpy(few.images)).numpy()
+    wrong = np.flatnonzero(logits.argmax(axis=1) != few.labels)
+    assert len(wrong) > 10
+    report = verify(unjudged(FOLDER, few, model=model), few)
+    assert report.statistics is not None
+    assert report.statistics.accuracy.hits == 200 - len(wrong)
+    assert report.statistics.reference_accuracy.value == few.accuracy > 0.9
+    assert report.answers is not None
+    assert report.answers.misread == tuple(wrong.tolist())
+
+
+def test_answers_to_a_part_of_the_images_are_not_recorded(reference: Reference) -> None:
+    """Another checkpoint's part is another one."""
+    few = dataclasses.replace(reference.part(np.arange(60)), programs={})
+    artifact = unjudged(FOLDER, few)
+    assert verify(artifact, few).answers is not None
+    part = dataclasses.replace(artifact, spec=dataclasses.replace(FOLDER, max_images=50))
+    report = verify(part, few)
+    assert report.images == report.comparisons[0].images <= 50
+    assert report.answers is None
 
 
 def test_the_report_keeps_its_numbers(reports: dict[str, ParityReport], reference: Reference) -> None:
