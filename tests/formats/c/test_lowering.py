@@ -104,6 +104,8 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
     "another padding": (nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, padding_mode="reflect")), "pads with 'reflect'"),
     "unequal parts": (nn.Sequential(nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(9, 2)), "4×4 into equal parts"),
     "a divisor": (nn.Sequential(nn.AvgPool2d(2, divisor_override=3)), "divides by another number"),
+    "windows of fewer values": (nn.Sequential(nn.AvgPool2d(3, ceil_mode=True)), "divides by another number"),
+    "padding and dilation": (nn.Sequential(nn.MaxPool2d(2, padding=1, dilation=2)), "has both padding and dilation"),
     "no statistics": (nn.Sequential(nn.BatchNorm2d(1, track_running_stats=False)), "keeps no mean"),
     "images as lines": (nn.Sequential(nn.Linear(4, 2)), "does not take all 16 values"),
     "an image after all": (after_flatten(nn.Conv2d(1, 1, 1)), r"Conv2d \(1\) follows Flatten"),
@@ -159,3 +161,17 @@ def test_what_cannot_be_written_is_refused_in_one_line_that_names_the_layer(what
 def test_an_input_that_does_not_start_at_zero_is_refused() -> None:
     with pytest.raises(UserError, match="its input starts at -1, expected 0"):
         lower(after_flatten(nn.Linear(16, 2)).eval(), TensorSpec("image", (1, 4, 4), range=(-1.0, 1.0)))
+
+
+@pytest.mark.parametrize(("stride", "outputs"), [(2, 2), (3, 2), (4, 1)])
+def test_no_window_begins_outside_of_the_image(stride: int, outputs: int) -> None:
+    """As torch counts windows where the last one may be a part."""
+    pool = nn.MaxPool2d(1, stride, ceil_mode=True)
+    assert pool(torch.zeros(1, 1, 4, 4)).shape == (1, 1, outputs, outputs)
+    model = nn.Sequential(pool, nn.Flatten(), nn.Linear(outputs**2, 2)).eval()
+    assert lower(model, TensorSpec("image", (1, 4, 4))).layers[0].window.outputs == (outputs, outputs, 1)
+
+
+def test_a_step_of_the_input_is_a_part_of_its_range() -> None:
+    network = lower(after_flatten(nn.Linear(16, 2)).eval(), TensorSpec("image", (1, 4, 4), range=(0.0, 2.0)))
+    assert network.input_step == 2 / 255
