@@ -111,7 +111,14 @@ def test_a_damaged_text_is_an_error_or_passes(data: st.DataObject, good: Bundle)
     assert "\n" not in reason
 
 
-@pytest.mark.parametrize("image", [np.zeros((1, 1, 27, 28), np.float32), np.full((1, 1, 28, 28), np.inf, np.float32)])
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((1, 1, 27, 28), np.float32),
+        np.full((1, 1, 28, 28), np.inf, np.float32),
+        np.where(np.arange(784).reshape(1, 1, 28, 28) == 77, np.float32(np.nan), np.float32(0)),
+    ],
+)
 def test_images_that_do_not_fit_are_refused(image: np.ndarray, good: Bundle) -> None:
     with FORMATS["ncnn"].open(good) as runner, pytest.raises(ArtifactError, match="it takes"):
         runner.predict_in_batches(image, 1)

@@ -35,6 +35,14 @@ def test_arrays_of_any_layout_give_the_same_logits(predict: Predict, reference: 
             assert np.array_equal(predict(other), expected), name
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_one_value_that_is_not_finite_is_refused(value: float, predict: Predict, reference: Reference) -> None:
+    images: Images = reference.images[:3].copy()
+    images[1, 0, 5, 5] = value
+    with pytest.raises(ArtifactError, match="it takes numbers that are finite"):
+        predict(images)
+
+
 def test_threads_may_share_it(predict: Predict, reference: Reference) -> None:
     expected = [predict(reference.images[index : index + 1]) for index in range(200)]
     with ThreadPoolExecutor(4) as threads:
