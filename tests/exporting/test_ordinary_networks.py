@@ -129,6 +129,19 @@ def halves(layers: nn.ModuleDict, images: Tensor) -> Tensor:
     return logits
 
 
+def beside(layers: nn.ModuleDict, images: Tensor) -> Tensor:
+    hidden, (*activations, last) = layers["first"](images), list(layers.values())[1:]
+    logits: Tensor = last(torch.cat([activation(hidden.clone()) for activation in activations], 1).flatten(1))
+    return logits
+
+
+def with_activations(*activations: nn.Module) -> nn.Module:
+    """Return a network that gives what each of them gives of a convolution; the last may give half as many channels."""
+    layers = {type(activation).__name__: activation for activation in activations}
+    features = len(layers) * 400 - 200 * ("GLU" in layers)
+    return Written(beside, first=nn.Conv2d(1, 4, 3), **layers, last=nn.Linear(features, 5))
+
+
 def hyphen(layers: nn.ModuleDict, images: Tensor) -> Tensor:
     logits: Tensor = layers["first-half"](images.flatten(1))
     return logits
@@ -163,6 +176,14 @@ def convolution(*others: nn.Module, features: int) -> nn.Module:
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...]]] = {
     "hyperbolic tangent": (lambda: lenet(nn.Tanh()), (*FLOATS, "litert", "executorch", "ncnn", "openvino")),
+    "smooth activations": (
+        lambda: with_activations(nn.PReLU(4), nn.Softplus(), nn.Softsign(), nn.LogSigmoid(), nn.CELU(0.5), nn.GLU(1)),
+        ("openvino",),
+    ),
+    "activations with steps": (
+        lambda: with_activations(nn.Threshold(0.1, 0.05), nn.Hardshrink(0.2), nn.Softshrink(0.2), nn.RReLU()),
+        ("openvino",),
+    ),
     "relu6": (lambda: lenet(nn.ReLU6()), FLOATS),
     "limits of values": (Limited, ("ncnn",)),
     "sigmoid at the end": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 5), nn.Sigmoid()), FLOATS),

@@ -20,6 +20,9 @@ MAX_LAYERS = 1_000
 MAX_NUMBER = 1 << 20
 """Largest size, stride or padding of an operator."""
 
+MAX_PARTS = 64
+"""Most parts that an operator may split something into: OpenVINO keeps a thousand bytes for each."""
+
 OPERATORS = frozenset(
     (
         *("Parameter", "Const", "Result", "Convert", "ShapeOf", "Gather", "Concat", "Reshape", "Transpose", "Squeeze"),
@@ -27,7 +30,8 @@ OPERATORS = frozenset(
         *("AvgPool", "AdaptiveAvgPool", "ReduceMean", "ReduceMax", "ReduceSum", "BatchNormInference", "MVN"),
         *("GroupNormalization", "Add", "Subtract", "Multiply", "Divide", "Negative", "ReLU", "PReLU", "Clamp"),
         *("Sigmoid", "Tanh", "Elu", "Selu", "Gelu", "Swish", "HSwish", "HSigmoid", "Mish", "SoftPlus", "SoftMax"),
-        *("LogSoftmax", "Power", "Sqrt", "Broadcast", "Range"),
+        *("LogSoftmax", "Power", "Sqrt", "Broadcast", "Range", "Abs", "Sign", "Exp", "Log", "Maximum", "Minimum"),
+        *("Greater", "GreaterEqual", "Less", "LessEqual", "Equal", "Select", "Split"),
     )
 )
 """What a graph may hold: the layers of small classifiers. No control flow, no state, no library of somebody else's."""
@@ -83,6 +87,8 @@ def _check_layer(layer: ElementTree.Element, weights: bytes) -> None:
         words = (word.strip() for value in fields.values() for word in value.split(","))
         if any(_NUMBER.fullmatch(word) and not abs(float(word)) <= MAX_NUMBER for word in words):
             raise ArtifactError(f"its operator {kind} has sizes that no small classifier needs")
+        if kind == "Split" and not 0 < (parts := int(fields.get("num_splits", ""))) <= MAX_PARTS:
+            raise ArtifactError(f"its Split gives {parts} parts, expected 1 to {MAX_PARTS}")
 
 
 def _check_integers(constant: ElementTree.Element, weights: bytes) -> None:

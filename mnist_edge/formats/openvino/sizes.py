@@ -18,7 +18,7 @@ _MAX_DEPTH = 100
 
 _SIZED = {
     **dict.fromkeys(("Reshape", "Broadcast", "Pad", "Slice", "StridedSlice", "Squeeze", "Unsqueeze", "Transpose"), 1),
-    **dict.fromkeys(("ReduceMean", "ReduceMax", "ReduceSum", "MVN", "AdaptiveAvgPool"), 1),
+    **dict.fromkeys(("ReduceMean", "ReduceMax", "ReduceSum", "MVN", "AdaptiveAvgPool", "Split"), 1),
     "Gather": 2,
     "Range": 0,
 }

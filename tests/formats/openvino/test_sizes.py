@@ -45,6 +45,17 @@ def outer(values: Any) -> Any:  # noqa: ANN401
     return opset.multiply(rows, opset.broadcast(everything(values), whole(1, SIDE)))
 
 
+def lesser_of_sides(values: Any) -> Any:  # noqa: ANN401
+    rows = opset.broadcast(everything(values), whole(SIDE, 1))
+    return opset.minimum(rows, opset.broadcast(everything(values), whole(1, SIDE)))
+
+
+def chosen_by_sides(values: Any) -> Any:  # noqa: ANN401
+    rows = opset.broadcast(everything(values), whole(SIDE, 1))
+    columns = opset.broadcast(everything(values), whole(1, SIDE))
+    return opset.select(opset.greater(rows, everything(values)), columns, everything(values))
+
+
 def with_range(values: Any) -> Any:  # noqa: ANN401
     stop = opset.multiply(opset.constant(np.int64(SIDE)), opset.constant(np.int64(SIDE)))
     numbers = opset.range(opset.constant(np.int64(0)), stop, opset.constant(np.int64(1)), "f32")
@@ -79,6 +90,24 @@ def images_of(values: Any) -> Any:  # noqa: ANN401
     return opset.gather(opset.shape_of(values), whole(0), opset.constant(np.int64(0)))
 
 
+def by_the_greater(values: Any) -> Any:  # noqa: ANN401
+    count = opset.maximum(images_of(values), opset.constant(np.int64(1)))
+    return opset.broadcast(everything(values), opset.concat([count, whole(1)], 0))
+
+
+def by_a_part(values: Any) -> Any:  # noqa: ANN401
+    parts = opset.split(opset.shape_of(values), opset.constant(np.int64(0)), 2)
+    return opset.broadcast(everything(values), opset.concat([parts.output(0), whole(1)], 0))
+
+
+def split_along_the_picture(values: Any) -> Any:  # noqa: ANN401
+    return opset.split(values, opset.convert(everything(values), "i64"), 2).output(0)
+
+
+def in_many_parts(values: Any) -> Any:  # noqa: ANN401
+    return opset.split(opset.broadcast(everything(values), whole(1, 65)), opset.constant(np.int64(1)), 65).output(0)
+
+
 def by_the_images_squared(values: Any) -> Any:  # noqa: ANN401
     count = images_of(values)
     return opset.broadcast(everything(values), opset.concat([opset.multiply(count, count), whole(1)], 0))
@@ -92,9 +121,15 @@ SIZES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "joined": (square, "gives more numbers than a small classifier needs"),
     "joined, of 16 bits": (partial(square, kind=np.int16), "gives more numbers than a small classifier needs"),
     "multiplied": (outer, "gives more numbers than a small classifier needs"),
+    "compared": (lesser_of_sides, "gives more numbers than a small classifier needs"),
+    "chosen": (chosen_by_sides, "gives more numbers than a small classifier needs"),
     "counted": (with_range, "gives more numbers than a small classifier needs"),
     "of the images, squared": (by_the_images_squared, "gives 4 numbers for 2 images and 1 for one"),
     "a power of the images": (by_a_power_of_the_images, "computes a size by 'Power'"),
+    "the greater of two": (by_the_greater, "computes a size by 'Maximum'"),
+    "a part of a shape": (by_a_part, "computes a size by 'Split'"),
+    "split along what is read in the picture": (split_along_the_picture, "computes a size by 'Parameter'"),
+    "split into many parts": (in_many_parts, "its Split gives 65 parts, expected 1 to 64"),
     "read in the picture": (by_the_picture, "computes a size by 'Parameter'"),
     "computed from a large square": (by_a_square, "computes a size by 'Broadcast'"),
     "computed from many": (by_doubling, "computes a size from more than 1,024 numbers"),
