@@ -13,7 +13,8 @@ import mnist_edge
 pytestmark = pytest.mark.slow
 
 SIDE = 12
-FLOATS = ("onnx", "torchscript", "torch-export")
+TORCHES = ("torchscript", "torch-export")
+FLOATS = ("onnx", *TORCHES)
 
 
 class Written(nn.Module):
@@ -131,7 +132,7 @@ def halves(layers: nn.ModuleDict, images: Tensor) -> Tensor:
 
 def beside(layers: nn.ModuleDict, images: Tensor) -> Tensor:
     hidden, (*activations, last) = layers["first"](images), list(layers.values())[1:]
-    logits: Tensor = last(torch.cat([activation(hidden.clone()) for activation in activations], 1).flatten(1))
+    logits: Tensor = last(torch.cat([activation(hidden * 1) for activation in activations], 1).flatten(1))
     return logits
 
 
@@ -178,11 +179,17 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...]]] = {
     "hyperbolic tangent": (lambda: lenet(nn.Tanh()), (*FLOATS, "litert", "executorch", "ncnn", "openvino")),
     "smooth activations": (
         lambda: with_activations(nn.PReLU(4), nn.Softplus(), nn.Softsign(), nn.LogSigmoid(), nn.CELU(0.5), nn.GLU(1)),
-        ("openvino",),
+        (*FLOATS, "openvino"),
     ),
     "activations with steps": (
         lambda: with_activations(nn.Threshold(0.1, 0.05), nn.Hardshrink(0.2), nn.Softshrink(0.2), nn.RReLU()),
-        ("openvino",),
+        (*TORCHES, "openvino"),
+    ),
+    "activations in place": (
+        lambda: with_activations(
+            *(kind(inplace=True) for kind in (nn.CELU, nn.SELU, nn.Mish, nn.RReLU)), nn.Threshold(0.1, 0.05, True)
+        ),
+        TORCHES,
     ),
     "relu6": (lambda: lenet(nn.ReLU6()), FLOATS),
     "limits of values": (Limited, ("ncnn",)),

@@ -34,6 +34,8 @@ OPERATORS = frozenset(
         *("dropout_.default", "feature_dropout_.default", "hardsigmoid_.default", "sigmoid_.default", "tanh_.default"),
         *("chunk.default", "split.Tensor", "split_with_sizes.default"),
         *("celu.default", "log_sigmoid.default", "square.default", "reciprocal.default"),
+        *("glu.default", "threshold.default", "hardshrink.default", "softshrink.default", "rrelu.default"),
+        *("threshold_.default", "rrelu_.default", "celu_.default", "selu_.default", "mish_.default"),
         *("transpose.int", "contiguous.default", "pad.default", "constant_pad_nd.default", "flatten.default"),
         *("scaled_dot_product_attention.default", "unbind.int", "select.int", "slice.Tensor"),
         *("lift_fresh_copy.default", "detach_.default"),

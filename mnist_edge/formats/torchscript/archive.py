@@ -32,6 +32,8 @@ OPERATORS = frozenset(
         *("torch.dropout_", "torch.feature_dropout_", "torch.hardsigmoid_", "torch.sigmoid_", "torch.tanh_"),
         *("torch.chunk", "torch.split", "torch.split_with_sizes"),
         *("torch.floor_divide", "torch.log_sigmoid", "torch.softsign", "torch.square", "torch.reciprocal"),
+        *("torch.glu", "torch.threshold", "torch.hardshrink", "torch.softshrink", "torch.rrelu"),
+        *("torch.threshold_", "torch.rrelu_", "torch.celu_", "torch.selu_", "torch.mish_"),
         *("torch.scaled_dot_product_attention", "torch.unbind", "torch.select", "torch.slice"),
         *("torch.cat", "torch.size", "torch.eq", "ops.prim.NumToTensor", "ops.prim.RaiseException"),
         *("ops.quantized.linear_dynamic", "ops.quantized.linear_prepack", "ops.quantized.linear_unpack"),
