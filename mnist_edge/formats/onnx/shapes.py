@@ -280,3 +280,6 @@ _RULES: dict[str, _Rule] = {
     **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), _global_pool),
 }
 """The operators of small classifiers, and what shapes they give."""
+
+OPERATORS = frozenset(_RULES)
+"""What a graph may hold."""

@@ -149,6 +149,28 @@ def test_a_large_matrix_in_4_bits_is_within_what_a_file_may_compute(tmp_path: Pa
     assert artifact.size < 700_000
 
 
+class ByRows(nn.Module):
+    """A recurrent layer over rows."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.rows, self.last = nn.GRU(12, hidden, batch_first=True), nn.Linear(hidden, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.last(self.rows(images.squeeze(1))[0][:, -1])
+        return logits
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("precision", "hidden"), [("int8", 16), ("int4", 16), ("int4", 7)])
+def test_an_operator_that_no_file_may_hold_is_named_in_any_precision(
+    precision: str, hidden: int, tmp_path: Path
+) -> None:
+    images, labels = torch.rand(20, 1, 12, 12), torch.arange(20) % 10
+    with pytest.raises(UserError, match=r"the layer rows \(GRU\): it has the operator 'GRU', which is not on the list"):
+        mnist_edge.export(ByRows(hidden).eval(), images, labels, precisions=[precision], output=tmp_path)
+
+
 def test_a_network_without_a_matrix_of_sensible_blocks_has_no_int4(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(49, 3)).eval()
     images, labels = torch.rand(60, 1, 7, 7), torch.arange(60) % 3
