@@ -103,6 +103,19 @@ class Product(nn.Module):
         return logits
 
 
+class InPixels(nn.Module):
+    """An image that is rounded to whole numbers of 8 bits, and where it is light, among floats."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(SIDE * SIDE, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        pixels = (images * 255).to(torch.uint8)
+        logits: Tensor = self.linear((pixels.float() / 255 + (images > 0.5).float()).flatten(1))
+        return logits
+
+
 def tied() -> nn.Module:
     first, second = nn.Linear(16, 16), nn.Linear(16, 16)
     second.weight = first.weight
@@ -241,6 +254,15 @@ def test_a_network_is_exported_in_float32(name: str, tmp_path: Path) -> None:
     network = make()
     artifacts = mnist_edge.export(network, *images_and_labels(network), formats=formats, output=tmp_path)
     assert [artifact.format for artifact in artifacts] == list(formats)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8", "int4"])
+def test_a_network_that_rounds_its_images_is_exported_to_onnx(precision: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = InPixels()
+    network.linear.bias.data = torch.tensor([9.0, 0, 0, 0, 0])  # no rounding of weights changes the answer
+    (artifact,) = mnist_edge.export(network, *images_and_labels(network), precisions=[precision], output=tmp_path)
+    assert artifact.contract.precision == precision
 
 
 def test_a_transformer_is_exported_in_int8(tmp_path: Path) -> None:
