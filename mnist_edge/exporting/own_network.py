@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.artifact.fields import one_line
@@ -33,8 +34,8 @@ def export_own(spec: FormatSpec, model: nn.Module, requests: Sequence[ExportRequ
         raise
     except Exception as error:  # torch and the converters raise anything
         reason = _reason(error)
-        layer = _failing_layer(spec, model, requests[0], reason)
-        raise UserError(f"{spec.name} can't hold {layer}: {reason}") from error
+        layer, mend = _failing_layer(spec, model, requests[0], reason)
+        raise UserError(f"{spec.name} can't hold {layer}: {reason}{mend}") from error
 
 
 def _export(spec: FormatSpec, model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
@@ -58,8 +59,11 @@ def _takes_two_images_alone(runner: Runner) -> bool:
     return runner.contract.batch is None and not answers(3) and answers(2)
 
 
-def _failing_layer(spec: FormatSpec, model: nn.Module, request: ExportRequest, reason: str) -> str:
-    """Return the name of the first of the smallest parts that can't be exported alone for the same reason."""
+def _failing_layer(spec: FormatSpec, model: nn.Module, request: ExportRequest, reason: str) -> tuple[str, str]:
+    """Return the name of the first of the smallest parts that can't be exported alone for the same reason.
+
+    With it goes what would mend it, empty where that is not known.
+    """
     for name, part, shape in _parts(model, request.contract.task.input.shape):
         tensor = dataclasses.replace(request.contract.task.input, shape=(1,) * (3 - len(shape)) + shape)
         task = dataclasses.replace(request.contract.task, input=tensor)
@@ -68,9 +72,21 @@ def _failing_layer(spec: FormatSpec, model: nn.Module, request: ExportRequest, r
             _export(spec, _Alone(part, shape), [alone])
         except Exception as error:  # whatever torch raises is what is looked for
             if _without_numbers(_reason(error)) == _without_numbers(reason):
-                return f"the layer {name} ({type(part).__name__})"
+                return f"the layer {name} ({type(part).__name__})", _without_parametrization(part)
     network = model.network if isinstance(model, OwnNetwork) else model
-    return f"this network, as {type(network).__name__} puts its layers together"
+    return f"this network, as {type(network).__name__} puts its layers together", ""
+
+
+def _without_parametrization(part: nn.Module) -> str:
+    """Return how a layer computes no parameter of others, as with weight_norm; empty where it does not."""
+    if not parametrize.is_parametrized(part):
+        return ""
+    assert isinstance(part.parametrizations, nn.ModuleDict), "as torch keeps them"
+    computed = next(iter(part.parametrizations))
+    return (
+        f"; call torch.nn.utils.parametrize.remove_parametrizations(layer, {computed!r}) first, which makes a "
+        "parameter of what that gives"
+    )
 
 
 class _Alone(nn.Module):
@@ -103,7 +119,7 @@ def _parts(model: nn.Module, shape: tuple[int, ...]) -> Iterator[tuple[str, nn.M
     hooks = [
         part.register_forward_hook(note(name.removeprefix(prefix)))
         for name, part in model.named_modules()
-        if name.startswith(prefix) and name != prefix
+        if name.startswith(prefix) and name != prefix and ".parametrizations." not in name  # they take weights
     ]
     try:
         with torch.no_grad(), silent():

@@ -1,9 +1,12 @@
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - as torch's documentation has it
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations, parametrize
 
 import mnist_edge
 from mnist_edge.errors import UserError
@@ -153,3 +156,24 @@ def test_what_cannot_be_exported_is_one_line_with_the_layer(
         export_own(PT2, OwnNetwork(network, flat=False).eval(), [request])
     assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("change", [parametrizations.weight_norm, parametrizations.spectral_norm])
+def test_a_layer_whose_weight_is_computed_is_named_with_what_mends_it(
+    change: Callable[[nn.Linear], nn.Module], precision: str, tmp_path: Path
+) -> None:
+    layer = nn.Linear(16, 3)
+    layer.bias.data = torch.tensor([9.0, 0, 0])  # no rounding changes the answer
+    network = nn.Sequential(nn.Flatten(), change(layer)).eval()
+    images, labels = torch.rand(30, 1, 4, 4), torch.arange(30) % 3
+    given: dict[str, Any] = {"formats": ["torchscript"], "precisions": [precision], "output": tmp_path}
+    message = (
+        r"^torchscript can't hold the layer 1 \(ParametrizedLinear\): .*; call "
+        r"torch\.nn\.utils\.parametrize\.remove_parametrizations\(layer, 'weight'\) first"
+    )
+    with pytest.raises(UserError, match=message):
+        mnist_edge.export(network, images, labels, **given)
+    parametrize.remove_parametrizations(layer, "weight")
+    (artifact,) = mnist_edge.export(network, images, labels, **given)
+    assert artifact.contract.precision == precision
