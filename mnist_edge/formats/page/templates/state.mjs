@@ -17,7 +17,9 @@ const video = element("video");
 const scratch = document.createElement("canvas");
 
 const model = await load(bytesOf(element("module").textContent)).catch((error) => {
-  element("status").textContent = "This browser can't run WebAssembly: open the page in another one.";
+  element("status").textContent = globalThis.WebAssembly
+    ? `The model can't be loaded: ${error.message}`
+    : "This browser can't run WebAssembly: open the page in another one.";
   element("invitation").hidden = element("prove").disabled = true;
   throw error;
 });
