@@ -135,6 +135,12 @@ HOSTILE = {
         " def forward(self, x): return super().forward(x - x.mean(0))",
         "gives other logits for an image alone than for the same one beside another",
     ),
+    "a recurrent layer over the images": (
+        "class Net(nn.Module):\n def __init__(self):\n  super().__init__()\n"
+        "  self.rows, self.last = nn.GRU(28, 8), nn.Linear(28 * 8, 10)\n"
+        " def forward(self, x): return self.last(self.rows(x.squeeze(1))[0].flatten(1))",
+        "gives other logits for an image alone than for the same one beside another: .* without batch_first=True",
+    ),
     "one image that is taken for none": (
         "class Net(nn.Linear):\n def __init__(self): super().__init__(784, 10)\n"
         " def forward(self, x): return super().forward(x.squeeze())",
