@@ -14,7 +14,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from mnist_edge.artifact.contract import NO_LICENSE, Task
-from mnist_edge.artifact.fields import one_line
+from mnist_edge.artifact.fields import MAX_LIST, one_line
 from mnist_edge.errors import UserError
 from mnist_edge.parity.given import Array, as_array
 from mnist_edge.parity.reference import Reference, make_reference
@@ -155,6 +155,8 @@ def _numbered(labels: Tensor) -> tuple[str, ...]:
         raise UserError(f"there are labels from {low} to {high}, expected class indices from 0")
     if high == 0:
         raise UserError("all labels are 0, expected those of at least two classes: name all classes with class_names")
+    if high >= MAX_LIST:  # before names are made of them, which could fill the memory
+        raise UserError(f"there are labels up to {high:,}, expected class indices from 0 to {MAX_LIST - 1:,}")
     return tuple(map(str, range(high + 1)))
 
 

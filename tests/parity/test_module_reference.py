@@ -259,6 +259,8 @@ def test_what_does_not_fit_together_is_one_line(released: Checkpoint, few_test: 
         (net, images, labels - 1, {}, "there are labels from -1 to 8, expected class indices from 0"),
         (net, images, 0 * labels - 1, {}, "there are labels from -1 to -1, expected class indices from 0"),
         (net, images, labels - 1, {"class_names": list("abcdefghi")}, "there are labels from -1 to 8, expected 0 to 8"),
+        (net, images, labels + 2**40, {}, r"labels up to 1,099,511,627,785, expected class indices from 0 to 9,999$"),
+        (net, images, labels + 9_991, {}, r"labels up to 10,000, expected class indices from 0 to 9,999$"),
         (net, images, 0 * labels, {}, "all labels are 0, expected .*: name all classes with class_names"),
         (
             net,
