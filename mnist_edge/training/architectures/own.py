@@ -116,6 +116,8 @@ class OwnArchitecture:
         expected = [images, len(task.labels)]
         if not isinstance(logits, Tensor):
             raise UserError(f"{self.spec} answers with {article(type(logits).__name__)}, expected one tensor of logits")
+        if logits.layout != torch.strided:
+            raise UserError(f"{self.spec} gives {logits.layout} logits, expected dense ones: return logits.to_dense()")
         if list(logits.shape) != expected or logits.dtype != torch.float32:
             kind = str(logits.dtype).removeprefix("torch.")
             too_many = logits.dim() == 2 and logits.shape[1] > len(task.labels)
@@ -136,6 +138,7 @@ class OwnArchitecture:
                 "log_softmax"
             )
         again = self.run("with images", lambda: own(given))
+        self._check_logits(again, task, TRIAL_IMAGES)
         if not torch.equal(given, images):
             raise UserError(
                 f"{self.spec} changes the images that it is given: write `x = x - 0.5`, not `x -= 0.5`, and leave out "

@@ -101,6 +101,22 @@ HOSTILE = {
         " def forward(self, x): return super().forward(x), x",
         "answers with a tuple",
     ),
+    "sparse logits": (
+        "class Net(nn.Linear):\n def __init__(self): super().__init__(784, 10)\n"
+        " def forward(self, x): return super().forward(x).to_sparse()",
+        r"gives torch\.sparse_coo logits, expected dense ones: return logits\.to_dense\(\)",
+    ),
+    "several answers from the second time on": (
+        "class Net(nn.Linear):\n def __init__(self): super().__init__(784, 10); self.kept = []\n"
+        " def forward(self, x):\n  self.kept.append(super().forward(x))\n"
+        "  return self.kept[0] if len(self.kept) == 1 else tuple(self.kept)",
+        "answers with a tuple, expected one tensor of logits",
+    ),
+    "other sizes the second time": (
+        "class Net(nn.Linear):\n def __init__(self): super().__init__(784, 10); self.kept = []\n"
+        " def forward(self, x):\n  self.kept.append(super().forward(x))\n  return torch.cat(self.kept)",
+        r"gives float32 \[4, 10\] for 2 images, expected float32 \[2, 10\]",
+    ),
     "NaN": (
         "class Net(nn.Linear):\n def __init__(self): super().__init__(784, 10)\n"
         " def forward(self, x): return super().forward(x) * float('nan')",
