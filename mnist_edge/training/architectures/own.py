@@ -76,8 +76,7 @@ class OwnArchitecture:
             except UserError:
                 raise as_images from None
             self._check_logits(logits, task, len(images))
-        if logits.device.type != "meta":
-            self._check_answers(own, logits, task)
+        self._check_answers(own, logits, task)
         practice = copy.deepcopy(own).train()  # what it learns of the images is thrown away
         self.run("in training", lambda: practice(images))
         return own.train()
@@ -118,6 +117,10 @@ class OwnArchitecture:
             raise UserError(f"{self.spec} answers with {article(type(logits).__name__)}, expected one tensor of logits")
         if logits.layout != torch.strided:
             raise UserError(f"{self.spec} gives {logits.layout} logits, expected dense ones: return logits.to_dense()")
+        if logits.is_meta:
+            raise UserError(
+                f"{self.spec} gives logits on the meta device, which holds no numbers: let its layers be on the CPU"
+            )
         if list(logits.shape) != expected or logits.dtype != torch.float32:
             kind = str(logits.dtype).removeprefix("torch.")
             too_many = logits.dim() == 2 and logits.shape[1] > len(task.labels)

@@ -203,6 +203,15 @@ def test_one_logit_for_two_labels_is_told_how_to_be_two(last: str, join: str, tm
     assert "\n" not in str(caught.value)
 
 
+def test_logits_without_numbers_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        f"{HEAD}class Net(nn.Linear):\n def __init__(self): super().__init__(784, 10, device='meta')\n"
+        " def forward(self, x): return super().forward(x.to('meta'))\n"
+    )
+    with pytest.raises(UserError, match=r"gives logits on the meta device, which holds no numbers: .* on the CPU$"):
+        build_model("net.py:Net", MNIST, own=load_architecture(f"{tmp_path / 'net.py'}:Net"))
+
+
 def test_layers_that_take_the_last_side_of_an_image_are_given_its_values_in_a_row(tmp_path: Path) -> None:
     """A linear layer takes any number of sides before the last one, and gives as many."""
     (tmp_path / "net.py").write_text(
