@@ -21,6 +21,7 @@ from mnist_edge.parity.reference import Reference, make_reference
 from mnist_edge.preprocessing.registry import load_preprocessing
 from mnist_edge.training.architectures.normalization import Normalization
 from mnist_edge.training.architectures.own import OwnArchitecture, TooManyLogitsError
+from mnist_edge.training.architectures.own_code import called, refuse_unprepared
 from mnist_edge.training.architectures.registry import build_model
 from mnist_edge.training.checkpoint import Checkpoint
 from mnist_edge.training.datasets.splits import Split, TrainingData
@@ -118,10 +119,12 @@ def _copied(module: nn.Module) -> nn.Module:
     """Return a copy on the CPU in float32, the precision in which exports are compared.
 
     Raises:
-        UserError: it can't be copied, has weights that hooks compute, or is a program already.
+        UserError: it can't be copied, was made without `super().__init__()`, has weights that hooks compute, or is a
+            program already.
     """
     if isinstance(module, torch.jit.ScriptModule):
         raise UserError("a ScriptModule is a program already: give the torch.nn.Module that it was made of")
+    refuse_unprepared(module)
     _refuse_computed_weights(module)
     try:
         return copy.deepcopy(module).cpu().float()
@@ -141,7 +144,7 @@ def _refuse_computed_weights(module: nn.Module) -> None:
                 continue
             fields = vars(hook)
             weight = fields.get("_tensor_name", fields.get("name"))
-            where = f"the layer {name} ({type(part).__name__})" if name else f"the {type(part).__name__}"
+            where = called(name, part)
             raise UserError(
                 f"a hook computes the {weight} of {where}: call torch.nn.utils.{remove}(layer, {weight!r}) first, "
                 "which makes a parameter of what it gives"

@@ -110,6 +110,30 @@ def test_what_cannot_be_copied_is_one_line(few_test: Split) -> None:
         assert "\n" not in str(caught.value)
 
 
+class Bare(nn.Module):
+    """Code that forgot to let torch prepare the module."""
+
+    def __init__(self) -> None:
+        pass
+
+
+class Holding(Precise):
+    """A module around one that was not prepared."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.part = Bare()
+
+
+@pytest.mark.parametrize(("module", "where"), [(Bare(), "the Bare"), (Holding(), r"the layer part \(Bare\)")])
+def test_a_module_without_its_base_is_one_line(module: nn.Module, where: str, few_test: Split) -> None:
+    with pytest.raises(
+        UserError, match=rf"{where} was made without super\(\)\.__init__\(\): call it first in its"
+    ) as caught:
+        module_reference(module, few_test.images, few_test.labels)
+    assert "\n" not in str(caught.value)
+
+
 HOOKED: dict[str, tuple[Callable[[nn.Linear], nn.Module], str]] = {
     "pruned": (lambda layer: prune.l1_unstructured(layer, "weight", 0.5), r"prune\.remove\(layer, 'weight'\)"),
     "pruned twice": (

@@ -20,7 +20,13 @@ from mnist_edge.artifact.names import recorded_name
 from mnist_edge.errors import MnistEdgeError, UserError
 from mnist_edge.outside import is_from_outside
 from mnist_edge.training.architectures.normalization import Normalization
-from mnist_edge.training.architectures.own_code import article, import_definition, prints_to_stderr, raised
+from mnist_edge.training.architectures.own_code import (
+    article,
+    import_definition,
+    prints_to_stderr,
+    raised,
+    refuse_unprepared,
+)
 from mnist_edge.training.trial import TOLERANCE
 
 T = TypeVar("T")
@@ -89,6 +95,7 @@ class OwnArchitecture:
         made = self.run("when it is called", lambda: self.definition(**arguments))
         if not isinstance(made, nn.Module):
             raise UserError(f"{self.spec} gives {article(type(made).__name__)}, expected a torch.nn.Module")
+        refuse_unprepared(made)
         return made
 
     def _arguments(self, task: Task) -> dict[str, Any]:

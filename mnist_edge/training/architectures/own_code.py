@@ -139,3 +139,17 @@ def raised(error: BaseException, spec: str) -> str:
 def article(noun: str) -> str:
     """Return a noun with its article."""
     return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
+
+
+def refuse_unprepared(module: nn.Module) -> None:
+    """Raise `UserError` where a module, or one in it, was made without `super().__init__()`: torch can't use it."""
+    for name, part in module.named_modules():
+        if not hasattr(part, "_modules"):
+            raise UserError(
+                f"{called(name, part)} was made without super().__init__(): call it first in its class's __init__()"
+            )
+
+
+def called(name: str, part: nn.Module) -> str:
+    """Return what a part of a module is called: by its name, which the module itself does not have, and its class."""
+    return f"the layer {name} ({type(part).__name__})" if name else f"the {type(part).__name__}"

@@ -106,6 +106,10 @@ HOSTILE = {
         " def forward(self, x): return super().forward(x).to_sparse()",
         r"gives torch\.sparse_coo logits, expected dense ones: return logits\.to_dense\(\)",
     ),
+    "a module that is not prepared": (
+        "class Net(nn.Module):\n def __init__(self): self.size = 3",
+        r"the Net was made without super\(\)\.__init__\(\): call it first in its class's __init__\(\)",
+    ),
     "several answers from the second time on": (
         "class Net(nn.Linear):\n def __init__(self): super().__init__(784, 10); self.kept = []\n"
         " def forward(self, x):\n  self.kept.append(super().forward(x))\n"
