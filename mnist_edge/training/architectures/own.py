@@ -134,7 +134,7 @@ class OwnArchitecture:
             raise (TooManyLogitsError if too_many else UserError)(
                 f"{self.spec} gives {kind} {list(logits.shape)} for {images} image{'s' if images > 1 else ''}, "
                 f"expected float32 {expected}: one logit for each of the {len(task.labels)} labels"
-                f"{_as_two_logits(logits) if len(task.labels) == 2 else ''}"
+                f"{_as_expected(logits, expected)}"
             )
 
     def _check_answers(self, own: "OwnNetwork", logits: Tensor, task: Task) -> None:
@@ -220,9 +220,12 @@ def _are_probabilities(logits: Tensor) -> bool:
     return bool((logits >= 0).all() and torch.allclose(sums, torch.ones_like(sums), rtol=0, atol=1e-4))
 
 
-def _as_two_logits(logits: Tensor) -> str:
-    """Return how one logit for each image becomes those of two labels; nothing where there are others."""
-    if logits.shape not in ((TRIAL_IMAGES,), (TRIAL_IMAGES, 1)):
+def _as_expected(logits: Tensor, expected: list[int]) -> str:
+    """Return how logits of another shape than `[images, labels]` become such; nothing where that is not known."""
+    images, labels = expected
+    if images == 1 and list(logits.shape) == [labels]:
+        return "; squeeze() drops the batch of one image: write squeeze(1) or flatten(1)"
+    if images == 1 or labels != 2 or logits.shape not in ((images,), (images, 1)):
         return ""
     join = "cat" if logits.dim() == 2 else "stack"
     return (

@@ -164,7 +164,7 @@ HOSTILE = {
     "one image that is taken for none": (
         "class Net(nn.Linear):\n def __init__(self): super().__init__(784, 10)\n"
         " def forward(self, x): return super().forward(x.squeeze())",
-        r"gives float32 \[10\] for 1 image, expected float32 \[1, 10\]",
+        r"gives float32 \[10\] for 1 image, expected float32 \[1, 10\]: .* squeeze\(\) drops the batch of one",
     ),
     "no single image": (
         "class Net(nn.Linear):\n def __init__(self): super().__init__(784, 10)\n"
@@ -214,6 +214,16 @@ def test_logits_without_numbers_are_one_line(tmp_path: Path) -> None:
     )
     with pytest.raises(UserError, match=r"gives logits on the meta device, which holds no numbers: .* on the CPU$"):
         build_model("net.py:Net", MNIST, own=load_architecture(f"{tmp_path / 'net.py'}:Net"))
+
+
+def test_two_logits_of_one_image_are_not_taken_for_one_of_two_images(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        f"{HEAD}class Net(nn.Linear):\n def __init__(self): super().__init__(784, 2)\n"
+        " def forward(self, x): return super().forward(x).squeeze()\n"
+    )
+    task = dataclasses.replace(MNIST, labels=("no", "yes"))
+    with pytest.raises(UserError, match=r"\[2\] for 1 image, expected .* write squeeze\(1\) or flatten\(1\)$"):
+        build_model("net.py:Net", task, own=load_architecture(f"{tmp_path / 'net.py'}:Net"))
 
 
 def test_layers_that_take_the_last_side_of_an_image_are_given_its_values_in_a_row(tmp_path: Path) -> None:
