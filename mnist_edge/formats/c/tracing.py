@@ -98,7 +98,9 @@ def _refuse_overridden(name: str, module: nn.Module) -> None:
     """
     attributes = vars(module)
     if attributes["_forward_hooks"] or attributes["_forward_pre_hooks"]:
-        raise refused(type(module).__name__, name, "has a forward hook, which would be left out")
+        raise refused(
+            type(module).__name__, name, "has a forward hook, which would be left out: remove it first, handle.remove()"
+        )
     if "forward" in attributes:
         raise refused(type(module).__name__, name, "has a forward() that is not its class's, which would be left out")
 
