@@ -2,6 +2,7 @@
 
 import operator
 import re
+import sysconfig
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -82,13 +83,29 @@ def modules_of(model: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 def _where(error: BaseException) -> str:
-    """Return the line in which the network's own code raised something; nothing where there is none."""
-    others = [Path(package.__file__).parent for package in (torch, mnist_edge) if package.__file__]
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        file = Path(frame.filename)
-        if not any(map(file.is_relative_to, others)):
-            return f" in line {frame.lineno} of {file.name}"
-    return ""
+    """Return the line in which the network's own code raised something; nothing where there is none.
+
+    A line of an installed package is named only where there is no other: the network is then one of its.
+    """
+    lines = [(Path(frame.filename), frame.lineno) for frame in reversed(traceback.extract_tb(error.__traceback__))]
+    file, line = min(
+        (each for each in lines if not _is_of_tracing(each[0])),
+        key=lambda each: _is_installed(each[0]),
+        default=(None, None),
+    )
+    return f" in line {line} of {file.name}" if file else ""
+
+
+def _is_installed(file: Path) -> bool:
+    return "site-packages" in file.parts or "dist-packages" in file.parts
+
+
+def _is_of_tracing(file: Path) -> bool:
+    """Say whether a file is of what follows a network, torch or this package, or of the standard library."""
+    folders = [Path(package.__file__).parent for package in (torch, mnist_edge) if package.__file__]
+    if not _is_installed(file):
+        folders += [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")]
+    return file.name.startswith("<frozen ") or any(map(file.is_relative_to, folders))
 
 
 def _refuse_overridden(name: str, module: nn.Module) -> None:

@@ -1,7 +1,11 @@
 """Ways to write a network that torch.fx traces, and that are the same chain of layers."""
 
+import os
+import statistics
 from collections.abc import Callable
 from operator import methodcaller
+from sysconfig import get_path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,3 +94,36 @@ def test_a_forward_of_a_part_that_torch_fx_looks_into_is_followed() -> None:
     first.forward = lambda image: torch.relu(first[1](first[0](image)))  # type: ignore[method-assign]
     logits, expected = logits_and_expected(Around(nn.Sequential(first, nn.Linear(8, 3))))
     assert np.abs(logits - expected).max() < 1e-12
+
+
+class Measured(nn.Module):
+    """Code that gives its images to a library, which can't take what torch.fx gives it."""
+
+    def __init__(self, measure: Callable[[Any], object]) -> None:
+        super().__init__()
+        self.measure, self.last = measure, nn.Linear(16, 3)
+
+    def forward(self, image: Tensor) -> Tensor:
+        self.measure(image)
+        logits: Tensor = self.last(image.flatten(1))
+        return logits
+
+
+@pytest.mark.parametrize("measure", [statistics.mean, np.linalg.norm, os.path.join])
+def test_the_line_that_torch_fx_does_not_follow_is_the_network_s_own(measure: Callable[[Any], object]) -> None:
+    with pytest.raises(UserError, match=r"\) in line \d+ of test_tracing\.py; export it to another --format$"):
+        modules_of(Measured(measure))
+
+
+def test_a_line_of_an_installed_network_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = compile("def forward(self, image):\n return self.measure(image)", f"{get_path('purelib')}/nets.py", "exec")
+    names: dict[str, Any] = {}
+    exec(code, names)
+    monkeypatch.setattr(Measured, "forward", names["forward"])
+    with pytest.raises(UserError, match=r"\) in line 2 of nets\.py; export it to another --format$"):
+        modules_of(Measured(statistics.mean))
+
+
+def test_no_line_is_named_where_no_code_is_the_network_s_own() -> None:
+    with pytest.raises(UserError, match=r'missing the required "forward" function\); export it to another --format$'):
+        modules_of(nn.ModuleList([nn.Linear(16, 3)]))
