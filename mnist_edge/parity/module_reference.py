@@ -28,6 +28,9 @@ from mnist_edge.training.datasets.splits import Split, TrainingData
 from mnist_edge.training.importing import calibrated, checkpoint_of, logits_of
 from mnist_edge.types import TensorSpec
 
+_NAME_ALL = "name all classes with module_reference(..., class_names=[...])"
+"""How classes that no label stands for become known."""
+
 HOME = "module"
 """What stands for the file in the name of an architecture that is not in one."""
 
@@ -96,7 +99,7 @@ def module_reference(
     except TooManyLogitsError as error:
         if class_names is not None:
             raise
-        raise UserError(f"{error}, which go up to {len(texts) - 1}: name all classes with class_names") from error
+        raise UserError(f"{error}, which go up to {len(texts) - 1}: {_NAME_ALL}") from error
     nothing = Split(held_back.images[:0], held_back.labels[:0])
     data = TrainingData(nothing, _in_bytes(held_back), _digest(held_back), dataset=name)
     checkpoint = _without_machine(checkpoint_of(own, task, weights, data, license))
@@ -157,7 +160,7 @@ def _numbered(labels: Tensor) -> tuple[str, ...]:
     if low < 0:
         raise UserError(f"there are labels from {low} to {high}, expected class indices from 0")
     if high == 0:
-        raise UserError("all labels are 0, expected those of at least two classes: name all classes with class_names")
+        raise UserError(f"all labels are 0, expected those of at least two classes: {_NAME_ALL}")
     if high >= MAX_LIST:  # before names are made of them, which could fill the memory
         raise UserError(f"there are labels up to {high:,}, expected class indices from 0 to {MAX_LIST - 1:,}")
     return tuple(map(str, range(high + 1)))

@@ -257,6 +257,9 @@ def test_export_takes_module_images_and_labels(released: Checkpoint, few_test: S
         mnist_edge.export(released.build(), output=tmp_path)
 
 
+NAMED = r"name all classes with module_reference\(\.\.\., class_names=\[\.\.\.\]\)$"
+
+
 def test_what_does_not_fit_together_is_one_line(released: Checkpoint, few_test: Split) -> None:
     net, images, labels = released.build(), few_test.images, few_test.labels
     nan = images.clone()
@@ -285,13 +288,20 @@ def test_what_does_not_fit_together_is_one_line(released: Checkpoint, few_test: 
         (net, images, labels - 1, {"class_names": list("abcdefghi")}, "there are labels from -1 to 8, expected 0 to 8"),
         (net, images, labels + 2**40, {}, r"labels up to 1,099,511,627,785, expected class indices from 0 to 9,999$"),
         (net, images, labels + 9_991, {}, r"labels up to 10,000, expected class indices from 0 to 9,999$"),
-        (net, images, 0 * labels, {}, "all labels are 0, expected .*: name all classes with class_names"),
+        (net, images, 0 * labels, {}, f"all labels are 0, expected .*: {NAMED}"),
         (
             net,
             images,
             labels % 2,
             {},
-            r"gives float32 \[2, 10\] .* each of the 2 labels, which go up to 1: name all classes with class_names",
+            rf"gives float32 \[2, 10\] .* each of the 2 labels, which go up to 1: {NAMED}",
+        ),
+        (
+            net,
+            images,
+            labels % 2,
+            {"class_names": ["even", "odd"]},
+            r"gives float32 \[2, 10\] .* each of the 2 labels$",
         ),
         (net, images, labels, {"class_names": ["a", "b"]}, "labels from 0 to 9, expected 0 to 1: see class_names"),
         (
