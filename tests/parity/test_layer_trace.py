@@ -194,6 +194,18 @@ def test_a_model_that_is_not_a_chain_has_no_layers(network: type[nn.Module]) -> 
     assert trace_layers(network().eval()) is None
 
 
+class Exhausting(nn.Module):
+    """Code that finds no memory."""
+
+    def forward(self, _: Tensor) -> Tensor:
+        raise MemoryError
+
+
+def test_a_lack_of_memory_is_not_taken_for_a_model_that_is_not_a_chain() -> None:
+    with pytest.raises(MemoryError):
+        trace_layers(Exhausting())
+
+
 @pytest.mark.parametrize("network", NETWORKS)
 def test_residual_and_untraceable_networks_have_no_layers(network: str, released: Checkpoint) -> None:
     model = NETWORKS[network](released.task).eval()

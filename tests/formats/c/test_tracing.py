@@ -127,3 +127,11 @@ def test_a_line_of_an_installed_network_is_named(monkeypatch: pytest.MonkeyPatch
 def test_no_line_is_named_where_no_code_is_the_network_s_own() -> None:
     with pytest.raises(UserError, match=r'missing the required "forward" function\); export it to another --format$'):
         modules_of(nn.ModuleList([nn.Linear(16, 3)]))
+
+
+def test_a_network_is_not_blamed_for_a_lack_of_memory() -> None:
+    def fail(_: object) -> None:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        modules_of(Measured(fail))

@@ -2,18 +2,21 @@ import dataclasses
 import os
 import signal
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from mnist_edge.artifact.contract import Task
 from mnist_edge.cli.edge import end_on_sigterm
 from mnist_edge.errors import UserError
 from mnist_edge.outside import Terminated
-from mnist_edge.training.architectures.own import load_architecture
+from mnist_edge.training.architectures.own import OwnArchitecture, load_architecture
 from mnist_edge.training.architectures.registry import build_model, weights_fit
 from mnist_edge.training.datasets.registry import DATASETS
+from mnist_edge.training.trial import TOLERANCE
 from mnist_edge.types import TensorSpec
 
 MNIST = DATASETS["mnist"].task
@@ -224,6 +227,25 @@ def test_two_logits_of_one_image_are_not_taken_for_one_of_two_images(tmp_path: P
     task = dataclasses.replace(MNIST, labels=("no", "yes"))
     with pytest.raises(UserError, match=r"\[2\] for 1 image, expected .* write squeeze\(1\) or flatten\(1\)$"):
         build_model("net.py:Net", task, own=load_architecture(f"{tmp_path / 'net.py'}:Net"))
+
+
+class Beside(nn.Module):
+    """Logits of a chosen size, which are others for an image that is not alone."""
+
+    def __init__(self, size: float, shift: float) -> None:
+        super().__init__()
+        self.size, self.shift = size, shift
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return 0 * image.flatten(1)[:, :10] + self.size + self.shift * (len(image) - 1)
+
+
+@pytest.mark.parametrize("size", [0.25, 100.0])
+@pytest.mark.parametrize("part", [0.9, 1.1])
+def test_logits_beside_others_may_differ_by_rounding(size: float, part: float) -> None:
+    own = OwnArchitecture("net.py:Net", lambda: Beside(size, part * TOLERANCE * max(1.0, size)))
+    with nullcontext() if part < 1 else pytest.raises(UserError, match="gives other logits for an image alone"):
+        own.make(MNIST)
 
 
 def test_layers_that_take_the_last_side_of_an_image_are_given_its_values_in_a_row(tmp_path: Path) -> None:
