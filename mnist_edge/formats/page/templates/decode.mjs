@@ -40,35 +40,42 @@ function lettersAt(bytes, start, count) {
   return String.fromCharCode(...bytes.subarray(start, start + count));
 }
 
-/** The EXIF data of a WebP, empty where it has none. */
+/** The EXIF data that Python reads in a WebP: the first, before the file's stated end, where its header says that it has some. */
 function exifOf(bytes) {
   const view = new DataView(bytes.buffer);
-  for (let start = 12; start + 8 <= bytes.length; ) {
+  const end = Math.min(8 + view.getUint32(4, true), bytes.length);
+  const stated = lettersAt(bytes, 12, 4) === "VP8X" && bytes[20] & 8;
+  for (let start = 12; stated && start + 8 <= end; ) {
     const size = view.getUint32(start + 4, true);
     if (lettersAt(bytes, start, 4) === "EXIF") {
-      return bytes.slice(start + 8, start + 8 + size);
+      return bytes.subarray(start + 8, start + 8 + size);
     }
     start += 8 + size + (size % 2);
   }
   return new Uint8Array();
 }
 
-/** Whether EXIF data give an orientation other than upright (TIFF 6.0, pages 13 to 16 and 36). */
+/** How the view of a field of EXIF data reads its kinds that hold a whole number. */
+const INTEGERS = { 3: "getUint16", 4: "getUint32", 8: "getInt16", 9: "getInt32" };
+
+/** Whether EXIF data give an orientation other than upright (TIFF 6.0, pages 13 to 16 and 36), as Python finds it. */
 function isTurned(exif) {
-  const tiff = lettersAt(exif, 0, 6) === "Exif\0\0" ? exif.slice(6) : exif;
-  const [little, order] = [tiff[0] === 0x49, lettersAt(tiff, 0, 4)];
-  if (!["II*\0", "MM\0*"].includes(order) || tiff.length < 8) {
+  while (lettersAt(exif, 0, 6) === "Exif\0\0") {
+    exif = exif.subarray(6);
+  }
+  const [little, order] = [exif[0] === 0x49, lettersAt(exif, 0, 4)];
+  if (!["II*\0", "MM\0*"].includes(order) || exif.length < 8) {
     return false;
   }
-  const view = new DataView(tiff.buffer);
-  const fields = view.getUint32(4, little);
-  const end = fields + 2 <= tiff.length ? fields + 2 + 12 * view.getUint16(fields, little) : 0;
-  for (let start = fields + 2; start + 12 <= Math.min(end, tiff.length); start += 12) {
+  const view = new DataView(exif.buffer, exif.byteOffset, exif.length);
+  const fields = view.getUint32(4, little) + 2;
+  const end = fields <= exif.length ? fields + 12 * view.getUint16(fields - 2, little) : 0;
+  let orientation = 1;
+  for (let start = fields; start + 12 <= Math.min(end, exif.length); start += 12) {
     const [tag, kind] = [view.getUint16(start, little), view.getUint16(start + 2, little)];
-    if (tag === 0x0112 && [3, 4].includes(kind)) { // a short or a long number
-      const orientation = kind === 3 ? view.getUint16(start + 8, little) : view.getUint32(start + 8, little);
-      return orientation > 1 && orientation <= 8;
+    if (tag === 0x0112 && view.getUint32(start + 4, little) === 1 && INTEGERS[kind]) {
+      orientation = view[INTEGERS[kind]](start + 8, little);
     }
   }
-  return false;
+  return orientation > 1 && orientation <= 8;
 }
