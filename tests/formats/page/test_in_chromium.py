@@ -462,6 +462,17 @@ def test_16_bits_are_read_as_in_python_or_refused(page: Page, path: Path) -> Non
     assert as_on_the_page(page, colors, "image/png") == as_in_python(Recognizer(path), colors)
 
 
+def test_an_animated_png_is_read_as_in_python_or_refused(page: Page, path: Path) -> None:
+    """Chromium shows the first frame of the animation, which the picture that others show need not be part of."""
+    turned_back = seven().transpose(Image.Transpose.ROTATE_180)
+    settings: dict[str, Any] = {"save_all": True, "append_images": [turned_back]}
+    first = encoded(seven(), "PNG", **settings)
+    assert as_on_the_page(page, first, "image/png") == as_in_python(Recognizer(path), first)
+    choose(page, "a.png", encoded(seven(), "PNG", default_image=True, **settings))
+    assert status(page) == "“a.png” is an animation that begins with another picture: save the one that is meant."
+    assert label(page) == "–"
+
+
 def test_a_picture_that_is_too_long_is_said_in_a_line(page: Page) -> None:
     choose(page, "long.png", encoded(Image.new("L", (32_768, 1)), "PNG"))
     assert "a side of more than 32767 pixels" in status(page)

@@ -30,6 +30,9 @@ function refusalOf({ width: wide, height: high }, bytes) {
   if (lettersAt(bytes, 1, 3) === "PNG" && bytes[24] === 16 && bytes[25] === 0) { // PNG, 11.2.1: bit depth, color type
     return "has 16 bits of gray, of which a browser keeps 8: save it with 8 bits.";
   }
+  if (lettersAt(bytes, 1, 3) === "PNG" && isApart(bytes)) {
+    return "is an animation that begins with another picture: save the one that is meant.";
+  }
   if (lettersAt(bytes, 8, 4) === "WEBP" && isTurned(exifOf(bytes))) {
     return "is a WebP that is turned by its EXIF data: save it as PNG or JPEG."; // which Chromium does not turn
   }
@@ -38,6 +41,16 @@ function refusalOf({ width: wide, height: high }, bytes) {
 
 function lettersAt(bytes, start, count) {
   return String.fromCharCode(...bytes.subarray(start, start + count));
+}
+
+/** Whether the picture of a PNG is not part of its animation (PNG, 11.3.6), of which Chromium shows the first frame. */
+function isApart(bytes) {
+  const view = new DataView(bytes.buffer);
+  const names = new Set();
+  for (let start = 8; start + 8 <= bytes.length && !names.has("IDAT"); start += 12 + view.getUint32(start)) {
+    names.add(lettersAt(bytes, start + 4, 4));
+  }
+  return names.has("acTL") && !names.has("fcTL");
 }
 
 /** The EXIF data that Python reads in a WebP: the first, before the file's stated end, where its header says that it has some. */
