@@ -28,13 +28,21 @@ MODES_WITHOUT_CONVERSION = ("LAB", "La")
 """Modes that Pillow does not convert to brightness."""
 
 
-def luminance(picture: Image.Image, box: Box | None = None, max_side: int = 1 << 30) -> GrayImage:
+def luminance(
+    picture: Image.Image, box: Box | None = None, max_side: int = 1 << 30, *, layered: bool | None = None
+) -> GrayImage:
     """Return the luminance of the part `box` of a picture, all of it by default: float32 `[height, width]` in [0, 1].
 
     Colors are weighted as in ITU-R BT.601, by Pillow. Where a side is longer than `max_side` pixels, squares of pixels
     are averaged until none is. Transparent parts are laid over white, or over black where the ink itself is light; a
     picture whose alpha is 255 everywhere is read as one without alpha. The values of a picture with more than eight
     bits are stretched to their own range; those that are not finite become their median.
+
+    Args:
+        picture: of any mode.
+        box: left, top, right and bottom, the last two not included.
+        max_side: of what is returned, in pixels.
+        layered: what `is_layered` says of the picture, for who has asked before.
 
     Raises:
         PictureError: Pillow can't convert the picture.
@@ -45,13 +53,44 @@ def luminance(picture: Image.Image, box: Box | None = None, max_side: int = 1 <<
         return stretch(_stack([_read_high_bit_depth(strip, factor) for strip in _strips(picture, box, factor)]))
     if picture.mode in MODES_WITHOUT_CONVERSION:
         raise PictureError(f"the picture's mode {picture.mode} has no brightness")
-    with PILLOW_GUARD:
-        layered = picture.has_transparency_data
+    if layered is None:
+        layered = is_layered(picture)
     modes: tuple[str, ...] = ("L",)
-    if layered:
-        modes = ("RGBA", "L") if _is_opaque(picture) else ("RGBA",)
+    with PILLOW_GUARD:
+        if picture.has_transparency_data:
+            modes = ("RGBA",) if layered else ("RGBA", "L")
     values = _stack([_read(strip, modes, factor) for strip in _strips(picture, box, factor)])
-    return alpha_composite(values) if modes == ("RGBA",) else to_unit_range(values)
+    return alpha_composite(values) if layered else to_unit_range(values)
+
+
+def is_layered(picture: Image.Image) -> bool:
+    """Return whether some pixel of a picture is not opaque, which is looked for in all of it.
+
+    Raises:
+        PictureError: Pillow can't convert the picture.
+    """
+    if picture.mode in (*HIGH_BIT_DEPTH_MODES, *MODES_WITHOUT_CONVERSION):
+        return False
+    with PILLOW_GUARD:
+        if not picture.has_transparency_data:
+            return False
+        if picture.mode in ("1", "L", "P"):
+            return any(
+                count and alpha < 255 for count, alpha in zip(picture.histogram(), _alphas(picture), strict=True)
+            )
+    for strip in _strips(picture, (0, 0, *picture.size), 1):
+        with PILLOW_GUARD:
+            layers = strip if "A" in strip.getbands() else strip.convert("RGBA")
+            if layers.getchannel("A").getextrema() != (255, 255):
+                return True
+    return False
+
+
+def _alphas(picture: Image.Image) -> bytes:
+    """Return the alpha of each of the 256 values that a pixel of one byte may have."""
+    values = picture.crop((0, 0, 256, 1))
+    values.putdata(range(256))
+    return values.convert("RGBA").getchannel("A").tobytes()
 
 
 def alpha_composite(values: NDArray[np.uint8]) -> GrayImage:
@@ -79,15 +118,6 @@ def stretch(values: GrayImage) -> GrayImage:
         values = np.where(np.isfinite(values), values, np.float32(middle))
     with np.errstate(over="ignore"):
         return np.clip((values.astype(np.float64) - low) / max(high - low, 1e-30), 0, 1).astype(np.float32)
-
-
-def _is_opaque(picture: Image.Image) -> bool:
-    """Return whether the alpha of a picture that has one is 255 everywhere."""
-    for strip in _strips(picture, (0, 0, *picture.size), 1):
-        with PILLOW_GUARD:
-            if _converted(strip, "RGBA").getchannel("A").getextrema() != (255, 255):
-                return False
-    return True
 
 
 def _converted(picture: Image.Image, mode: str) -> Image.Image:

@@ -13,7 +13,7 @@ from mnist_edge.preprocessing.mnist_v3.background import (
     flatten_illumination,
     is_light_on_dark,
 )
-from mnist_edge.preprocessing.mnist_v3.grayscale import luminance
+from mnist_edge.preprocessing.mnist_v3.grayscale import is_layered, luminance
 from mnist_edge.preprocessing.mnist_v3.layout import is_mnist_layout
 from mnist_edge.preprocessing.mnist_v3.segmentation import Segmentation, segment_digit
 from mnist_edge.preprocessing.mnist_v3.size_normalization import center_in_input, normalize_size
@@ -42,7 +42,8 @@ def preprocess(picture: Image.Image) -> PreprocessingResult:
         PictureError: its mode can't be converted to gray.
     """
     picture = apply_exif_orientation(picture)
-    gray = luminance(picture, max_side=MAX_WORKING_SIDE)
+    layered = is_layered(picture)
+    gray = luminance(picture, max_side=MAX_WORKING_SIDE, layered=layered)
     first = Stage("brightness", gray)
     if is_mnist_layout(gray):
         return PreprocessingResult((first, Stage("model input", gray)))
@@ -58,7 +59,7 @@ def preprocess(picture: Image.Image) -> PreprocessingResult:
     if factor > 1 and max(found.box[2] - found.box[0], found.box[3] - found.box[1]) < MIN_DIGIT_SIDE:
         box = _box_in_original(found.box, (columns.start, rows.start) * 2, factor, picture.size)
         # Twice that side, because the margins make the box twice as large as the digit.
-        near = luminance(picture, box, max_side=2 * MIN_DIGIT_SIDE)
+        near = luminance(picture, box, max_side=2 * MIN_DIGIT_SIDE, layered=layered)
         found_stages, found = _find_digit(flatten_illumination(near), light)
         stages += [Stage("close-up", near), *found_stages]
         others = max(others, found.other_digits)  # from nearer, those further away are out of sight

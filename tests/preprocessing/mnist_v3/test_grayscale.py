@@ -4,7 +4,7 @@ from PIL import Image
 
 from mnist_edge.errors import PictureError
 from mnist_edge.preprocessing.mnist_v3 import grayscale
-from mnist_edge.preprocessing.mnist_v3.grayscale import luminance
+from mnist_edge.preprocessing.mnist_v3.grayscale import is_layered, luminance
 
 SPANS = [(0, 65535, "uint16"), (-7, 70000, "int32"), (1e-3, 2e-3, "float32")]
 
@@ -91,6 +91,28 @@ def test_one_pixel_that_is_not_opaque_gives_a_picture_alpha() -> None:
     alpha[60, 46] = 254
     layered = luminance(Image.fromarray(np.dstack([colors, alpha])), (0, 0, 30, 30), max_side=10)
     assert not np.array_equal(layered, luminance(Image.fromarray(colors), (0, 0, 30, 30), max_side=10))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P"])
+@pytest.mark.parametrize("transparent", [0, 255])
+def test_a_transparent_value_that_no_pixel_has_is_no_alpha(mode: str, transparent: int) -> None:
+    """The values are counted, without a copy of them in four times the size."""
+    picture = Image.new("L", (3, 2), 255)
+    picture = picture.convert(mode) if mode != "P" else picture
+    if mode == "P":
+        picture.putpalette(bytes(range(256)) * 3, "RGB")
+    picture.info["transparency"] = transparent
+    assert is_layered(picture) == (transparent == 255)
+    if transparent == 0:
+        picture.putpixel((2, 1), 0)
+        assert is_layered(picture)
+
+
+def test_modes_whose_alpha_is_not_read_are_not_layered() -> None:
+    for mode in ("I;16", "F", "La", "LAB"):
+        picture = Image.new(mode, (3, 2))
+        picture.info["transparency"] = 0
+        assert not is_layered(picture)
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "I;16", "F"])

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from mnist_edge.errors import NoDigitError, PictureError
 from mnist_edge.formats.registry import open_artifact, read_artifact
-from mnist_edge.preprocessing.mnist_v3 import preprocess
+from mnist_edge.preprocessing.mnist_v3 import grayscale, pipeline, preprocess
 from mnist_edge.runtime.builtin_models import BUILTIN_MODELS
 from mnist_edge.training.datasets.splits import Split
 from mnist_edge.types import GrayImage, Images
@@ -78,6 +78,22 @@ def test_a_small_digit_in_a_large_picture_is_read_again_from_nearer(number: int)
     seen = preprocess(picture_of(0.8, drawn, 0.6, noise=0.02))
     assert "close-up" in [stage.name for stage in seen.stages]
     assert READER.predict(seen.tensor)[0].argmax() == number
+
+
+def test_alpha_is_looked_for_once_in_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[Image.Image] = []
+    is_layered = grayscale.is_layered
+
+    def counted(picture: Image.Image) -> bool:
+        looked.append(picture)
+        return is_layered(picture)
+
+    for module in (grayscale, pipeline):
+        monkeypatch.setattr(module, "is_layered", counted)
+    layered = drawn(2000, (0.6, 0.6, 0.03, 0.03), 235, 20).convert("RGBA")
+    layered.putpixel((1999, 1999), (235, 235, 235, 0))
+    assert "close-up" in [stage.name for stage in preprocess(layered).stages]
+    assert looked == [layered]
 
 
 def test_digits_that_are_out_of_sight_from_nearer_are_counted() -> None:
