@@ -1,6 +1,9 @@
 """What ends code from outside it: a signal, the system, or a lack of memory, descriptors or threads."""
 
 import re
+from pathlib import Path
+
+from mnist_edge.errors import UserError
 
 _SHORTAGE = re.compile(
     "allocate memory|unable to allocate|bad_?alloc|failed to map segment|too many open files|start new thread|"
@@ -12,6 +15,14 @@ _SHORTAGE = re.compile(
 
 class Terminated(SystemExit):
     """SIGTERM, as the command line raises it, apart from code that ends the program by itself."""
+
+
+def check_folder() -> None:
+    """Raise `UserError` where the current folder was deleted, in which a library beneath torch ends the process."""
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise UserError("the current folder no longer exists: change to one that does") from error
 
 
 def shortage_line(error: BaseException) -> str | None:

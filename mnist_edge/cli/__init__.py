@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from mnist_edge.cli import edge, interrupts, version
+from mnist_edge.outside import check_folder
 
 COMMANDS = {
     "train": "Train the digit classifier and write a checkpoint.",
@@ -58,8 +59,9 @@ class LazyGroup(click.Group):
 
             meant = " or ".join(map(repr, get_close_matches(args[0], COMMANDS)))
             ctx.fail(f"No such command {args[0]!r}.{f' Did you mean {meant}?' if meant else ''}")
-        if not ctx.resilient_parsing and args[0] not in _ANYWHERE:
-            edge.check_folder()
+        helps = not {*ctx.help_option_names}.isdisjoint(args)
+        if not ctx.resilient_parsing and not helps and args[0] not in _ANYWHERE:
+            check_folder()
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

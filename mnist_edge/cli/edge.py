@@ -9,7 +9,6 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import click
 
@@ -91,14 +90,6 @@ def reported() -> Iterator[None]:
                 signal.signal(signal.SIGINT, outside)
     except KeyboardInterrupt as error:
         raise _Interrupted("interrupted") from error
-
-
-def check_folder() -> None:
-    """Raise `UserError` where the current folder was deleted, in which a library beneath torch ends the process."""
-    try:
-        Path.cwd()
-    except FileNotFoundError as error:
-        raise UserError("the current folder no longer exists: change to one that does") from error
 
 
 def settle_environment() -> None:

@@ -26,6 +26,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from mnist_edge.errors import ArtifactError
+from mnist_edge.outside import check_folder
 from mnist_edge.sandbox.messages import MAX_REPLY, MessageError, encode, receive, transmit
 from mnist_edge.types import AnyArray
 from mnist_edge.usage import peak_memory, time_each
@@ -75,6 +76,7 @@ def open_session(module: str, data: bytes) -> Session:
 
     Raises:
         ArtifactError: it can't be loaded within the limits.
+        UserError: the current folder was deleted, in which no process can be started for it.
     """
     if not hasattr(os, "fork") or not hasattr(socket, "send_fds"):
         return _InProcess(module, data)
@@ -171,6 +173,7 @@ class _Server:
     """
 
     def __init__(self) -> None:
+        check_folder()
         self.owner = os.getpid()
         self._control, theirs = socket.socketpair()
         program = (

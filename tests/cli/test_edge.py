@@ -443,6 +443,12 @@ def test_what_needs_no_torch_works_in_a_folder_that_was_deleted(tmp_path: Path) 
     assert (done.returncode, done.stdout) == (0, "2\n")
 
 
+def test_help_is_shown_in_a_folder_that_was_deleted(tmp_path: Path) -> None:
+    done = run_in_deleted(("verify", "--help"), tmp_path / "gone")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Check each ARTIFACT against the checkpoint" in done.stdout
+
+
 def run_in_deleted(words: tuple[str, ...], folder: Path) -> subprocess.CompletedProcess[str]:
     folder.mkdir()
     return subprocess.run(

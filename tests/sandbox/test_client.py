@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnist_edge.errors import ArtifactError
+from mnist_edge.errors import ArtifactError, UserError
 from mnist_edge.sandbox import client
 from mnist_edge.sandbox.client import open_session
 from mnist_edge.sandbox.messages import MAX_HEADER, MAX_REPLY, transmit
@@ -295,3 +295,15 @@ def gone(process: int) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+def test_a_current_folder_that_was_deleted_is_not_the_artifacts_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "_servers", [])
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    with pytest.raises(UserError, match="the current folder no longer exists"):
+        open_session(MODULE, b"")
