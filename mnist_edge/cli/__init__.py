@@ -97,8 +97,7 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a sub-command, and report what goes wrong outside the program in one line."""
-        with edge.reported():
-            edge.settle_environment()
+        with edge.reported(), edge.settled_environment():
             return super().invoke(ctx)
 
 

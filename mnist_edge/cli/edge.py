@@ -92,8 +92,12 @@ def reported() -> Iterator[None]:
         raise _Interrupted("interrupted") from error
 
 
-def settle_environment() -> None:
-    """Make the environment one that libraries can bear, which read it as they are imported.
+_READ_BY_LIBRARIES = ("MPLBACKEND", "SOURCE_DATE_EPOCH")
+
+
+@contextmanager
+def settled_environment() -> Iterator[None]:
+    """Make the environment one that libraries can bear, which read it as they are imported; restore it behind.
 
     An empty `SOURCE_DATE_EPOCH` is taken for a number. A backend of Matplotlib that is not there, such as Jupyter's
     in `MPLBACKEND`, keeps it from being imported, and commands only draw files.
@@ -101,13 +105,20 @@ def settle_environment() -> None:
     Raises:
         UserError: `SOURCE_DATE_EPOCH` is not a time.
     """
-    os.environ["MPLBACKEND"] = "agg"
-    if os.environ.get("SOURCE_DATE_EPOCH"):
-        from mnist_edge.source_date import source_date
+    before = {name: os.environ[name] for name in _READ_BY_LIBRARIES if name in os.environ}
+    try:
+        os.environ["MPLBACKEND"] = "agg"
+        if os.environ.get("SOURCE_DATE_EPOCH"):
+            from mnist_edge.source_date import source_date
 
-        source_date()
-    else:
-        os.environ.pop("SOURCE_DATE_EPOCH", None)
+            source_date()
+        else:
+            os.environ.pop("SOURCE_DATE_EPOCH", None)
+        yield
+    finally:
+        for name in _READ_BY_LIBRARIES:
+            os.environ.pop(name, None)
+        os.environ.update(before)
 
 
 @contextmanager

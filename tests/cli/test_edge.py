@@ -433,6 +433,25 @@ def test_figures_are_drawn_whatever_shows_those_of_a_notebook(seen: dict[str, st
     assert done.stdout.lower() == "agg\n"
 
 
+@pytest.mark.parametrize("code", [0, 1])
+@pytest.mark.parametrize("value", [None, "", "1700000000"])
+def test_the_environment_is_as_before_when_a_command_has_ended(
+    value: str | None, code: int, seen: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MPLBACKEND", "SOURCE_DATE_EPOCH"):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    before = dict(os.environ)
+    if code:
+        monkeypatch.setattr("mnist_edge.cli.formats.command.callback", lambda **_: sys.exit(code))
+    with pytest.raises(SystemExit) as ended:
+        main(["formats"])
+    assert ended.value.code == code
+    assert code or seen["MPLBACKEND"] == "agg"
+    assert dict(os.environ) == before
+
+
 @pytest.mark.parametrize("words", [("verify", "x.onnx"), ("info", str(DEFAULT_MODEL)), ("evaluate", str(RELEASED))])
 def test_a_current_folder_that_was_deleted_is_one_line(words: tuple[str, ...], tmp_path: Path) -> None:
     assert_one_line(run_in_deleted(words, tmp_path / "gone"), "the current folder no longer exists")
