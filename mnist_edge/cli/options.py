@@ -1,5 +1,6 @@
 """Options that several sub-commands share."""
 
+import contextlib
 import math
 import re
 from collections.abc import Callable, Iterable
@@ -43,10 +44,28 @@ def files_or(*names: str, kind: Literal["file", "dir"] = "file") -> Offer:
     def offer(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> "list[CompletionItem]":
         from click.shell_completion import CompletionItem
 
-        fitting = (name for name in names if name.startswith(incomplete))
-        return [CompletionItem(incomplete, type=kind), *map(CompletionItem, fitting)]
+        fitting = [name for name in names if name.startswith(incomplete)]
+        if not fitting:
+            return [CompletionItem(incomplete, type=kind)]
+        return [*map(CompletionItem, (*fitting, *_paths_here(incomplete, kind)))]
 
     return offer
+
+
+def _paths_here(beginning: str, kind: Literal["file", "dir"]) -> list[str]:
+    """Return the names in the current folder that begin so, of folders with a slash, but for those to be quoted.
+
+    bash asks for the names of files itself only where it is offered nothing else.
+    """
+    with contextlib.suppress(OSError):  # there may be no such folder
+        paths = [path for path in sorted(Path().iterdir()) if _OFFERED.match(path.name)]
+        fitting = [(path.name, path.is_dir()) for path in paths if path.name.startswith(beginning)]
+        return [f"{name}/" if is_dir else name for name, is_dir in fitting if is_dir or kind == "file"]
+    return []
+
+
+_OFFERED = re.compile(r"[\w@%+=,-][\w@%+=,.-]*\Z")
+"""Names that are neither hidden nor to be quoted in a shell."""
 
 
 class Finite(click.FloatRange):
