@@ -15,6 +15,8 @@ from mnist_edge.preprocessing.guard import PILLOW_GUARD
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = 1
 
+_EXIF_HEADER = b"Exif\0\0"
+
 _BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 """How EXIF data begin, which are a TIFF file without a picture (Exif 2.32, section 4.5.2)."""
 
@@ -75,8 +77,10 @@ def orientation_of(picture: Image.Image) -> int:
 
 def _from_exif(data: bytes) -> int | None:
     """Return the orientation in EXIF data, or None where there is none."""
-    while data.startswith(b"Exif\0\0"):
-        data = data[6:]
+    begin = 0
+    while data.startswith(_EXIF_HEADER, begin):
+        begin += len(_EXIF_HEADER)
+    data = data[begin:]  # once: a picture may repeat the header a million times
     order = _BYTE_ORDERS.get(data[:4])
     if order is None or len(data) < 8:
         return None
