@@ -136,6 +136,7 @@ def test_a_scheme_that_keeps_the_goal_is_taken_before_one_that_does_not(
     assert [each.chosen for each in select_scheme(ONNX, schemes, given, reference, goals)] == [False, True]
 
 
+@pytest.mark.slow
 def test_a_candidate_that_is_too_large_is_not_taken(bundles: dict[str, Bundle], reference: Reference) -> None:
     smallest = sorted(bundles, key=lambda name: bundles[name].size)[:2]
     schemes, few = [SCHEMES[name] for name in smallest], [bundles[name] for name in smallest]

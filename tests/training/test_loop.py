@@ -104,6 +104,7 @@ def test_a_training_with_outliers_is_sure_of_fewer_of_them(few: TrainingData) ->
     assert confidences[1] < confidences[0] - 0.15
 
 
+@pytest.mark.slow
 def test_the_average_follows_the_weights_and_is_what_comes_out(few: TrainingData) -> None:
     state = init_train_state(build_model("cnn", TASK), dataclasses.replace(SHORT, ema_decay=0.9), 0)
     train_epoch(state, few)

@@ -29,6 +29,7 @@ def storage_in(folder: Path) -> str:
     return f"sqlite:///{folder / 'study.db'}"
 
 
+@pytest.mark.slow
 def test_the_best_trial_becomes_a_recipe(few: TrainingData, tmp_path: Path) -> None:
     study = open_study(storage_in(tmp_path), "s", SEARCH)
     tune(study, SEARCH, few, trials=2)
@@ -58,6 +59,7 @@ def test_an_interrupted_trial_is_not_counted(few: TrainingData, tmp_path: Path) 
     assert len(study.trials) == 2
 
 
+@pytest.mark.slow
 def test_the_strength_of_the_augmentation_is_searched_too(few: TrainingData, tmp_path: Path) -> None:
     recipe = recipe_for("robust", "mlp")
     search = dataclasses.replace(SEARCH, recipe=recipe)

@@ -97,6 +97,7 @@ def test_weights_are_made_floats_when_a_file_is_loaded_and_not_at_each_call(
     assert computed == [computed[0]] * len(schemes)
 
 
+@pytest.mark.slow
 def test_four_bits_are_half_a_byte_each_in_blocks_with_a_step(reference: Reference) -> None:
     data = unjudged(ONNX, reference, "weight-only-s4-block").bundle.data
     model = onnx.load_from_string(data)

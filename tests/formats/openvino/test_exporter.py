@@ -31,6 +31,7 @@ NOT_CONVERTED: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operator", NOT_CONVERTED)
 def test_an_operator_that_is_not_converted_is_named(operator: str) -> None:
     model = Computed(*NOT_CONVERTED[operator]).eval()

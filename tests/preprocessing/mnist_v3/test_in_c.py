@@ -133,6 +133,7 @@ def test_pictures_give_the_same_bytes(count: int, library: ctypes.CDLL, test_dat
     assert (differences == 0).mean() > 0.99
 
 
+@pytest.mark.slow
 def test_alpha_of_255_everywhere_is_no_alpha(library: ctypes.CDLL) -> None:
     """Large enough to be reduced, where the mean of the colors is not that of their luminances."""
     generator = np.random.default_rng(4)

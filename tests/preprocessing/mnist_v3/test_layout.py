@@ -46,6 +46,7 @@ def laid_out(top: int, left: int, height: int, width: int, center: tuple[int, in
     return field
 
 
+@pytest.mark.slow
 def test_ink_around_the_limits_is_judged_as_step_by_step() -> None:
     """Boxes a pixel too small or too large, at every edge, with a center of mass up to three pixels off."""
     accepted = 0
