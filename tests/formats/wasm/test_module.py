@@ -262,6 +262,8 @@ def test_its_logits_are_those_of_the_header(exported: list[Artifact], reference:
         expected = logits_of(header.network, to_bytes(images, header.network.input_step))
         with read_artifact(by_name[f"{name}.web"]).open() as opened:
             assert equal_logits(opened.predict(images), expected) == len(images)
+            with pytest.raises(ArtifactError, match=r"it takes images of shape \[1, 28, 28\], not \[1, 14, 56\]"):
+                opened.predict(images.reshape(-1, 1, 14, 56))
 
 
 def test_the_module_is_small_and_asks_for_nothing(folder: Path) -> None:
