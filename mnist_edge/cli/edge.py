@@ -28,7 +28,6 @@ UNREAD = 128 + 13
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What writing to stdout or to another open file meets, whose name the system does not give."""
 
-
 EXTRAS = {
     "torch": "train",
     "torchvision": "train",
@@ -60,7 +59,6 @@ EXTRAS = {
     "ziglang": "mcu",
 }
 """The extra of mnist-edge that brings a package, by the name under which that is imported."""
-
 
 _ALSO_TRAIN = {"tune": "tune"}
 """Sub-commands that need more than the extra `train`, and the extra that brings both."""

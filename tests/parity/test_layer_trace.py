@@ -1,9 +1,11 @@
+from collections.abc import Sequence
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mnist_edge.parity.layer_trace import trace, trace_layers
+from mnist_edge.parity.layer_trace import Layer, trace, trace_layers
 from mnist_edge.training.architectures.registry import build_model
 from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint
 from mnist_edge.training.datasets.splits import Split
@@ -23,16 +25,23 @@ NAMES = {
 }
 
 
+def through(layers: Sequence[Layer], images: Tensor) -> Tensor:
+    """Return what layers give that are run one after the other."""
+    value = images
+    for layer in layers:
+        value = layer.run(value)
+    return value
+
+
 @pytest.mark.parametrize("architecture", NAMES)
 def test_the_layers_compute_what_the_model_does(architecture: str, test_data: Split) -> None:
     model = load_checkpoint(RELEASES[architecture]).build()
     layers = trace_layers(model)
     assert layers is not None
     assert [layer.name for layer in layers] == NAMES[architecture]
-    images = value = test_data.images[:50]
+    images = test_data.images[:50]
     with torch.inference_mode():
-        for layer in layers:
-            value = layer.run(value)
+        value = through(layers, images)
         assert (value - model(images)).abs().max() < 1e-5
 
 
@@ -56,10 +65,9 @@ def test_batch_normalization_is_part_of_the_linear_layer_before_it(*, bias: bool
     layers = trace_layers(model)
     assert layers is not None
     assert [layer.name for layer in layers][1:-1] == ["0", "relu before 3", "3"]
-    value = images = torch.randn(6, 4)
+    images = torch.randn(6, 4)
     with torch.inference_mode():
-        for layer in layers:
-            value = layer.run(value)
+        value = through(layers, images)
         assert (value - model(images)).abs().max() < 1e-5
 
 
@@ -74,10 +82,9 @@ def test_normalization_after_another_operation_lies_between_layers() -> None:
     layers = trace_layers(model)
     assert layers is not None
     assert [layer.name for layer in layers][1:-1] == ["0", "relu and batchnorm1d before 3", "3"]
-    value = images = torch.randn(6, 4)
+    images = torch.randn(6, 4)
     with torch.inference_mode():
-        for layer in layers:
-            value = layer.run(value)
+        value = through(layers, images)
         assert value.equal(model(images))
 
 

@@ -61,6 +61,19 @@ class OwnFactors(nn.Module):
         return logits
 
 
+def exported(model: nn.Module, scheme: str, folder: Path) -> tuple[Path, Precision]:
+    """Export a network to a scheme, check its logits, and return the file and its precision."""
+    images, labels = torch.rand(200, 1, 16, 16), torch.full((200,), 2)
+    chosen = FORMATS["onnx"].scheme(scheme)
+    assert chosen is not None
+    asked = scheme if len(FORMATS["onnx"].schemes_of(chosen.precision)) > 1 else None
+    (artifact,) = mnist_edge.export(model, images, labels, precisions=[chosen.precision], scheme=asked, output=folder)
+    difference = artifact.report.max_abs_diff
+    assert difference is not None
+    assert difference < (1e-5 if scheme == "none" else 0.5)
+    return artifact.path, chosen.precision
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("network", [Rows, OwnFactors])
@@ -70,19 +83,12 @@ def test_products_with_a_matrix_from_the_right_are_exported(
     torch.manual_seed(0)
     model = network().eval()
     model.last.bias.data = torch.tensor([0.0, 0.0, 9.0])  # no rounding changes the answer
-    images, labels = torch.rand(200, 1, 16, 16), torch.full((200,), 2)
-    chosen = FORMATS["onnx"].scheme(scheme)
-    assert chosen is not None
-    asked = scheme if len(FORMATS["onnx"].schemes_of(chosen.precision)) > 1 else None
-    (artifact,) = mnist_edge.export(model, images, labels, precisions=[chosen.precision], scheme=asked, output=tmp_path)
-    difference = artifact.report.max_abs_diff
-    assert difference is not None
-    assert difference < (1e-5 if scheme == "none" else 0.5)
-    stored = {tensor.name: tensor.data_type for tensor in onnx.load(artifact.path).graph.initializer}
+    path, precision = exported(model, scheme, tmp_path)
+    stored = {tensor.name: tensor.data_type for tensor in onnx.load(path).graph.initializer}
     for layer in ("first", "second"):
         name = rf"network\.{layer}(\.weight)?(_half|_quantized)?"
         (kind,) = [kind for found, kind in stored.items() if re.fullmatch(name, found)]
-        assert kind in KINDS[chosen.precision]
+        assert kind in KINDS[precision]
 
 
 @pytest.mark.slow
@@ -94,11 +100,4 @@ def test_activations_that_compare_are_exported(scheme: str, tmp_path: Path) -> N
     last = nn.Linear(16, 3)
     last.bias.data = torch.tensor([0.0, 0.0, 9.0])  # no rounding changes the answer
     model = nn.Sequential(nn.Flatten(), nn.Linear(16 * 16, 16), *compare, last).eval()
-    images, labels = torch.rand(200, 1, 16, 16), torch.full((200,), 2)
-    chosen = FORMATS["onnx"].scheme(scheme)
-    assert chosen is not None
-    asked = scheme if len(FORMATS["onnx"].schemes_of(chosen.precision)) > 1 else None
-    (artifact,) = mnist_edge.export(model, images, labels, precisions=[chosen.precision], scheme=asked, output=tmp_path)
-    difference = artifact.report.max_abs_diff
-    assert difference is not None
-    assert difference < (1e-5 if scheme == "none" else 0.5)
+    exported(model, scheme, tmp_path)
