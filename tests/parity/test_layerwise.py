@@ -207,6 +207,29 @@ def test_normalization_of_rows_is_not_blamed_on_the_layer_before_it(
         compare(unjudged(spec, reference), reference)
 
 
+IN_PLACE: dict[str, tuple[list[nn.Module], int]] = {
+    "activation": ([nn.ReLU(inplace=True), nn.Flatten()], 2_704),
+    "view": ([nn.Flatten(), nn.ReLU6(inplace=True)], 2_704),
+    "normalization": ([nn.BatchNorm2d(4), nn.LeakyReLU(inplace=True), nn.MaxPool2d(2), nn.Flatten()], 676),
+}
+"""What overwrites a layer's output, with how many values an image has after it."""
+
+
+@for_each_format
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_what_is_done_in_place_after_a_layer_is_not_charged_to_it(
+    spec: FormatSpec, name: str, sample: Reference
+) -> None:
+    torch.manual_seed(0)
+    between, values = IN_PLACE[name]
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), *between, nn.Linear(values, 10))
+    reference = module_reference(net, sample.images[:20], sample.labels[:20])
+    report = compare(unjudged(spec, reference), reference)
+    assert report
+    assert report.layers[0].name == "network.0"
+    assert report.layers[0].own <= ROUNDING_RTOL
+
+
 @pytest.mark.slow
 def test_a_graph_of_other_layers_is_refused(exports: Path, cnn_reference: Reference) -> None:
     for name in ("mnist-mlp.onnx", "mnist-mlp.pt"):

@@ -25,6 +25,7 @@ class _Layer:
     """Where a layer is in the graph.
 
     Attributes:
+        product: the operator that multiplies by the weights.
         input: of the layer.
         output: before the activation.
         weight: its weight, a tensor or packed.
@@ -33,6 +34,7 @@ class _Layer:
         epsilon: of that normalization.
     """
 
+    product: Value
     input: Value
     output: Value
     weight: Value
@@ -96,17 +98,31 @@ def _layer(node: Value) -> _Layer:
         output = user.output()
     has_bias = _is_tensor(_operand(node, 1)) and _is_tensor(_operand(node, 2))
     bias = _operand(node, 2) if has_bias else None
-    return _Layer(_operand(node, 0), output, _operand(node, 1), bias, norm, epsilon)
+    return _Layer(node, _operand(node, 0), output, _operand(node, 1), bias, norm, epsilon)
 
 
 def _show(graph: Value, layers: dict[str, _Layer]) -> list[tuple[str, str]]:
-    """Let the graph return a tuple: its logits, and the input and output of each layer; return what these are."""
-    wanted = {
-        (name, part): value
-        for name, layer in layers.items()
-        for part, value in (("input", layer.input), ("output", layer.output))
-    }
+    """Let the graph return a tuple: its logits, and the input and output of each layer; return what these are.
+
+    Each is copied where it is made or used: what follows may be done in place, and would overwrite it.
+    """
     (logits,) = graph.outputs()
+    nothing = graph.insertConstant(None)
+    nothing.node().moveBefore(next(iter(graph.nodes())))
+
+    def copy_of(value: Value) -> Value:
+        copy = graph.create("aten::clone", [value, nothing], 1)
+        copy.output().setType(value.type())
+        return copy
+
+    wanted = {
+        (name, part): copy.output()
+        for name, layer in layers.items()
+        for part, copy in (
+            ("input", copy_of(layer.input).insertBefore(layer.product)),
+            ("output", copy_of(layer.output).insertAfter(layer.output.node())),
+        )
+    }
     values = [logits, *wanted.values()]
     together = graph.create("prim::TupleConstruct", values, 1)
     graph.appendNode(together)
