@@ -44,7 +44,8 @@ class Session:
 
     def _logits_of(self, image: AnyArray) -> AnyArray:
         extractor = self._net.create_extractor()
-        extractor.input(INPUT, ncnn.Mat(np.ascontiguousarray(image)))
+        # An array that is lent has no count of references, which ncnn reads before it runs a first layer in place.
+        extractor.input(INPUT, ncnn.Mat(np.ascontiguousarray(image)).clone())
         state, output = extractor.extract(OUTPUT)
         if state != 0:
             raise ArtifactError("ncnn cannot run an image")
