@@ -207,6 +207,10 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...]]] = {
     "relu6": (lambda: lenet(nn.ReLU6()), FLOATS),
     "limits of values": (Limited, ("ncnn",)),
     "normalization of the image": (lambda: nn.Sequential(nn.BatchNorm2d(1), convolution(features=400)), ("ncnn",)),
+    "a linear layer of rows": (
+        lambda: nn.Sequential(nn.Conv2d(1, 3, 3), nn.Linear(10, 6), nn.ReLU(), nn.Flatten(), nn.Linear(180, 5)),
+        (*FLOATS, "ncnn"),
+    ),
     "sigmoid at the end": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 5), nn.Sigmoid()), FLOATS),
     "a layer used twice": (
         lambda: Written(

@@ -37,6 +37,12 @@ _NAME = re.compile(r"[\w.]{1,200}")
 _FLOAT = r"-?\d+(\.\d+)?(e[+-]?\d{1,3})?"
 _FIELD = re.compile(rf"-?\d{{1,6}}=({_FLOAT}|\d{{1,9}}(,{_FLOAT}){{0,20}})")
 """An identifier and a number, or how many numbers an array has and these."""
+_COMPUTED = re.compile(r'6="\S*"')
+_SIZES = re.compile(r'6="(\d[whdc]|-1)(,(\d[whdc]|-1)){0,3}"')
+"""What a Reshape may hold in place of numbers: sides of the blobs that it is given, and -1 for what remains.
+
+ncnn also computes expressions, of which any number can come; `MAX_NUMBER` would not limit those.
+"""
 
 _ACTIVATION, _BOUNDS = "-23310", ("0", "1")
 _WITH_ACTIVATION = (
@@ -70,11 +76,21 @@ def _check_layer(words: list[str]) -> int:
         raise ArtifactError(f"a layer {kind} of its {PARAM} is damaged")
     given, made = int(words[2]), int(words[3])
     names, fields = [words[1], *words[4 : 4 + given + made]], words[4 + given + made :]
+    if kind == "Reshape":
+        fields = _without_sizes(fields)
     if len(names) != 1 + given + made or not all(map(_NAME.fullmatch, names)) or not all(map(_FIELD.fullmatch, fields)):
         raise ArtifactError(f"a layer {kind} of its {PARAM} is damaged")
     if not all(_fits(kind, field) for field in fields):
         raise ArtifactError(f"a layer {kind} of its {PARAM} has sizes that no small classifier needs")
     return made
+
+
+def _without_sizes(fields: list[str]) -> list[str]:
+    """Return the fields of a Reshape without those that say which sides it takes."""
+    computed = [field for field in fields if _COMPUTED.fullmatch(field)]
+    if not all(map(_SIZES.fullmatch, computed)):
+        raise ArtifactError(f"a layer Reshape of its {PARAM} has sizes that are computed")
+    return [field for field in fields if field not in computed]
 
 
 def _fits(kind: str, field: str) -> bool:

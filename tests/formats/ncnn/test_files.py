@@ -77,10 +77,40 @@ def test_parameters_of_activations_may_be_fractions_and_have_any_size() -> None:
     check_param(ACTIVATED)
 
 
+ROWS = """7767517
+7 8
+Input                    in0        0 1 in0
+Split                    split      1 2 in0 1 2
+Reshape                  before     1 1 1 3 6="0w,-1"
+Gemm                     gemm       1 1 3 4 10=4 2=0 3=1 4=0 5=1 6=1 7=12 8=12 9=12
+Reshape                  after      2 1 4 2 5 6="0w,1h,1d,1c"
+Flatten                  flatten    1 1 5 6
+InnerProduct             last       1 1 6 out0 0=5 1=1 2=720
+"""
+
+
+def test_a_reshape_may_take_its_sizes_from_what_it_is_given() -> None:
+    check_param(ROWS)
+
+
+@pytest.mark.parametrize(
+    "sizes", ["*(0w,16777216),-1", "0w,16777216", "0n,-1", "10w,-1", "0w,1h,1d,1c,-1", "max(0w,1)", "", "0w,", "w,-1"]
+)
+def test_a_reshape_whose_sizes_are_computed_is_refused(sizes: str) -> None:
+    with pytest.raises(ArtifactError, match=r"a layer Reshape of its model\.ncnn\.param has sizes that are computed"):
+        check_param(ROWS.replace("0w,-1", sizes))
+
+
+def test_only_a_reshape_takes_its_sizes_from_what_it_is_given() -> None:
+    with pytest.raises(ArtifactError, match=r"a layer Flatten of its model\.ncnn\.param is damaged"):
+        check_param(ROWS.replace("1 1 5 6", '1 1 5 6 6="0w,-1"'))
+
+
 HARMLESS_OUTSIDE: dict[str, Change] = {
     "weights that end": lambda files: {**files, WEIGHTS: files[WEIGHTS][:100]},
     "a blob that is not there": in_text(r"1 1 1 2 0=128", "1 1 nowhere 2 0=128"),
     "attention of no heads": in_text("InnerProduct(.*) 1=1", r"MultiHeadAttention\1 1=0"),
+    "sizes of what is not given": in_text("0=784 1=1", '6="9w,-1"'),
     "a layer that is as large as is allowed": in_text("0=128", "0=16777216"),
 }
 
