@@ -38,6 +38,16 @@ OPERATORS = frozenset(
         *("threshold_.default", "rrelu_.default", "celu_.default", "selu_.default", "mish_.default"),
         *("transpose.int", "contiguous.default", "pad.default", "constant_pad_nd.default", "flatten.default"),
         *("scaled_dot_product_attention.default", "unbind.int", "select.int", "slice.Tensor"),
+        *("rsub.Scalar", "exp.default", "log.default", "log1p.default", "expm1.default", "sin.default", "cos.default"),
+        *("erf.default", "sign.default", "relu6.default", "clone.default", "detach.default", "pow.Scalar"),
+        *("pow.Tensor_Tensor", "minimum.default", "maximum.default", "lerp.Scalar", "lerp.Tensor", "where.self"),
+        *("where.ScalarOther", "where.ScalarSelf", "where.Scalar", "masked_fill.Scalar"),
+        *("gt.Scalar", "gt.Tensor", "ge.Scalar", "ge.Tensor", "lt.Scalar", "lt.Tensor", "le.Scalar", "le.Tensor"),
+        *("sub_.Tensor", "div_.Tensor", "clamp_.default", "clamp_min_.default", "clamp_max_.default", "exp_.default"),
+        *("neg_.default", "abs_.default", "relu6_.default", "linalg_vector_norm.default", "rms_norm.default"),
+        *("var.dim", "var.correction", "std.dim", "std.correction", "var_mean.dim", "var_mean.correction"),
+        *("amin.default", "max.dim", "min.dim", "logsumexp.default", "mean.default"),
+        *("stack.default", "bmm.default", "mm.default", "numpy_T.default"),
         *("lift_fresh_copy.default", "detach_.default"),
     )
 ) | {"_operator.mul"}
