@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from torch import Tensor, fx, nn
+from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from mnist_edge.outside import is_from_outside
@@ -26,6 +27,14 @@ class Layer:
     module: nn.Module | None = None
 
 
+@dataclass(frozen=True)
+class _Operation:
+    """What is done between layers: what it is called, and its input → its output."""
+
+    name: str
+    run: Callable[[Tensor], Tensor]
+
+
 def trace_layers(model: nn.Module) -> list[Layer] | None:
     """Return a model as a chain: what lies before each layer with weights, the layer, …, what lies after the last.
 
@@ -38,11 +47,14 @@ def trace_layers(model: nn.Module) -> list[Layer] | None:
         return None
     modules = dict(graph.named_modules())
     layers: list[Layer] = []
-    between: list[fx.Node] = []
+    between: list[_Operation] = []
     for node in graph.graph.nodes:
         module = modules.get(str(node.target)) if node.op == "call_module" else None
         if isinstance(module, nn.Linear | nn.Conv2d):
-            layers.append(_between(between, modules, f"before {node.target}" if layers else "of the input"))
+            if isinstance(module, nn.Conv2d) and module.padding_mode != "zeros":
+                between.append(_padding(module))
+                module = _unpadded(module)
+            layers.append(_between(between, f"before {node.target}" if layers else "of the input"))
             layers.append(Layer(str(node.target), module, module))
             between = []
         elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and layers and not between:
@@ -51,8 +63,8 @@ def trace_layers(model: nn.Module) -> list[Layer] | None:
                 return None
             layers[-1] = Layer(layers[-1].name, fused, fused)
         elif node.op not in ("placeholder", "output"):
-            between.append(node)
-    return [*layers, _between(between, modules, "of the output")]
+            between.append(_operation(node, modules))
+    return [*layers, _between(between, "of the output")]
 
 
 def trace(model: nn.Module) -> fx.GraphModule | None:
@@ -104,28 +116,33 @@ def _names_a_value(node: fx.Node) -> bool:
     return bool(found)
 
 
-def _between(nodes: list[fx.Node], modules: dict[str, nn.Module], where: str) -> Layer:
-    operations = [_operation(node, modules) for node in nodes]
-
+def _between(operations: list[_Operation], where: str) -> Layer:
     def run(value: Tensor) -> Tensor:
         value = value.clone()  # an operation may be done in place
         for operation in operations:
-            value = operation(value)
+            value = operation.run(value)
         return value
 
-    if not nodes:
+    if not operations:
         return Layer(f"nothing {where}", unchanged)
-    return Layer(f"{' and '.join(_called(node, modules) for node in nodes)} {where}", run)
+    return Layer(f"{' and '.join(operation.name for operation in operations)} {where}", run)
 
 
-def _operation(node: fx.Node, modules: dict[str, nn.Module]) -> Callable[[Tensor], Tensor]:
+def _operation(node: fx.Node, modules: dict[str, nn.Module]) -> _Operation:
     if node.op == "call_module":
-        return partial(modules[str(node.target)], **node.kwargs)
+        module = modules[str(node.target)]
+        return _Operation(type(module).__name__.lower(), partial(module, **node.kwargs))
     assert callable(node.target), "the trace was found to be a chain of modules and functions"
-    return partial(node.target, **node.kwargs)
+    return _Operation(str(getattr(node.target, "__name__", node.target)), partial(node.target, **node.kwargs))
 
 
-def _called(node: fx.Node, modules: dict[str, nn.Module]) -> str:
-    if node.op == "call_module":
-        return type(modules[str(node.target)]).__name__.lower()
-    return str(getattr(node.target, "__name__", node.target))
+def _padding(layer: nn.Conv2d) -> _Operation:
+    """Return the padding of a convolution by other values than zeros, which files hold as a part of its own."""
+    sides = layer._reversed_padding_repeated_twice
+    return _Operation("pad", partial(functional.pad, pad=sides, mode=layer.padding_mode))
+
+
+def _unpadded(layer: nn.Conv2d) -> nn.Conv2d:
+    unpadded = copy.deepcopy(layer)
+    unpadded.padding, unpadded.padding_mode = (0, 0), "zeros"
+    return unpadded

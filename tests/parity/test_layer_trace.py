@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import Literal
 
 import pytest
 import torch
@@ -51,6 +52,24 @@ def test_batch_normalization_is_part_of_the_convolution_before_it() -> None:
     modules = [layer.module for layer in layers if layer.module]
     assert [type(module) for module in modules] == [nn.Conv2d] * 4 + [nn.Linear]
     assert all(module.bias is not None for module in modules)
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+@pytest.mark.parametrize("padding", [2, (1, 2), "same"])
+def test_padding_by_other_values_than_zeros_is_a_part_of_its_own(
+    mode: Literal["reflect", "replicate", "circular"], padding: int | tuple[int, int] | str
+) -> None:
+    torch.manual_seed(0)
+    first, second = (nn.Conv2d(*sides, (3, 4), padding=padding, padding_mode=mode) for sides in ((1, 2), (2, 3)))
+    model = nn.Sequential(first, nn.BatchNorm2d(2), nn.ReLU(), second).eval()
+    layers = trace_layers(model)
+    assert layers is not None
+    assert [layer.name for layer in layers] == ["pad of the input", "0", "relu and pad before 3", "3", NAMES["mlp"][-1]]
+    images = torch.rand(2, 1, 6, 7)
+    with torch.inference_mode():
+        assert torch.allclose(through(layers, images), model(images), atol=1e-6)
+        assert layers[1].run(layers[0].run(images)).shape == first(images).shape
+    assert (first.padding_mode, second.padding) == (mode, nn.Conv2d(2, 3, (3, 4), padding=padding).padding)
 
 
 @pytest.mark.parametrize("affine", [True, False])

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -228,6 +228,19 @@ def test_what_is_done_in_place_after_a_layer_is_not_charged_to_it(
     assert report
     assert report.layers[0].name == "network.0"
     assert report.layers[0].own <= ROUNDING_RTOL
+
+
+@for_each_format
+@pytest.mark.parametrize("options", [{"padding": 1, "padding_mode": "reflect"}, {"padding": "same"}])
+def test_a_padding_of_another_kind_is_not_charged_to_a_convolution(
+    spec: FormatSpec, options: dict[str, Any], sample: Reference
+) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 2, 3, **options), nn.ReLU(), nn.Flatten(), nn.Linear(1_568, 10))
+    reference = module_reference(net, sample.images[:20], sample.labels[:20])
+    report = compare(unjudged(spec, reference), reference)
+    assert report
+    assert [layer.name for layer in report.layers if layer.weights is not None] == ["network.0", "network.3"]
 
 
 @pytest.mark.slow

@@ -16,7 +16,9 @@ from mnist_edge.types import AnyArray, Images
 Value = Any
 """`torch._C.Value`: torch's graph bindings have no annotations."""
 
-_PRODUCTS = {"aten::linear", "quantized::linear_dynamic", "aten::_convolution", "aten::conv2d"}
+_PRODUCTS = {
+    *("aten::linear", "quantized::linear_dynamic", "aten::_convolution", "aten::_convolution_mode", "aten::conv2d"),
+}
 """Operators that multiply by weights."""
 
 
