@@ -20,6 +20,13 @@ MAX_SUM = 2**31 - 1
 MAX_BIAS = 2**30
 """Greatest quantized bias."""
 
+LEAST_STEP = 2.0**-12
+"""Least step of the weights of an output, as a share of the layer's largest.
+
+Multipliers are in proportion to these steps, and the greatest has 32 bits. So each has 20 bits or more, and its
+rounding moves what it multiplies by less than one part in a million.
+"""
+
 
 def quantize(network: Network, images: Bytes) -> Network:
     """Return a network with weights in 8 bits.
@@ -50,6 +57,8 @@ def _quantized(layer: Layer, step: float, signed: bool, outputs: AnyArray | None
     assert layer.weights is not None
     assert layer.bias is not None
     steps = _weight_steps(layer, step)
+    if outputs is not None:
+        steps = steps.clip(LEAST_STEP * steps.max())
     grouped = steps.reshape(layer.groups, 1, 1, 1, -1)
     units = steps * step
     result = replace(

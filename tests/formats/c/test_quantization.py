@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 from mnist_edge.errors import UserError
+from mnist_edge.formats.c.inspector import stored_weights
 from mnist_edge.formats.c.lowering import lower
 from mnist_edge.formats.c.network import Network
 from mnist_edge.formats.c.quantization import MAX_SUM, largest_sum, quantize, rounded
 from mnist_edge.formats.c.reader import read
 from mnist_edge.formats.c.reference import exact_outputs, logits_of, to_bytes
+from mnist_edge.parity.weights import weight_problems
 from mnist_edge.types import TensorSpec
 from tests.formats.c.networks import NETWORKS, exported, made
 
@@ -134,6 +136,24 @@ def test_channels_without_weights_keep_their_bias() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (20, 2, 2, 1), np.uint8)
     expected = model(torch.zeros(1, 1, 2, 2)).detach().numpy()
     assert np.abs(logits_of(quantize(network, pixels), pixels) - expected).max() < 0.02
+
+
+@pytest.mark.parametrize("weight", [0.0, 1e-8, 1e-6, 1e-5, 1e-4])
+@pytest.mark.parametrize("bias", [0.011, 0.1, -0.7])
+def test_a_channel_of_next_to_no_weights_keeps_its_bias(weight: float, bias: float) -> None:
+    """As a normalization whose factor is near 0 leaves it; both its bias and its multiplier are rounded."""
+    torch.manual_seed(0)
+    first = nn.Linear(4, 8)
+    with torch.no_grad():
+        first.weight[3] *= weight
+        first.bias[:] = 0
+        first.bias[3] = bias
+    model = nn.Sequential(nn.Flatten(), first, nn.ReLU(), nn.Linear(8, 5)).eval()
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 2, 2, 1), np.uint8)
+    stored = stored_weights(quantize(lower(model, TensorSpec("image", (1, 2, 2))), pixels), (2, 2, 1))
+    assert weight_problems(stored, model) == ()
+    assert stored["1.bias"].dequantized[3] == pytest.approx(bias, rel=1e-4)
+    assert stored["1.weight"].step[3, 0] < stored["1.weight"].step.max() / 2000
 
 
 def silent_network(weight: float) -> nn.Module:
