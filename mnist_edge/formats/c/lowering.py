@@ -52,11 +52,18 @@ def lower(model: nn.Module, tensor: TensorSpec) -> Network:
         chain = _append(chain, name, module)
     try:
         check_chain(chain.layers)
-        for layer in chain.layers:
-            layer.window.check()
     except ValueError as error:
         raise UserError(f"cannot write this network layer by layer: {error}; export it to another --format") from error
+    for layer in chain.layers:
+        _check_window(layer)
     return Network(chain.layers, high / 255)
+
+
+def _check_window(layer: Layer) -> None:
+    try:
+        layer.window.check(layer.kind)
+    except ValueError as error:
+        raise refused(layer.kind, layer.name, f"is too large ({error})") from error
 
 
 def _append(chain: _Chain, name: str, module: nn.Module) -> _Chain:

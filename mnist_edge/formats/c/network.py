@@ -90,8 +90,13 @@ class Window:
                 left = column * self.dilation[1]
                 yield row, column, (slice(None), rows, slice(left, left + (width - 1) * right + 1, right))
 
-    def check(self) -> None:
-        """Raise `ValueError` where a number is out of range, or a window lies outside its input."""
+    def check(self, kind: str) -> None:
+        """Raise `ValueError` where a number is out of range, or a window lies outside its input.
+
+        Args:
+            kind: of the layer. Windows of a convolution may lie in the padding alone, of which there is as much after
+                the input as before it: a sum of nothing is its bias. A maximum or an average of nothing is no number.
+        """
         for name, low in (("size", 1), ("kernel", 1), ("stride", 1), ("dilation", 1), ("padding", 0), ("outputs", 1)):
             for number in getattr(self, name):
                 check_integer(number, name, low, MAX_SIDE)
@@ -100,7 +105,9 @@ class Window:
         for side in range(2):
             reach = self.dilation[side] * (self.kernel[side] - 1)
             last = (self.outputs[side] - 1) * self.stride[side] - self.padding[side]
-            if self.padding[side] > reach or last >= self.size[side] or reach >= MAX_SIDE or last >= MAX_SIDE:
+            beyond = self.padding[side] if kind == "Conv2d" else 0
+            outside = self.padding[side] > reach + beyond or last >= self.size[side] + beyond
+            if outside or reach >= MAX_SIDE or last >= MAX_SIDE:
                 raise ValueError("a window lies outside its input")
         sides = [size + sum(around) for size, around in zip(self.size, (self.around or [(0, 0)] * 4)[1:], strict=True)]
         if prod(sides) > MAX_VALUES:
@@ -173,8 +180,8 @@ class Layer:
         sides = [field.name for field in dataclasses.fields(Window)]
         expect_fields(["name", "kind", *sides, "groups", "relu", "counts_padding", "step", "shift"], fields)
         window = Window(*(_integers(fields, name, 3 if name in ("size", "outputs") else 2) for name in sides))
-        window.check()
         kind = take(fields, "kind")
+        window.check(kind)
         flags = take(fields, "relu"), take(fields, "counts_padding")
         if kind not in (*PRODUCTS, *POOLS) or not all(isinstance(flag, bool) for flag in flags):
             raise ValueError("a layer is of no kind that is known")

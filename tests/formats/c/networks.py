@@ -86,6 +86,18 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     ),
     "many labels": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * 12 * 16, 15)), (3, 12, 16)),
     "functions": (Functional, (2, 6, 8)),
+    "windows in the padding alone": (
+        lambda: nn.Sequential(
+            nn.Conv2d(2, 4, 1, padding=1),
+            nn.Conv2d(4, 4, (3, 2), stride=(3, 2), padding=(4, 5), groups=4),
+            nn.ReLU(),
+            nn.Conv2d(4, 3, 2, padding=4, dilation=3),
+            nn.BatchNorm2d(3),
+            nn.Flatten(),
+            nn.Linear(3 * 10 * 14, 3),
+        ),
+        (2, 5, 7),
+    ),
     "pools of signed values": (
         lambda: nn.Sequential(
             nn.Conv2d(1, 4, 3),

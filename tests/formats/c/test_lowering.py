@@ -127,6 +127,10 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
         r"Unflatten \(2\) is not a layer",
     ),
     "a mean over channels": (Viewed(lambda x: x.mean((1, 2)), 3), r"mean \(mean\) is not a layer"),
+    "more values than are run": (
+        nn.Sequential(nn.Conv2d(1, 1, 1, padding=5_000), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 2)),
+        r"Conv2d \(0\) is too large \(a layer has more than 16,777,216 values",
+    ),
     "no logits": (
         nn.Sequential(nn.Conv2d(1, 2, 3), nn.AvgPool2d(2), nn.Flatten()),
         r"AvgPool2d\), does not give logits.*; export it to another --format",

@@ -14,7 +14,7 @@ def pooling(kind: str, kernel: int, stride: int, padding: int, outputs: int) -> 
     side = (outputs - 1) * stride + kernel - 2 * padding
     two = (kernel, kernel), (stride, stride), (1, 1), (padding, padding)
     window = Window((side, side, 2), *two, (outputs, outputs, 2))
-    window.check()
+    window.check(kind)
     return Layer("pool", kind, window)
 
 
