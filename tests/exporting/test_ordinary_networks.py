@@ -225,6 +225,12 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...]]] = {
         lambda: convolution(nn.AvgPool2d(2, 3, padding=1, ceil_mode=True), features=64),
         FLOATS,
     ),
+    "pools whose windows end behind the image": (
+        lambda: convolution(
+            nn.MaxPool2d(2, 1, padding=(1, 0), ceil_mode=True), nn.AvgPool2d(4, 4, ceil_mode=True), features=36
+        ),
+        ("onnx",),
+    ),
     "padding by name": (
         lambda: nn.Sequential(nn.Conv2d(1, 2, 3, padding="same"), nn.Flatten(), nn.Linear(288, 5)),
         FLOATS,

@@ -122,15 +122,15 @@ def _convolution(node: Node, inputs: list[Shape], _: Mapping[str, tuple[int, ...
     image, weight = inputs[:2]
     (group,) = node.integers.get("group", (1,))
     _same_number(image[1], weight[1] * group)
-    return [(image[0], weight[0], *_slide(node, image[2:], weight[2:]))]
+    return [(image[0], weight[0], *slide(node, image[2:], weight[2:]))]
 
 
 def _pool(node: Node, inputs: list[Shape], _: Mapping[str, tuple[int, ...]]) -> list[Shape]:
-    return [(*inputs[0][:2], *_slide(node, inputs[0][2:], node.integers["kernel_shape"]))]
+    return [(*inputs[0][:2], *slide(node, inputs[0][2:], node.integers["kernel_shape"]))]
 
 
-def _slide(node: Node, sides: Shape, kernel: Shape) -> list[int]:
-    """Return how often a window fits along each side."""
+def slide(node: Node, sides: Shape, kernel: Shape) -> list[int]:
+    """Return how often a window fits along each side; raises `ValueError` where it does not."""
     rank = len(sides)
     strides, dilations = (node.integers.get(name, (1,) * rank) for name in ("strides", "dilations"))
     pads = node.integers.get("pads", (0,) * (2 * rank))
