@@ -19,6 +19,14 @@ USUAL_LOGIT = 50.0
 """Nearly twice as far from 0 as any logit of the built-in models (26.7). Rounding errors grow with the logits."""
 
 
+def bound_at(bound: float, largest: float) -> float:
+    """Return a bound on |Δlogit| for logits of which the largest is so far from 0.
+
+    Beyond `USUAL_LOGIT`, it is a share of it, as the spacing of floats is.
+    """
+    return bound * largest / USUAL_LOGIT if USUAL_LOGIT < largest < inf else bound
+
+
 @dataclass(frozen=True)
 class Tolerance:
     """What an exported artifact may differ by from the trained model.
@@ -37,13 +45,10 @@ class Tolerance:
     max_accuracy_drop: float
 
     def for_logits(self, largest: float) -> "Tolerance":
-        """Return the same for a trained model's logits, of which the largest is so far from 0.
-
-        Beyond `USUAL_LOGIT`, the bound on |Δlogit| is a share of it, as the spacing of floats is.
-        """
-        if self.max_abs_diff is None or not USUAL_LOGIT < largest < inf:
+        """Return the same for a trained model's logits, of which the largest is so far from 0; see `bound_at`."""
+        if self.max_abs_diff is None:
             return self
-        return replace(self, max_abs_diff=self.max_abs_diff * largest / USUAL_LOGIT)
+        return replace(self, max_abs_diff=bound_at(self.max_abs_diff, largest))
 
 
 @dataclass(frozen=True)
