@@ -194,6 +194,8 @@ def command(
         from mnist_edge.parity.reference import load_reference
 
         reference = load_reference(checkpoint, data_dir, architecture, dataset)
+        if reference.doubt:
+            note(f"{checkpoint}: {reference.doubt}")
         if ALL in names:
             settings = _without_refused(settings, reference, targets)
         artifacts = export_artifacts(reference, settings, output, on_step)

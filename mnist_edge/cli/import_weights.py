@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from mnist_edge.training.checkpoint import Checkpoint
     from mnist_edge.training.metrics import Evaluation
 
-HARDLY_BETTER = 2
-"""An accuracy below so many times that of guessing is pointed out."""
-
 
 class Numbers(click.ParamType[tuple[float, ...]]):
     """Numbers, separated by commas."""
@@ -108,11 +105,10 @@ def command(
 
 
 def _report(output: Path, checkpoint: "Checkpoint", measured: "Evaluation", *, as_json: bool) -> None:
-    if measured.accuracy * len(checkpoint.task.labels) < HARDLY_BETTER:
-        note(
-            f"{output}: {measured.accuracy:.2%} is hardly better than guessing: was the network trained on other "
-            "images, in another order of labels, or normalized with other numbers than --mean and --std say?"
-        )
+    from mnist_edge.training.importing import doubt_of
+
+    if doubt := doubt_of(checkpoint, measured.accuracy):
+        note(f"{output}: {doubt}")
     if not checkpoint.thresholds.energy:
         note(
             f"{output}: its logits say nothing of how unusual an image is: answers are uncertain by their margin alone"

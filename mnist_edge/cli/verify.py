@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mnist_edge.exporting.report.environment import Environment
     from mnist_edge.formats.base import FormatSpec
     from mnist_edge.parity.parity_report import ParityReport
+    from mnist_edge.parity.reference import Reference
 
 
 @click.command()
@@ -144,7 +145,7 @@ def command(
         say_json([report.to_json() for report in reports])
     else:
         _print(reports)
-    _report_problems(reports)
+    _report_problems(reports, loaded)
     if not all(reports):
         sys.exit(1)
 
@@ -217,7 +218,10 @@ def _print(reports: "list[ParityReport]") -> None:
     print_tables([*details, *changed, *layers, *devices, verdict_table(reports)])
 
 
-def _report_problems(reports: "list[ParityReport]") -> None:
+def _report_problems(reports: "list[ParityReport]", references: "Mapping[Path, Reference]") -> None:
+    for checkpoint, reference in references.items():
+        if reference.doubt:
+            note(f"{checkpoint}: {reference.doubt}")
     for report in reports:
         for problem in report.problems:
             note(f"{report.path}: {problem}")

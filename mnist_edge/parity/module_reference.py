@@ -4,6 +4,8 @@ import copy
 import dataclasses
 import hashlib
 import json
+import sys
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +15,7 @@ from torch.nn.utils import prune
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
+import mnist_edge
 from mnist_edge.artifact.contract import NO_LICENSE, Task
 from mnist_edge.artifact.fields import MAX_LIST, one_line
 from mnist_edge.errors import UserError
@@ -81,6 +84,9 @@ def module_reference(
     Raises:
         UserError: images, labels or names do not fit together, the module raises, or it gives other numbers than
             logits.
+
+    Warns:
+        UserWarning: the module's answers to the images are hardly better than guessing.
     """
     test = _split(images, labels)
     texts = _numbered(test.labels) if class_names is None else tuple(class_names)
@@ -107,7 +113,18 @@ def module_reference(
         logits_of(checkpoint, test)
     else:
         checkpoint = calibrated(checkpoint, data.validation)
-    return make_reference(checkpoint, test, data)
+    reference = make_reference(checkpoint, test, data)
+    if reference.doubt:
+        warnings.warn(f"{own.spec}: {reference.doubt}", stacklevel=_level_of_caller())
+    return reference
+
+
+def _level_of_caller() -> int:
+    """Return the `stacklevel` of the first caller outside of this package, as `export` calls this too."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == mnist_edge.__name__:
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def _without_machine(checkpoint: Checkpoint) -> Checkpoint:

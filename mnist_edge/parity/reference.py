@@ -28,6 +28,7 @@ from mnist_edge.training.checkpoint import Checkpoint, load_checkpoint
 from mnist_edge.training.datasets.of_checkpoint import pictures_of
 from mnist_edge.training.datasets.registry import load_test_data, load_training_data
 from mnist_edge.training.datasets.splits import Split, TrainingData
+from mnist_edge.training.importing import doubt_of
 from mnist_edge.types import Images, Labels, Logits, Predict
 
 EAGER_BATCH = 1_000
@@ -63,6 +64,11 @@ class Reference:
     def accuracy(self) -> float:
         """The trained model's accuracy on the images, in [0, 1]."""
         return float(np.mean(self.logits.argmax(axis=1) == self.labels))
+
+    @property
+    def doubt(self) -> str:
+        """A line where that accuracy is hardly better than guessing, "" where it is better."""
+        return doubt_of(self.checkpoint, self.accuracy)
 
     @cached_property
     def test_set(self) -> str:

@@ -21,6 +21,9 @@ from mnist_edge.training.ood import Thresholds, thresholds_of
 from mnist_edge.training.weights_file import fit_weights, read_weights
 from mnist_edge.types import Logits
 
+HARDLY_BETTER = 2
+"""An accuracy below so many times that of guessing is pointed out."""
+
 
 def import_weights(
     path: Path,
@@ -98,3 +101,21 @@ def logits_of(checkpoint: Checkpoint, images: Split) -> Logits:
     if bad := int((~np.isfinite(logits)).any(axis=1).sum()):
         raise UserError(f"{own.spec} gives logits that are not finite numbers for {bad:,} of {len(logits):,} images")
     return logits
+
+
+def doubt_of(checkpoint: Checkpoint, accuracy: float) -> str:
+    """Return a line on an accuracy in [0, 1] that is hardly better than guessing, or "" for one that is better.
+
+    It is where it is below `HARDLY_BETTER` times that of guessing, and less than a third of the way from there to 1: of
+    two labels, all answers would be needed for the former.
+    """
+    guessing = 1 / len(checkpoint.task.labels)
+    if accuracy >= min(HARDLY_BETTER * guessing, guessing + (1 - guessing) / 3):
+        return ""
+    found = f"{accuracy:.2%} is hardly better than guessing"
+    if checkpoint.recipe is not None:
+        return f"{found}: train it longer, or with other settings"
+    return (
+        f"{found}: was the network trained on other images, in another order of labels, or normalized with another "
+        "mean and standard deviation?"
+    )

@@ -246,6 +246,17 @@ def test_a_module_of_rows_is_exported_with_its_normalization(
     assert load_checkpoint(again).digest == artifact.contract.checkpoint
 
 
+@pytest.mark.parametrize("given", [{"labels": 1}, {"mean": 30, "std": 58}])
+def test_answers_hardly_better_than_guessing_are_pointed_out_to_the_caller(
+    given: dict[str, int], released: Checkpoint, few_test: Split
+) -> None:
+    labels = (few_test.labels + given.pop("labels", 0)) % 10
+    message = r"module:\w+: \d+\.\d\d% is hardly better than guessing: was the network trained on other images"
+    with pytest.warns(UserWarning, match=message) as caught:
+        module_reference(released.build(), few_test.images, labels, mean=given.get("mean"), std=given.get("std"))
+    assert [warning.filename for warning in caught] == [__file__]
+
+
 @pytest.mark.slow
 def test_export_takes_module_images_and_labels(released: Checkpoint, few_test: Split, tmp_path: Path) -> None:
     (artifact,) = mnist_edge.export(released.build(), few_test.images, few_test.labels, output=tmp_path)
@@ -253,6 +264,9 @@ def test_export_takes_module_images_and_labels(released: Checkpoint, few_test: S
     assert artifact.report.images == 200
     assert artifact.contract.task.labels == tuple("0123456789")
     assert artifact.contract.task.preprocessing == "resize/1"
+    with pytest.warns(UserWarning, match="is hardly better than guessing") as caught:
+        mnist_edge.export(released.build(), few_test.images, 9 - few_test.labels, output=tmp_path)
+    assert [warning.filename for warning in caught] == [__file__]
     with pytest.raises(UserError, match="a module is judged on labeled images"):
         mnist_edge.export(released.build(), output=tmp_path)
 
