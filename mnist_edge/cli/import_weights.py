@@ -75,6 +75,10 @@ def command(
     """
     from mnist_edge.artifact.names import file_stem, recorded_name
 
+    if mean is not None and std is None:
+        raise click.UsageError("--mean goes with --std: give --std too; 1 if the images were only centered.")
+    if std is not None and mean is None:
+        raise click.UsageError("--std goes with --mean: give --mean too; 0 if the images were only scaled.")
     source = data_options.open_data(dataset, data_dir, 0, image_size, color, preprocessing)
     task = source.task
     output = output or Path(f"checkpoints/{file_stem(task, recorded_name(architecture))}.safetensors")
@@ -91,9 +95,7 @@ def command(
         from mnist_edge.training.importing import calibrated, import_weights
 
         own = load_architecture(architecture)
-        if mean is not None or std is not None:
-            channels = task.input.shape[0]
-            own = replace(own, normalization=Normalization.of(mean or (0.0,), std or (1.0,), channels))
+        own = replace(own, normalization=Normalization.given(mean, std, task.input.shape[0]))
         data = data_options.noted(source.load_training_data())
         imported = import_weights(weights, own, task, data, license_)
         on_step("fits temperature and thresholds")

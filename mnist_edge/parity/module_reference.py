@@ -72,8 +72,8 @@ def module_reference(
         labels: class indices, whole numbers `[N]`.
         name: of the task; file names begin with it.
         class_names: what each output stands for; None is "0", "1", … up to the greatest label.
-        mean: with `std`, for a module that takes images normalized as torchvision's `Normalize` does; a number, or one
-            for each channel. Exports take the images as they are, and normalize them themselves.
+        mean: with `std`, and not without it, for a module that takes images normalized as torchvision's `Normalize`
+            does; a number, or one for each channel. Exports take the images as they are, and normalize them themselves.
         std: see `mean`.
         validation: further images and labels that the module was not trained on: its temperature and thresholds are
             fitted on them, int8 schemes compared, and the test vectors chosen, which travel in every file. None does
@@ -98,7 +98,7 @@ def module_reference(
     own = OwnArchitecture(
         spec=f"{HOME}:{type(module).__name__}",
         definition=lambda: copy.deepcopy(frozen),
-        normalization=_normalization(mean, std, task.input.shape[0]),
+        normalization=Normalization.given(mean, std, task.input.shape[0]),
     )
     try:
         weights = build_model(own.name, task, own=own).state_dict()
@@ -194,18 +194,6 @@ def _task(name: str, labels: tuple[str, ...], shape: tuple[int, ...], preprocess
         return Task.from_fields(json.loads(json.dumps(Task(name, labels, tensor, preprocessing).to_fields())))
     except ValueError as error:
         raise UserError(f"name or class_names can't be used: {one_line(error)}") from error
-
-
-def _normalization(
-    mean: float | Sequence[float] | None, std: float | Sequence[float] | None, channels: int
-) -> Normalization | None:
-    if mean is None and std is None:
-        return None
-    means, deviations = (
-        [default] if given is None else [given] if isinstance(given, int | float) else list(given)
-        for given, default in ((mean, 0.0), (std, 1.0))
-    )
-    return Normalization.of(means, deviations, channels)
 
 
 def _split(images: Array, labels: Array) -> Split:

@@ -104,10 +104,10 @@ def test_numbers_that_do_not_belong_to_it_are_pointed_out(weights: Path, tmp_pat
 @pytest.mark.parametrize(
     ("arch", "more", "message"),
     [
-        ("Net", ("--std", "0"), "the standard deviation is 0, expected more than 0"),
-        ("Net", ("--mean", "0.1,0.2"), "there are 2 numbers for the mean, expected 1"),
+        ("Net", ("--mean", "0", "--std", "0"), "the standard deviation is 0, expected more than 0"),
+        ("Net", ("--mean", "0.1,0.2", "--std", "1"), "there are 2 numbers for the mean, expected 1"),
         ("Probabilities", (), "gives probabilities, expected logits"),
-        ("NotANumber", ("--std", "0.3"), "gives logits that are not finite numbers for "),
+        ("NotANumber", ("--mean", "0", "--std", "0.3"), "gives logits that are not finite numbers for "),
         ("Raises", (), "raises ValueError (too many)"),
         ("Missing", (), "has no 'Missing'"),
     ],
@@ -130,6 +130,19 @@ def test_logits_that_give_no_energy_are_pointed_out(more: tuple[str, ...], weigh
         "say nothing of how unusual an image is: answers are uncertain by their margin alone\n"
     )
     assert bool(more) == result.stdout.startswith("{")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("--mean", 0.1), "Error: --mean goes with --std: give --std too; 1 if the images were only centered."),
+        (("--std", 0.3), "Error: --std goes with --mean: give --mean too; 0 if the images were only scaled."),
+    ],
+)
+def test_a_mean_goes_with_a_deviation(given: tuple[str, float], message: str, weights: Path, tmp_path: Path) -> None:
+    result = import_weights(weights, tmp_path / "a.safetensors", *given)
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1] == message
 
 
 def test_numbers_that_are_none_are_a_usage_error(weights: Path, tmp_path: Path) -> None:

@@ -188,18 +188,6 @@ def test_bytes_are_images_in_255_steps(released: Checkpoint, few_test: Split) ->
     assert np.array_equal(found.images, few_test.images.numpy())
 
 
-@pytest.mark.parametrize("given", [{"mean": 0.5}, {"std": 0.5}])
-def test_a_mean_goes_without_a_deviation_and_a_deviation_without_a_mean(
-    given: dict[str, float], released: Checkpoint, few_test: Split
-) -> None:
-    found = module_reference(
-        released.build(), few_test.images, few_test.labels, mean=given.get("mean"), std=given.get("std")
-    )
-    with torch.inference_mode():
-        expected = released.build()((few_test.images - given.get("mean", 0)) / given.get("std", 1)).numpy()
-    assert np.abs(found.logits - expected).max() < 1e-3
-
-
 def test_test_vectors_hold_the_logits_of_the_bytes_that_they_hold(released: Checkpoint, few_test: Split) -> None:
     """The images given lie between two bytes."""
     images = few_test.images * 0.9
@@ -335,7 +323,15 @@ def test_what_does_not_fit_together_is_one_line(released: Checkpoint, few_test: 
         (net, images, labels, {"class_names": ["a"] * 10}, "labels are not at least two different ones"),
         (net, images, labels, {"name": "a/b"}, "does not fit into a file name"),
         (net, images, labels, {"preprocessing": "none/1"}, "there is no preprocessing 'none/1'"),
-        (net, images, labels, {"mean": (0.1, 0.2)}, "there are 2 numbers for the mean"),
+        (net, images, labels, {"mean": (0.1, 0.2), "std": 1}, "there are 2 numbers for the mean"),
+        (
+            net,
+            images,
+            labels,
+            {"mean": 0.1},
+            "there is mean without std: give std too; 1 if the images were only",
+        ),
+        (net, images, labels, {"std": 0.3}, "there is std without mean: give mean too; 0 if the images were only"),
         (net, images, labels, {"validation": (images[:, :, 1:], labels)}, r"there are images of \[1, 28, 28\] and of"),
         (
             net,

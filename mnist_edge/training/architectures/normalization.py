@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -41,6 +42,23 @@ class Normalization:
         if min(std) <= 0:
             raise UserError(f"the standard deviation is {min(std):g}, expected more than 0")
         return cls(*(tuple(map(float, values)) * (channels if len(values) == 1 else 1) for values in (mean, std)))
+
+    @classmethod
+    def given(
+        cls, mean: float | Sequence[float] | None, std: float | Sequence[float] | None, channels: int
+    ) -> "Normalization | None":
+        """Return the normalization by a number or one for each channel, or None where neither is given.
+
+        Raises:
+            UserError: one is given without the other, or as `of`.
+        """
+        if mean is None:
+            if std is None:
+                return None
+            raise UserError("there is std without mean: give mean too; 0 if the images were only scaled")
+        if std is None:
+            raise UserError("there is mean without std: give std too; 1 if the images were only centered")
+        return cls.of(np.ravel(mean).tolist(), np.ravel(std).tolist(), channels)
 
     @classmethod
     def stored_in(cls, weights: Mapping[str, Tensor]) -> "Normalization | None":

@@ -1,7 +1,9 @@
 import math
 import re
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torchvision.transforms import Normalize
@@ -45,3 +47,11 @@ def test_one_number_is_for_all_channels() -> None:
 def test_what_is_not_a_normalization_is_one_line(mean: Sequence[float], std: Sequence[float], message: str) -> None:
     with pytest.raises(UserError, match=re.escape(message)):
         Normalization.of(mean, std, 3)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std"), [(0.5, 0.25), (np.float32(0.5), torch.tensor(0.25)), ([0.5], np.array([0.25]))]
+)
+def test_numbers_are_given_as_their_owner_has_them(mean: Any, std: Any) -> None:  # noqa: ANN401
+    assert Normalization.given(mean, std, 3) == Normalization((0.5,) * 3, (0.25,) * 3)
+    assert Normalization.given(None, None, 3) is None
