@@ -1,5 +1,6 @@
 """`mnist-edge import`: weights that were trained elsewhere, and the code of their network, to a checkpoint."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +26,17 @@ class Numbers(click.ParamType[tuple[float, ...]]):
         """Return the numbers."""
         if isinstance(value, tuple):
             return value
-        return tuple(options.Finite().convert(part, param, ctx) for part in value.split(","))
+        try:
+            numbers = tuple(map(float, value.split(",")))
+        except ValueError:
+            numbers = ()
+        if not numbers or not all(map(math.isfinite, numbers)):
+            self.fail(
+                f"{value!r}, expected one number, or one for each channel, separated by commas: 0.485,0.456,0.406",
+                param,
+                ctx,
+            )
+        return numbers
 
 
 @click.command("import")

@@ -146,7 +146,10 @@ def test_a_mean_goes_with_a_deviation(given: tuple[str, float], message: str, we
 
 
 def test_numbers_that_are_none_are_a_usage_error(weights: Path, tmp_path: Path) -> None:
-    for value in ("nan", "a", "0.1,,0.2", ""):
-        assert import_weights(weights, tmp_path / "a.safetensors", "--mean", value).exit_code == 2
+    for value in ("nan", "a", "0.1,,0.2", "", "0.485 0.456 0.406", "[0.485, 0.456, 0.406]", "0.1,inf"):
+        result = import_weights(weights, tmp_path / "a.safetensors", "--mean", value)
+        assert result.exit_code == 2
+        expected = "expected one number, or one for each channel, separated by commas: 0.485,0.456,0.406"
+        assert result.stderr.splitlines()[-1] == f"Error: Invalid value for '--mean': {value!r}, {expected}"
     for value in ("", "MIT */ int evil;", "MIT\nGPL", "x" * 201):
         assert import_weights(weights, tmp_path / "a.safetensors", "--license", value).exit_code == 2
