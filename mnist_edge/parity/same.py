@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from mnist_edge.parity.given import Array, as_array
 from mnist_edge.parity.logits import absolute_differences, largest_logit
 from mnist_edge.parity.tolerance import round_up
 from mnist_edge.percent import percent_down, percent_of_bound, share_of
+from mnist_edge.training.architectures.normalization import Normalization
 from mnist_edge.types import Images, Logits, Predict
 
 LARGEST_BATCH = 1_000
@@ -28,6 +29,9 @@ LARGEST_BATCH = 1_000
 
 MAX_NAMED = 5
 """Images with another answer that a message names."""
+
+ALIKE = 0.95
+"""Share of answers that no conversion goes below by rounding, while other images than expected do."""
 
 Model = nn.Module | Callable[[Tensor], Tensor]
 """What gives logits, float32 `[N, classes]`, for images as the file takes them."""
@@ -55,6 +59,8 @@ def assert_same(
     artifact: str | os.PathLike[str],
     images: Array,
     *,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
     max_abs_diff: float | None = None,
     min_agreement: float | None = None,
 ) -> Agreement:
@@ -70,7 +76,11 @@ def assert_same(
     Args:
         model: a module, which is run in `eval()` and left as it was, or another function.
         artifact: an ONNX file, or any artifact that `mnist_edge.export` wrote.
-        images: float `[N, …]`, N > 0, as the model and the file take them.
+        images: float `[N, …]`, N > 0, as the file takes them, and the model too unless `mean` and `std` are given; a
+            file of ours takes [0, 1].
+        mean: with `std`, for a file that normalizes the images itself, as one that was exported with the same `mean`
+            and `std` does, and a model that takes normalized ones; a number, or one for each channel.
+        std: see `mean`.
         max_abs_diff: the largest |Δlogit| that passes. None is the tolerance of the file's scheme, or 1e-4 for a file
             of another exporter, and more where logits are beyond 50; `math.inf` leaves it to the answers.
         min_agreement: the least share of images whose greatest logit must be the same one, in [0, 1]; None likewise, or
@@ -82,14 +92,16 @@ def assert_same(
     Raises:
         AssertionError: the file gives something else; the message says which image differs most, by how much, and what
             would have passed.
-        UserError: the file can't be read or run, the images or the model's answers are not finite numbers, or a bound
-            is one that everything or nothing keeps.
+        UserError: the file can't be read or run, the images have more or fewer sides than it takes, they or the model's
+            answers are not finite numbers, or a bound is one that everything or nothing keeps.
     """
     __tracebackhide__ = True  # pytest then shows the line of the test
     _check_bounds(max_abs_diff, min_agreement)
     given, name = _as_images(images), _name_of(model)
-    expected = _logits_of(model, name, given)
+    normalization = Normalization.given(mean, std, given.shape[1])
     with _opened(Path(artifact)) as opened:
+        opened.check_sides(given)
+        expected = _logits_of(model, name, normalization.applied(given) if normalization else given)
         found = {batch: opened.answers(given, batch) for batch in opened.batches}
     usual = opened.tolerance.for_logits(largest_logit(expected))
     tolerance = replace(
@@ -99,9 +111,9 @@ def assert_same(
     )
     for batch, logits in found.items():
         if problems := list(_problems(logits, expected, tolerance)):
-            raise AssertionError(
-                "\n  ".join((f"{artifact} does not give what {name} gives at batch {batch}:", *problems))
-            )
+            problems += opened.hints(given, logits, expected, normalized=normalization is not None)
+            title = f"{artifact} does not give what {name} gives at batch {batch}:"
+            raise AssertionError("\n  ".join((title, *problems)))
     return min((_agreement(logits, expected) for logits in found.values()), key=lambda each: -each.max_abs_diff)
 
 
@@ -115,13 +127,35 @@ def _check_bounds(max_abs_diff: float | None, min_agreement: float | None) -> No
 
 @dataclass(frozen=True)
 class _Opened:
-    """A file, open in its own runtime: how it is given images, and what it may differ by."""
+    """A file, open in its own runtime: how it is given images, what it may differ by, and the range of one of ours."""
 
     path: Path
+    shape: tuple[int | str, ...]
     predict: Predict
     batches: tuple[int, ...]
     tolerance: Tolerance
     fixed: bool
+    range: tuple[float, float] | None = None
+
+    def check_sides(self, images: Images) -> None:
+        """Refuse images with more or fewer sides than the file takes, as a single one has, before the model does."""
+        if images.ndim != 1 + len(self.shape):
+            alone = "; a single image is image[None]" if images.ndim == len(self.shape) else ""
+            taken = ", ".join(map(str, ("N", *self.shape)))
+            raise UserError(f"the images are {list(images.shape)}, {self.path} takes [{taken}]{alone}")
+
+    def hints(self, images: Images, found: Logits, expected: Logits, *, normalized: bool) -> Iterator[str]:
+        """Yield a line where a file of ours differs since it, or the model, likely takes other images than these."""
+        if self.range is None or found.shape != expected.shape:
+            return
+        (least, most), low, high = self.range, float(images.min()), float(images.max())
+        if not least <= low <= high <= most:
+            yield (
+                f"the images hold values from {low:.4g} to {high:.4g}, the file takes [{least:g}, {most:g}]: give them "
+                "as they were before they were normalized, and mean and std"
+            )
+        elif not normalized and _agreement(found, expected).agreement < ALIKE:
+            yield "a file that was exported with mean and std normalizes the images itself: give mean and std here too"
 
     def answers(self, images: Images, batch: int) -> Logits:
         try:
@@ -142,7 +176,8 @@ def _opened(path: Path) -> Iterator[_Opened]:
         scheme = spec.scheme(contract.scheme)
         if scheme is None:
             raise UserError(f"cannot use {path}: its scheme {contract.scheme!r} is not known here, export it again")
-        yield _Opened(path, runner.predict, spec.batches(scheme), scheme.tolerance, contract.batch is not None)
+        taken, batches, fixed = contract.task.input, spec.batches(scheme), contract.batch is not None
+        yield _Opened(path, taken.shape, runner.predict, batches, scheme.tolerance, fixed, taken.range)
 
 
 def _foreign(artifact: ArtifactFile) -> _Opened | None:
@@ -154,16 +189,16 @@ def _foreign(artifact: ArtifactFile) -> _Opened | None:
         outline = reader.outline(artifact.bundle, trusted=True)
         if outline is None:
             return None
-        batch = _fixed_batch(outline)
+        first, *shape = _input_shape(outline)
         predict = reader.open_trusted(artifact.path)
     except ArtifactError as error:
         raise UserError(f"cannot use {artifact.path}: {error}; expected an ONNX model of a classifier") from error
-    batches = (1, LARGEST_BATCH) if batch is None else (batch,)
-    return _Opened(artifact.path, predict, batches, FLOAT32.tolerance, batch is not None)
+    batches = (max(first, 1),) if isinstance(first, int) else (1, LARGEST_BATCH)
+    return _Opened(artifact.path, tuple(shape), predict, batches, FLOAT32.tolerance, len(batches) == 1)
 
 
-def _fixed_batch(outline: Outline) -> int | None:
-    """Return the only number of images that a file takes, or None where it takes any; raises `ArtifactError`."""
+def _input_shape(outline: Outline) -> tuple[int | str, ...]:
+    """Return the shape of a file's one input, names for sides that it leaves open; raises `ArtifactError`."""
     if len(outline.inputs) != 1 or len(outline.outputs) != 1:
         raise ArtifactError(
             f"it has {len(outline.inputs)} inputs and {len(outline.outputs)} outputs, expected one of each"
@@ -171,14 +206,16 @@ def _fixed_batch(outline: Outline) -> int | None:
     (taken,) = outline.inputs
     if taken.dtype != "float32" or not taken.shape:
         raise ArtifactError(f"its input is {taken.dtype} [{', '.join(map(str, taken.shape))}], expected float32 [N, …]")
-    first = taken.shape[0]
-    return max(first, 1) if isinstance(first, int) else None
+    return taken.shape
 
 
 def _as_images(images: Array) -> Images:
     array = as_array(images, "images")
     if array.ndim < 2 or not len(array) or not np.issubdtype(array.dtype, np.floating):
-        raise UserError(f"the images are {array.dtype} {list(array.shape)}, expected floating-point numbers [N, …]")
+        scaled = "; divide bytes by 255" if array.dtype == np.uint8 else ""
+        raise UserError(
+            f"the images are {array.dtype} {list(array.shape)}, expected floating-point numbers [N, …]{scaled}"
+        )
     if not np.isfinite(array).all():
         raise UserError("the images hold NaN or infinity, expected finite numbers")
     return np.ascontiguousarray(array, np.float32)

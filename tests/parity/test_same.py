@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import mnist_edge.parity
 from mnist_edge.errors import UserError
+from mnist_edge.parity.module_reference import module_reference
 from mnist_edge.parity.same import Model, assert_same
 from mnist_edge.training.checkpoint import Checkpoint
 from mnist_edge.training.datasets.splits import Split
@@ -29,6 +30,18 @@ class Flat(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         logits: Tensor = self.dropout(self.layers(pixels.reshape(-1, 1, 28, 28)))
+        return logits
+
+
+class Ranged(nn.Module):
+    """The same as its owner has it: it takes images that were normalized."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__()
+        self.layers = checkpoint.build()
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.layers(images * 0.3081 + 0.1307)
         return logits
 
 
@@ -100,6 +113,57 @@ def test_files_of_ours_are_judged_by_the_tolerance_of_their_scheme(
         assert assert_same(net, exports / name, images).agreement == 1.0
     with pytest.raises(AssertionError, match=r"allowed 0\.0001 \(max_abs_diff=0\.\d+ would have passed\)"):
         assert_same(net, exports / "mnist-mlp-int8.onnx", images, max_abs_diff=1e-4)
+
+
+@pytest.fixture(scope="module")
+def normalizing(released: Checkpoint, test_data: Split, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of a module that takes images of another range."""
+    folder = tmp_path_factory.mktemp("normalizing")
+    images, labels = test_data.images[:60], test_data.labels[:60]
+    reference = module_reference(Ranged(released), images, labels, name="ranged", mean=0.1307, std=0.3081)
+    (artifact,) = mnist_edge.export(reference, output=folder)
+    return artifact.path
+
+
+@pytest.mark.slow
+def test_a_file_that_normalizes_the_images_is_compared_with_a_module_that_does_not(
+    released: Checkpoint, test_data: Split, normalizing: Path
+) -> None:
+    net, images = Ranged(released), test_data.images[:60]
+    normalized = (images - 0.1307) / 0.3081
+    assert assert_same(net, normalizing, images, mean=0.1307, std=0.3081).agreement == 1.0
+    with pytest.raises(AssertionError, match=r"normalizes the images itself: give mean and std here too$"):
+        assert_same(net, normalizing, images)
+    with pytest.raises(AssertionError, match=r"from -0\.4242 to 2\.821, the file takes \[0, 1\]: give them as they"):
+        assert_same(net, normalizing, normalized)
+    with pytest.raises(AssertionError) as caught:
+        assert_same(lambda pixels: net((pixels - 0.1307) / 0.3081) + 0.01, normalizing, images)
+    assert "normalize" not in str(caught.value), "which is not what is wrong there"
+    with pytest.raises(UserError, match="there is mean without std"):
+        assert_same(net, normalizing, images, mean=0.1307)
+
+
+def test_images_with_other_sides_are_one_line_before_the_module_has_them(
+    net: Flat, rows: Tensor, path: Path, released: Checkpoint, test_data: Split, exports: Path
+) -> None:
+    trained, images = released.build(), test_data.images[:2]
+    for model, file, given, message in (
+        (net, path, rows[:2, None], r"the images are \[2, 1, 784\], .* takes \[N, 784\]$"),
+        (
+            trained,
+            exports / "mnist-mlp.onnx",
+            images[0],
+            r"\[1, 28, 28\], .* \[N, 1, 28, 28\]; a single image is image",
+        ),
+        (
+            trained,
+            exports / "mnist-mlp.onnx",
+            images.flatten(1),
+            r"the images are \[2, 784\], .* takes \[N, 1, 28, 28\]$",
+        ),
+    ):
+        with pytest.raises(UserError, match=message):
+            assert_same(model, file, given)
 
 
 def broken(net: Flat) -> Model:
@@ -236,7 +300,7 @@ def test_what_can_not_be_compared_is_one_line(net: Flat, rows: Tensor, path: Pat
         (lambda _: (1, 2), rows, r"gives tuple, expected one tensor"),  # type: ignore[return-value,list-item]
         (lambda pixels: net(pixels).sum(dim=1), rows, r"gives \[60\], expected one tensor of logits"),
         (net, rows[:0], r"the images are float32 \[0, 784\], expected floating-point"),
-        (net, rows.to(torch.uint8), "the images are uint8"),
+        (net, rows.to(torch.uint8), r"the images are uint8 \[60, 784\], .*; divide bytes by 255$"),
         (net, rows.bfloat16(), r"the images can't be read as one array of numbers \(.*BFloat16\)"),
         (net, [[0.5] * 784, [0.5]], r"the images can't be read as one array of numbers \(.*inhomogeneous"),
         (net, np.full((3, 784), np.nan), "NaN or infinity"),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mnist_edge.errors import UserError
+from mnist_edge.types import Images
 
 WEIGHT, BIAS = "prepare.normalize.weight", "prepare.normalize.bias"
 """Names of the layer's weights in the network that it is a part of."""
@@ -70,6 +71,11 @@ class Normalization:
             return None
         weight, bias = (weights[name].double().flatten() for name in (WEIGHT, BIAS))
         return cls(tuple((-bias / weight).tolist()), tuple((1 / weight).tolist()))
+
+    def applied(self, images: Images) -> Images:
+        """Return images, `[N, channels, …]`, normalized, in float32."""
+        mean, std = (np.reshape(values, (-1, *[1] * (images.ndim - 2))) for values in (self.mean, self.std))
+        return np.asarray((images - mean) / std, np.float32)
 
     def layer(self) -> nn.Module:
         """Return a 1×1 convolution of each channel by itself: image · (1 / std) - mean / std.

@@ -55,3 +55,12 @@ def test_what_is_not_a_normalization_is_one_line(mean: Sequence[float], std: Seq
 def test_numbers_are_given_as_their_owner_has_them(mean: Any, std: Any) -> None:  # noqa: ANN401
     assert Normalization.given(mean, std, 3) == Normalization((0.5,) * 3, (0.25,) * 3)
     assert Normalization.given(None, None, 3) is None
+
+
+def test_images_are_normalized_as_the_layer_does() -> None:
+    images, normalization = torch.rand(5, 3, 8, 8), Normalization.of(MEAN, STD, 3)
+    with torch.no_grad():
+        assert np.abs(normalization.applied(images.numpy()) - normalization.layer()(images).numpy()).max() < 1e-6
+    rows = Normalization.of([0.5], [0.25], 7).applied(np.ones((2, 7), np.float32))
+    assert rows.dtype == np.float32
+    assert rows.tolist() == [[2.0] * 7] * 2
