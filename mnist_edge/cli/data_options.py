@@ -69,6 +69,7 @@ def open_data(
     image_size: int | None = None,
     color: bool = False,
     preprocessing: str | None = None,
+    labels: tuple[str, ...] | None = None,
 ) -> Data:
     """Return a data set by its name, or a folder of pictures, whose parts are drawn from `seed`; nothing is read yet.
 
@@ -79,10 +80,12 @@ def open_data(
     if dataset in DATASETS:
         if image_size or color or preprocessing:
             raise click.UsageError("--image-size, --color and --preprocessing go with a --dataset that is a folder.")
+        if labels is not None:
+            raise click.UsageError("--labels goes with a --dataset that is a folder.")
         return _registered(dataset, data_dir)
     from mnist_edge.training.datasets.pictures import open_folder
 
-    found = open_folder(Path(dataset), seed, preprocessing, image_size, 3 if color else 1)
+    found = open_folder(Path(dataset), seed, preprocessing, image_size, 3 if color else 1, labels)
     return Data(found.task, found.load_training_data, found.load_test_data)
 
 

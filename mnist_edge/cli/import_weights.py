@@ -1,6 +1,8 @@
 """`mnist-edge import`: weights that were trained elsewhere, and the code of their network, to a checkpoint."""
 
+import csv
 import math
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +41,23 @@ class Numbers(click.ParamType[tuple[float, ...]]):
         return numbers
 
 
+class Labels(click.ParamType[tuple[str, ...]]):
+    """Labels, separated by commas; one that has a comma itself is quoted, as in CSV."""
+
+    name = "labels"
+
+    def convert(
+        self, value: str | tuple[str, ...], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Return the labels, in Unicode's composed form, as those of a folder are."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(next(csv.reader([unicodedata.normalize("NFC", value)]), ()))
+        except csv.Error as error:  # over the end of a line
+            self.fail(f"{value!r}, expected labels, separated by commas: {error}", param, ctx)
+
+
 @click.command("import")
 @click.argument("weights", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
@@ -47,6 +66,13 @@ class Numbers(click.ParamType[tuple[float, ...]]):
     type=options.Architecture(builtin=False),
     required=True,
     help="The network's code, which is run, as a file or as package.module:NAME.",
+)
+@click.option(
+    "--labels",
+    type=Labels(),
+    metavar="LABEL,...",
+    show_default="the folder's, sorted by code point",
+    help="For a folder: its labels in the order of the network's outputs.",
 )
 @click.option("--mean", type=Numbers(), metavar="NUMBER,...", help="Mean that the images were normalized with.")
 @click.option("--std", type=Numbers(), metavar="NUMBER,...", help="Standard deviation that they were normalized with.")
@@ -66,6 +92,7 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 def command(
     weights: Path,
     architecture: str,
+    labels: tuple[str, ...] | None,
     mean: tuple[float, ...] | None,
     std: tuple[float, ...] | None,
     output: Path | None,
@@ -90,7 +117,7 @@ def command(
         raise click.UsageError("--mean goes with --std: give --std too; 1 if the images were only centered.")
     if std is not None and mean is None:
         raise click.UsageError("--std goes with --mean: give --mean too; 0 if the images were only scaled.")
-    source = data_options.open_data(dataset, data_dir, 0, image_size, color, preprocessing)
+    source = data_options.open_data(dataset, data_dir, 0, image_size, color, preprocessing, labels)
     task = source.task
     output = output or Path(f"checkpoints/{file_stem(task, recorded_name(architecture))}.safetensors")
     outputs.check_outputs((output, outputs.CHECKPOINT), force=force)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 from mnist_edge.cli import main
@@ -133,6 +134,48 @@ def test_colored_icons_and_a_residual_network(tmp_path: Path, monkeypatch: pytes
     run("predict", f"icons/{label}/0.png", "-m", "exports/icons-residual.onnx", "--visualize", sheet, "--show-input")
     assert sheet.exists()
     passed("selfcheck", "exports/icons-residual.onnx")
+
+
+CHANNELS = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 1)
+
+    def forward(self, x):
+        return 9 * self.conv(x).mean((2, 3))
+"""
+"""A network whose answer is the strongest of red, green and blue."""
+
+
+def test_the_labels_of_what_was_trained_elsewhere_may_be_in_another_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_colors(tmp_path / "icons")
+    (tmp_path / "net.py").write_text(CHANNELS)
+    torch.save({"conv.weight": torch.eye(3)[..., None, None], "conv.bias": torch.zeros(3)}, "net.pt")
+    settings = ("net.pt", "--arch", "net.py:Net", "--dataset", "icons", "--color", "--image-size", 16)
+    result = passed("import", *settings)
+    assert ": 0.00% is hardly better than guessing" in result.stderr
+    result = run("import", *settings, "--labels", "rot,Grün")
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (
+        1,
+        "Error: the labels are 'rot', 'Grün', expected those of icons in any order: Grün, blau, rot",
+    )
+    for name, value in (("mnist", "0,1"), ("icons", "a\nb")):
+        assert run("import", *settings[:3], "--dataset", name, "--labels", value).exit_code == 2
+    result = passed("import", *settings, "--labels", "rot,Grün,blau", "--force")
+    assert ": 100.00% of the 12 test images" in result.stdout
+    passed("export", "--arch", "net.py:Net")
+    (report,) = json.loads(passed("verify", "exports", "--arch", "net.py:Net", "--json").stdout)
+    assert report["accuracy"] == report["reference_accuracy"] == 1
+    checkpoint, model = "checkpoints/icons-net.safetensors", "exports/icons-net.onnx"
+    evaluations = json.loads(passed("evaluate", checkpoint, model, "--arch", "net.py:Net", "--json").stdout)
+    assert [each["accuracy"] for each in evaluations] == [1, 1]
+    assert Recognizer(model).predict("icons/rot/0.png").label == "rot"
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,14 @@ class PictureFolder:
         return Split(torch.from_numpy(pixels), labels)
 
 
-def open_folder(folder: Path, seed: int, preprocessing: str | None, side: int | None, channels: int) -> PictureFolder:
+def open_folder(
+    folder: Path,
+    seed: int,
+    preprocessing: str | None,
+    side: int | None,
+    channels: int,
+    labels: tuple[str, ...] | None = None,
+) -> PictureFolder:
     """List the pictures of a folder that shall be trained on, and draw its parts.
 
     Args:
@@ -120,9 +127,10 @@ def open_folder(folder: Path, seed: int, preprocessing: str | None, side: int | 
         preprocessing: key of the registry; `DEFAULT_PREPROCESSING` if None.
         side: height and width of the model's input; `DEFAULT_SIDE` if None.
         channels: 1 for gray images, 3 for color.
+        labels: in the order of the model's outputs; sorted by code point if None.
 
     Raises:
-        UserError: labels are missing, empty, or in one part only, or there is no such preprocessing.
+        UserError: labels are missing, empty, in one part only, or not those given, or there is no such preprocessing.
     """
     key = preprocessing or DEFAULT_PREPROCESSING
     asked = TensorSpec("image", (channels, side or DEFAULT_SIDE, side or DEFAULT_SIDE))
@@ -131,7 +139,13 @@ def open_folder(folder: Path, seed: int, preprocessing: str | None, side: int | 
         kind = f"{given.shape[1]}×{given.shape[2]} {'gray' if given.shape[0] == 1 else 'color'} images"
         raise UserError(f"the preprocessing {key} gives {kind}: leave out --image-size and --color")
     listed = _listed(folder)
-    task = Task(_task_name(folder), tuple(listed["train"]), given, key)
+    found = tuple(listed["train"])
+    if labels is not None and sorted(labels) != sorted(found):
+        raise UserError(
+            f"the labels are {', '.join(map(repr, labels))}, expected those of {folder} in any order: "
+            f"{', '.join(found)}"
+        )
+    task = Task(_task_name(folder), labels or found, given, key)
     return _divided(folder, task, listed, seed)
 
 
@@ -142,8 +156,7 @@ def find_folder(folder: Path, task: Task, seed: int) -> PictureFolder:
         UserError: it is not there, or has other labels.
     """
     listed = _listed(folder)
-    if tuple(listed["train"]) != task.labels:
-        different = sorted(set(listed["train"]) ^ set(task.labels))
+    if different := sorted(set(listed["train"]) ^ set(task.labels)):
         raise UserError(f"{folder} has other labels than the checkpoint ({different[0]!r}): name its own folder")
     return _divided(folder, task, listed, seed)
 
@@ -228,7 +241,8 @@ def _divided(folder: Path, task: Task, listed: dict[str, dict[str, list[Path]]],
     """
     parts: dict[str, list[Picture]] = {part: [] for part in PARTS}
     own_test = "test" in listed
-    for index, (label, paths) in enumerate(listed["train"].items()):
+    for index, label in enumerate(task.labels):
+        paths = listed["train"][label]
         if len(paths) < (2 if own_test else 3):
             raise UserError(
                 f"the label {label!r} of {folder} has {len(paths)} pictures{' in train/' if own_test else ''}, "

@@ -63,6 +63,22 @@ def test_the_seed_alone_draws_the_parts(folder: Path) -> None:
     assert every == sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*"))
 
 
+def test_the_labels_may_be_in_another_order(folder: Path) -> None:
+    order = ("rot", "Grün", "blau")
+    first, other = opened(folder), open_folder(folder, 0, None, 16, 3, order)
+    assert other.task.labels == order
+    assert find_folder(folder, other.task, 0) == other
+    assert other.digest() == first.digest()
+    for part in first.parts:
+        assert names(other, part) == names(first, part)
+        for found in (first, other):
+            labels = [found.task.labels[picture.label] for picture in found.parts[part]]
+            assert labels == [picture.path.parent.name for picture in found.parts[part]]
+    for wrong in (("rot", "Grün"), (*order, "rot"), ("rot", "Grün", "Blau"), ()):
+        with pytest.raises(UserError, match=r"expected those of .*my colors in any order: Grün, blau, rot$"):
+            open_folder(folder, 0, None, 16, 3, wrong)
+
+
 def test_a_picture_keeps_its_part_in_another_place(folder: Path, tmp_path: Path) -> None:
     moved = Path(shutil.copytree(folder, tmp_path / "elsewhere" / "x"))
     assert names(opened(moved), "test") == names(opened(folder), "test")
