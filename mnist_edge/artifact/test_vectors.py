@@ -5,7 +5,7 @@ import dataclasses
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -56,9 +56,9 @@ class TestVectors:
 
     indices: tuple[int, ...]
     labels: tuple[int, ...]
-    images: NDArray[np.uint8]
-    trained_logits: Logits
-    expected_logits: Logits
+    images: NDArray[np.uint8] = field(repr=False)
+    trained_logits: Logits = field(repr=False)
+    expected_logits: Logits = field(repr=False)
     bound: float
 
     @property

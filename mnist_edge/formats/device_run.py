@@ -1,6 +1,6 @@
 """What the module `devices` of a format gives: an artifact on an emulated device."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from mnist_edge.artifact.bundle import Bundle
@@ -21,7 +21,7 @@ class DeviceRun:
     target: str
     title: str
     tools: str
-    logits: Logits
+    logits: Logits = field(repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as JSON types, without the logits."""

@@ -53,10 +53,10 @@ class Reference:
     """
 
     checkpoint: Checkpoint
-    images: Images
-    labels: Labels
-    logits: Logits
-    validation: Split
+    images: Images = field(repr=False)
+    labels: Labels = field(repr=False)
+    logits: Logits = field(repr=False)
+    validation: Split = field(repr=False)
     test_vectors: TestVectors
     programs: dict[tuple[object, ...], Mapping[str, bytes]] = field(default_factory=dict, repr=False, compare=False)
 

@@ -1,7 +1,7 @@
 """The result of preprocessing a picture: the model's input and the stages that led to it, or the digits of a number."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from PIL import Image
@@ -19,7 +19,7 @@ class Stage:
     """
 
     name: str
-    image: Pixels
+    image: Pixels = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)

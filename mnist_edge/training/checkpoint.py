@@ -78,10 +78,10 @@ class Checkpoint:
 
     task: Task
     architecture: str
-    weights: dict[str, Tensor]
+    weights: dict[str, Tensor] = field(repr=False)
     recipe: Recipe | None
     seed: int
-    history: tuple[Epoch, ...]
+    history: tuple[Epoch, ...] = field(repr=False)
     temperature: float
     thresholds: Thresholds
     data_digest: str
@@ -89,7 +89,7 @@ class Checkpoint:
     producer: dict[str, str]
     teachers: tuple[str, ...] = ()
     license: str = NO_LICENSE
-    trial_logits: TrialLogits = ()
+    trial_logits: TrialLogits = field(default=(), repr=False)
     file_digest: str | None = field(default=None, compare=False)
     own: OwnArchitecture | None = field(default=None, compare=False, repr=False)
 

@@ -28,6 +28,16 @@ def test_the_sample_holds_the_images_that_are_nearest_to_another_answer(referenc
     assert len(few.images) == 20
 
 
+def test_it_is_shown_without_numbers_by_the_thousand(reference: Reference) -> None:
+    for shown in (reference, reference.checkpoint, reference.test_vectors):
+        text = repr(shown)
+        assert text.startswith(f"{type(shown).__name__}(")
+        assert len(text) < 5_000
+        assert "array" not in text
+        assert "tensor(" not in text
+    assert len(repr(mnist_edge.Recognizer().artifact)) < 5_000
+
+
 def test_a_part_keeps_images_labels_and_logits_together(reference: Reference) -> None:
     part = reference.part(np.array([7, 3]))
     for mine, whole in (

@@ -1,7 +1,7 @@
 """Labeled images in parts, and the batches that a training loop takes from them."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -21,8 +21,8 @@ class Split(Dataset[tuple[Tensor, Tensor]]):
         labels: class indices, int64 `[N]`.
     """
 
-    stored: Tensor
-    labels: Tensor
+    stored: Tensor = field(repr=False)
+    labels: Tensor = field(repr=False)
 
     @cached_property
     def images(self) -> Tensor:
