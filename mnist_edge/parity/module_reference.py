@@ -6,7 +6,7 @@ import hashlib
 import json
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -71,7 +71,7 @@ def module_reference(
             `resize/1` takes 1 or 3 channels and sides of up to 96.
         labels: class indices, whole numbers `[N]`.
         name: of the task; file names begin with it.
-        class_names: what each output stands for; None is "0", "1", … up to the greatest label.
+        class_names: what each output stands for, in their order; None is "0", "1", … up to the greatest label.
         mean: with `std`, and not without it, for a module that takes images normalized as torchvision's `Normalize`
             does; a number, or one for each channel. Exports take the images as they are, and normalize them themselves.
         std: see `mean`.
@@ -89,6 +89,10 @@ def module_reference(
         UserWarning: the module's answers to the images are hardly better than guessing.
     """
     test = _split(images, labels)
+    if isinstance(class_names, str | Mapping):
+        raise UserError(
+            f"class_names is a {type(class_names).__name__}, expected a list of names, in the order of the outputs"
+        )
     texts = _numbered(test.labels) if class_names is None else tuple(class_names)
     task = _task(name, texts, tuple(test.images.shape[1:]), preprocessing)
     held_back = test if validation is None else _split(*validation)

@@ -320,6 +320,8 @@ def test_what_does_not_fit_together_is_one_line(released: Checkpoint, few_test: 
             {"class_names": list("abcdefghi"), "validation": (images, 0 * labels)},
             "labels from 0 to 9, expected 0 to 8",
         ),
+        (net, images, labels, {"class_names": "abcdefghij"}, "class_names is a str, expected a list of names"),
+        (net, images, labels, {"class_names": dict(enumerate("abcdefghij"))}, "class_names is a dict, expected a list"),
         (net, images, labels, {"class_names": ["a"] * 10}, "labels are not at least two different ones"),
         (net, images, labels, {"name": "a/b"}, "does not fit into a file name"),
         (net, images, labels, {"preprocessing": "none/1"}, "there is no preprocessing 'none/1'"),
