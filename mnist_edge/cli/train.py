@@ -175,10 +175,10 @@ def _for_images(recipe: "Recipe", count: int, settings: dict[str, Any], *, quiet
         return recipe
     fitted = recipe.for_images(count)
     if fitted != recipe and not quiet:
-        muon = f" --muon-learning-rate {fitted.muon_learning_rate}" if fitted.muon_learning_rate else ""
+        muon = f" --muon-learning-rate {fitted.muon_learning_rate:g}" if fitted.muon_learning_rate else ""
         note(
             f"{count} images are few for batches of {recipe.batch_size}: "
-            f"--batch-size {fitted.batch_size} --learning-rate {fitted.learning_rate}{muon}"
+            f"--batch-size {fitted.batch_size} --learning-rate {fitted.learning_rate:g}{muon}"
         )
     return fitted
 

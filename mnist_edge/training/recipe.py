@@ -85,11 +85,13 @@ class Recipe:
         """Return the recipe for so many training images: of few, smaller batches, so that an epoch has `MIN_STEPS`.
 
         The learning rates go with the batch (Goyal et al., *Accurate, large minibatch SGD: training ImageNet in 1
-        hour*, 2017).
+        hour*, 2017), in six digits at most, as somebody would type them.
         """
         batch = min(self.batch_size, max(MIN_BATCH, count // MIN_STEPS))
+        if batch == self.batch_size:
+            return self
         share = batch / self.batch_size
-        sgd, muon = self.learning_rate * share, self.muon_learning_rate * share
+        sgd, muon = (float(f"{rate * share:g}") for rate in (self.learning_rate, self.muon_learning_rate))
         return dataclasses.replace(self, batch_size=batch, learning_rate=sgd, muon_learning_rate=muon)
 
     @classmethod

@@ -27,12 +27,22 @@ def test_the_learning_rate_rises_and_falls() -> None:
     assert PLAIN.learning_rate_share_at(10**6, 100) == 1
 
 
-@pytest.mark.parametrize(("count", "batch"), [(55_000, 32), (320, 32), (319, 31), (100, 10), (79, 8), (5, 8)])
+@pytest.mark.parametrize(
+    ("count", "batch"), [(55_000, 32), (320, 32), (319, 31), (126, 12), (100, 10), (79, 8), (5, 8)]
+)
 def test_few_images_are_learned_in_small_batches_with_a_learning_rate_in_proportion(count: int, batch: int) -> None:
     recipe = dataclasses.replace(PLAIN, muon_learning_rate=0.02).for_images(count)
     assert recipe.batch_size == batch
     assert recipe.learning_rate == pytest.approx(PLAIN.learning_rate * batch / PLAIN.batch_size)
     assert recipe.muon_learning_rate == pytest.approx(0.02 * batch / PLAIN.batch_size)
+    for rate in (recipe.learning_rate, recipe.muon_learning_rate):
+        assert float(f"{rate:g}") == rate, "what is printed is what is learned with"
+    assert recipe.for_images(count) == recipe
+
+
+def test_the_learning_rate_of_enough_images_is_as_it_was_given() -> None:
+    recipe = dataclasses.replace(PLAIN, learning_rate=0.123456789)
+    assert recipe.for_images(55_000) == recipe
 
 
 def test_it_decays_with_the_square_of_the_time() -> None:
