@@ -90,6 +90,7 @@ def violations(comparison: Comparison, tolerance: Tolerance, reference_accuracy:
         yield (
             f"{percent_down(comparison.agreement)}% of the answers are the same {at}, required "
             f"{percent_of_bound(tolerance.min_agreement)}% ({percent_down(comparison.agreement)}% would have passed)"
+            f"{_counted(comparison, tolerance)}"
         )
     drop = reference_accuracy - comparison.accuracy
     if drop > tolerance.max_accuracy_drop + 1e-12:
@@ -97,6 +98,14 @@ def violations(comparison: Comparison, tolerance: Tolerance, reference_accuracy:
             f"accuracy is {percent_up(drop)} points lower {at}, allowed "
             f"{percent_of_bound(tolerance.max_accuracy_drop)} ({percent_up(drop)} would have passed)"
         )
+
+
+def _counted(comparison: Comparison, tolerance: Tolerance) -> str:
+    """Return how many answers differ, where the share that may differ is less than one of these images."""
+    if not 0 < 1 - tolerance.min_agreement < 1 / comparison.images:
+        return ""
+    changed = round((1 - comparison.agreement) * comparison.images)
+    return f"; {changed:,} of {comparison.images:,} answers differ{'s' if changed == 1 else ''}, of so few none may"
 
 
 def excess_of(max_abs_diff: float, tolerance: Tolerance, where: str) -> str | None:

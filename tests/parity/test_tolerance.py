@@ -58,7 +58,9 @@ def test_violations_give_figures_and_the_tolerance_that_would_have_passed() -> N
 
 
 def test_one_answer_of_many_is_seen_in_what_would_have_passed() -> None:
-    changed = Comparison(batch=1, max_abs_diff=0, mean_abs_diff=0, agreement=1 - 1 / 40_000, accuracy=0.99, images=9)
+    changed = Comparison(
+        batch=1, max_abs_diff=0, mean_abs_diff=0, agreement=1 - 1 / 40_000, accuracy=0.99, images=40_000
+    )
     lines = list(violations(changed, FP32_TOLERANCE, reference_accuracy=0.99 + 1 / 40_000))
     assert lines == [
         "99.99% of the answers are the same at batch 1, required 100.00% (99.99% would have passed)",
@@ -66,9 +68,27 @@ def test_one_answer_of_many_is_seen_in_what_would_have_passed() -> None:
     ]
     close = Goals(min_agreement=np.float64(0.99998), max_accuracy_drop=np.float64(0.000_02)).tighten(INT8_TOLERANCE)
     assert list(violations(changed, close, reference_accuracy=0.99 + 1 / 40_000)) == [
-        "99.99% of the answers are the same at batch 1, required 99.998% (99.99% would have passed)",
+        "99.99% of the answers are the same at batch 1, required 99.998% (99.99% would have passed)"
+        "; 1 of 40,000 answers differs, of so few none may",
         "accuracy is 0.01 points lower at batch 1, allowed 0.002 (0.01 would have passed)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("images", "changed", "more"),
+    [
+        (36, 1, "; 1 of 36 answers differs, of so few none may"),
+        (499, 2, "; 2 of 499 answers differ, of so few none may"),
+        (500, 2, ""),
+    ],
+)
+def test_answers_are_counted_where_one_of_so_few_images_is_too_many(images: int, changed: int, more: str) -> None:
+    share = (images - changed) / images
+    found = Comparison(batch=1, max_abs_diff=1, mean_abs_diff=1, agreement=share, accuracy=1, images=images)
+    (line,) = violations(found, INT8_TOLERANCE, 1.0)
+    assert line.endswith(f"would have passed){more}")
+    (line,) = violations(dataclasses.replace(found, max_abs_diff=0), FP32_TOLERANCE, 1.0)
+    assert line.endswith("would have passed)")
 
 
 def test_a_percentage_is_the_share_that_is_meant() -> None:
