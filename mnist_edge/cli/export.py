@@ -7,6 +7,7 @@ import click
 
 from mnist_edge.artifact.manifest import MANIFEST
 from mnist_edge.cli import edge, options, outputs, torch_setup
+from mnist_edge.cli.few_images import note_few_images
 from mnist_edge.cli.output import note, say_json
 from mnist_edge.errors import UserError
 from mnist_edge.formats.base import FormatSpec, install_command
@@ -199,6 +200,7 @@ def command(
         if ALL in names:
             settings = _without_refused(settings, reference, targets)
         artifacts = export_artifacts(reference, settings, output, on_step)
+    note_few_images([artifact.report for artifact in artifacts])
     if as_json:
         say_json([artifact.to_json() for artifact in artifacts])
         return
@@ -213,7 +215,7 @@ def _print(artifacts: "list[Artifact]", images: int, output: Path) -> None:
     compared = [artifact for artifact in artifacts if len(artifact.candidates) > 1]
     candidates = [candidate_table(artifact, images) for artifact in compared]
     devices = [device_table(artifact.report) for artifact in artifacts if artifact.report.devices]
-    verdicts = verdict_table([artifact.report for artifact in artifacts], f"exported to {output}:")
+    verdicts = verdict_table([artifact.report for artifact in artifacts], f"exported to {output}")
     print_tables([*candidates, *devices, verdicts])
     for artifact in compared:
         for candidate in artifact.candidates:

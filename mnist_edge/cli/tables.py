@@ -24,8 +24,15 @@ MAX_CHANGED = 10
 """Changed answers of an artifact that a table shows."""
 
 
-def verdict_table(reports: Sequence[ParityReport], line_above: str = "") -> TextTable:
-    """Return a row for each artifact: its size, the figures that its proof rests on, and the verdict."""
+def verdict_table(reports: Sequence[ParityReport], done: str = "") -> TextTable:
+    """Return a row for each artifact: its size, the figures that its proof rests on, and the verdict.
+
+    Above it is what was `done`, and on how many test images the proof rests.
+    """
+    images = sorted({report.images for report in reports})
+    count = f"{images[0]:,}" if len(images) == 1 else f"{images[0]:,} to {images[-1]:,}"
+    compared = f"compared on {count} test image{'' if images == [1] else 's'}:"
+    line_above = f"{done}, {compared}" if done else compared
     names = short_names([report.path for report in reports])
     headings = "largest\n|Δlogit|", "top-1\nagreement", "\naccuracy", "trained\nmodel"
     table = TextTable("\nfile", "\nbytes", *headings, "\nparity", line_above=line_above)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mnist_edge.cli import edge, options, outputs, torch_setup
+from mnist_edge.cli.few_images import note_few_images
 from mnist_edge.cli.output import note, say_json
 
 if TYPE_CHECKING:
@@ -222,6 +223,7 @@ def _report_problems(reports: "list[ParityReport]", references: "Mapping[Path, R
     for checkpoint, reference in references.items():
         if reference.doubt:
             note(f"{checkpoint}: {reference.doubt}")
+    note_few_images(reports)
     for report in reports:
         for problem in report.problems:
             note(f"{report.path}: {problem}")

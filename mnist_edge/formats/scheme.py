@@ -44,6 +44,10 @@ class Tolerance:
     min_agreement: float
     max_accuracy_drop: float
 
+    def takes_a_change(self, images: int) -> bool:
+        """Say whether one of so many images may get another answer, though the model answers it correctly."""
+        return 1 / images <= min(1 - self.min_agreement, self.max_accuracy_drop)
+
     def for_logits(self, largest: float) -> "Tolerance":
         """Return the same for a trained model's logits, of which the largest is so far from 0; see `bound_at`."""
         if self.max_abs_diff is None:

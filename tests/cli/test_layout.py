@@ -58,8 +58,8 @@ def test_every_table_fits_the_terminal_and_keeps_its_names(
     labels = reference.checkpoint.task.labels
     accuracy = {kind: [0.5] * len(SEVERITIES) for kind in CORRUPTIONS}
     tables = [
-        verdict_table(short, "exported to exports:"),
-        verdict_table(long, "exported to exports:"),
+        verdict_table(short, "exported to exports"),
+        verdict_table(long, "exported to exports"),
         evaluation_table({path.path: evaluation for path in long}),
         class_table(long[0].path, evaluation, labels),
         corruption_table(str(long[0].path), accuracy, levels=width > 80),
@@ -71,7 +71,7 @@ def test_every_table_fits_the_terminal_and_keeps_its_names(
     for each, columns in ((short, 80), (long, 200)):
         if width >= columns:
             lines = shown(width, lambda each=each: print_tables([verdict_table(each)]))  # type: ignore[misc]
-            rows = [line.split() for line in lines[3:]]
+            rows = [line.split() for line in lines[-len(each) :]]
             assert [(row[0], row[-1], len(row)) for row in rows] == [(item.path.name, "passed", 7) for item in each]
     text = joined(shown(width, lambda: print_tables([verdict_table(long)])))
     assert all(name in text for name in names)
