@@ -44,9 +44,17 @@ class Tolerance:
     min_agreement: float
     max_accuracy_drop: float
 
+    def lets_one_differ(self, images: int) -> bool:
+        """Say whether one of so many images may get another answer, whatever it does to the accuracy."""
+        return (images - 1) / images >= self.min_agreement  # the quotient that an agreement is, rounded alike
+
+    def takes_drop(self, drop: float) -> bool:
+        """Say whether the accuracy may be so much lower; differences of shares are rounded."""
+        return drop <= self.max_accuracy_drop + 1e-12
+
     def takes_a_change(self, images: int) -> bool:
         """Say whether one of so many images may get another answer, though the model answers it correctly."""
-        return 1 / images <= min(1 - self.min_agreement, self.max_accuracy_drop)
+        return self.lets_one_differ(images) and self.takes_drop(1 / images)
 
     def for_logits(self, largest: float) -> "Tolerance":
         """Return the same for a trained model's logits, of which the largest is so far from 0; see `bound_at`."""

@@ -93,7 +93,7 @@ def violations(comparison: Comparison, tolerance: Tolerance, reference_accuracy:
             f"{_counted(comparison, tolerance)}"
         )
     drop = reference_accuracy - comparison.accuracy
-    if drop > tolerance.max_accuracy_drop + 1e-12:
+    if not tolerance.takes_drop(drop):
         yield (
             f"accuracy is {percent_up(drop)} points lower {at}, allowed "
             f"{percent_of_bound(tolerance.max_accuracy_drop)} ({percent_up(drop)} would have passed)"
@@ -101,8 +101,8 @@ def violations(comparison: Comparison, tolerance: Tolerance, reference_accuracy:
 
 
 def _counted(comparison: Comparison, tolerance: Tolerance) -> str:
-    """Return how many answers differ, where the share that may differ is less than one of these images."""
-    if not 0 < 1 - tolerance.min_agreement < 1 / comparison.images:
+    """Return how many answers differ, where some may, but of so few images none."""
+    if tolerance.min_agreement == 1 or tolerance.lets_one_differ(comparison.images):
         return ""
     changed = round((1 - comparison.agreement) * comparison.images)
     return f"; {changed:,} of {comparison.images:,} answers differ{'s' if changed == 1 else ''}, of so few none may"

@@ -3,12 +3,15 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.formats.scheme import FLOAT32, INT8_TOLERANCE, Precision
+from mnist_edge.parity.comparison import Comparison
+from mnist_edge.parity.tolerance import violations
 
 SCHEMES = [scheme for spec in FORMATS.values() for scheme in spec.schemes]
 
@@ -22,6 +25,20 @@ def test_where_a_model_errs_more_rounding_may_change_more_answers() -> None:
         else:
             assert scheme.tolerance_at(0.92) == scheme.tolerance
     assert FLOAT32.tolerance_at(0.5).min_agreement == 1.0
+
+
+@pytest.mark.parametrize("least", [0.9, 0.9875, 0.9975, 0.9995, 0.9996, 0.9998, 0.9999])
+def test_a_change_is_taken_where_the_verdict_takes_it(least: float) -> None:
+    images = round(1 / (1 - least))
+    tolerance = replace(INT8_TOLERANCE, min_agreement=least, max_accuracy_drop=1 / images)
+    for number, taken in ((images, True), (images - 1, False)):
+        right = np.arange(number) > 0
+        found = Comparison(1, 0.0, 0.0, float(np.mean(right)), float(np.mean(right)), number)
+        assert tolerance.takes_a_change(number) is taken
+        assert (not list(violations(found, tolerance, 1.0))) is taken
+        assert replace(tolerance, max_accuracy_drop=1.0).takes_a_change(number) is taken
+    assert not replace(tolerance, max_accuracy_drop=1 / (images + 1)).takes_a_change(images)
+    assert replace(tolerance, max_accuracy_drop=1 / images - 1e-13).takes_a_change(images)  # as `violations` rounds
 
 
 def test_the_bound_grows_with_logits_that_are_larger_than_usual() -> None:

@@ -75,17 +75,21 @@ def test_one_answer_of_many_is_seen_in_what_would_have_passed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("images", "changed", "more"),
+    ("images", "changed", "least", "more"),
     [
-        (36, 1, "; 1 of 36 answers differs, of so few none may"),
-        (499, 2, "; 2 of 499 answers differ, of so few none may"),
-        (500, 2, ""),
+        (36, 1, 0.998, "; 1 of 36 answers differs, of so few none may"),
+        (499, 2, 0.998, "; 2 of 499 answers differ, of so few none may"),
+        (500, 2, 0.998, ""),
+        (9_999, 1, 0.9999, "; 1 of 9,999 answers differs, of so few none may"),
+        (10_000, 2, 0.9999, ""),
     ],
 )
-def test_answers_are_counted_where_one_of_so_few_images_is_too_many(images: int, changed: int, more: str) -> None:
+def test_answers_are_counted_where_one_of_so_few_images_is_too_many(
+    images: int, changed: int, least: float, more: str
+) -> None:
     share = (images - changed) / images
     found = Comparison(batch=1, max_abs_diff=1, mean_abs_diff=1, agreement=share, accuracy=1, images=images)
-    (line,) = violations(found, INT8_TOLERANCE, 1.0)
+    (line,) = violations(found, dataclasses.replace(INT8_TOLERANCE, min_agreement=least), 1.0)
     assert line.endswith(f"would have passed){more}")
     (line,) = violations(dataclasses.replace(found, max_abs_diff=0), FP32_TOLERANCE, 1.0)
     assert line.endswith("would have passed)")
