@@ -326,6 +326,7 @@ def test_what_does_not_fit_together_is_one_line(released: Checkpoint, few_test: 
         (net, images, labels, {"name": "a/b"}, "does not fit into a file name"),
         (net, images, labels, {"preprocessing": "none/1"}, "there is no preprocessing 'none/1'"),
         (net, images, labels, {"mean": (0.1, 0.2), "std": 1}, "there are 2 numbers for the mean"),
+        (net, images, labels, {"mean": "x", "std": 1}, "mean can't be read as numbers"),
         (
             net,
             images,

@@ -141,6 +141,8 @@ def test_a_file_that_normalizes_the_images_is_compared_with_a_module_that_does_n
     assert "normalize" not in str(caught.value), "which is not what is wrong there"
     with pytest.raises(UserError, match="there is mean without std"):
         assert_same(net, normalizing, images, mean=0.1307)
+    with pytest.raises(UserError, match="mean can't be read as numbers"):
+        assert_same(net, normalizing, images, mean="x", std=1)  # type: ignore[arg-type]
 
 
 def test_images_with_other_sides_are_one_line_before_the_module_has_them(

@@ -1,13 +1,14 @@
 """The normalization that a network was trained with, as a layer of it, so that it takes images in [0, 1]."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mnist_edge.artifact.fields import one_line
 from mnist_edge.errors import UserError
 from mnist_edge.types import Images
 
@@ -50,8 +51,10 @@ class Normalization:
     ) -> "Normalization | None":
         """Return the normalization by a number or one for each channel, or None where neither is given.
 
+        They may be tensors or arrays of any shape, too, or whatever else gives numbers one by one.
+
         Raises:
-            UserError: one is given without the other, or as `of`.
+            UserError: one is given without the other, holds something else than numbers, or as `of`.
         """
         if mean is None:
             if std is None:
@@ -59,7 +62,7 @@ class Normalization:
             raise UserError("there is std without mean: give mean too; 0 if the images were only scaled")
         if std is None:
             raise UserError("there is mean without std: give std too; 1 if the images were only centered")
-        return cls.of(np.ravel(mean).tolist(), np.ravel(std).tolist(), channels)
+        return cls.of(_numbers(mean, "mean"), _numbers(std, "std"), channels)
 
     @classmethod
     def stored_in(cls, weights: Mapping[str, Tensor]) -> "Normalization | None":
@@ -92,3 +95,23 @@ class Normalization:
             assert layer.bias is not None, "a convolution has one unless told otherwise"
             layer.bias.copy_(-mean / std)
         return layer
+
+
+def _numbers(given: float | Iterable[float], name: str) -> list[float]:
+    """Return what a caller gave as numbers; raises `UserError` where it is something else."""
+    try:
+        # fsum() takes every kind of real number, and unlike float() no text.
+        return [math.fsum([value]) for value in np.ravel(np.asarray(_unpacked(given))).tolist()]
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise UserError(
+            f"{name} can't be read as numbers ({one_line(error)}): give a number, or a list of one for each channel"
+        ) from error
+
+
+def _unpacked(given: object) -> object:
+    """Return lists in place of tensors, also of those that learn or that numpy does not have, and of iterators."""
+    if isinstance(given, Tensor):
+        return given.detach().tolist()
+    if isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping | Set | np.ndarray):
+        return [_unpacked(each) for each in given]
+    return given

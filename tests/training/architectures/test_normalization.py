@@ -1,6 +1,7 @@
 import math
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -50,11 +51,38 @@ def test_what_is_not_a_normalization_is_one_line(mean: Sequence[float], std: Seq
 
 
 @pytest.mark.parametrize(
-    ("mean", "std"), [(0.5, 0.25), (np.float32(0.5), torch.tensor(0.25)), ([0.5], np.array([0.25]))]
+    ("mean", "std"),
+    [
+        (0.5, 0.25),
+        (np.float32(0.5), torch.tensor(0.25)),
+        ([0.5], np.array([0.25])),
+        (torch.tensor(0.5, requires_grad=True), torch.tensor([0.25] * 3, dtype=torch.bfloat16)),
+        (map(float, [0.5] * 3), (each for each in [0.25])),
+        ([torch.tensor(0.5, requires_grad=True)] * 3, [torch.tensor(0.25, dtype=torch.bfloat16)]),
+        (np.full((3, 1, 1), 0.5), [[0.25]] * 3),
+        (Fraction(1, 2), np.array(0.25)),
+    ],
 )
+@pytest.mark.filterwarnings("error")
 def test_numbers_are_given_as_their_owner_has_them(mean: Any, std: Any) -> None:  # noqa: ANN401
     assert Normalization.given(mean, std, 3) == Normalization((0.5,) * 3, (0.25,) * 3)
     assert Normalization.given(None, None, 3) is None
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *("0.5", b"5", ["0.5"], np.array(["0.5"]), object(), (0.1, None, 0.2), 1j, torch.tensor(1j), 10**400),
+        *([[0.1], [0.2, 0.3]], {"r": 0.5}, {0.1, 0.2, 0.3}, torch.zeros(3, device="meta"), [torch.zeros(2), 0.1]),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_what_holds_no_numbers_is_one_line(given: Any) -> None:  # noqa: ANN401
+    end = r" can't be read as numbers \(.+\): give a number, or a list of one for each channel$"
+    with pytest.raises(UserError, match="^mean" + end):
+        Normalization.given(given, 1, 3)
+    with pytest.raises(UserError, match="^std" + end):
+        Normalization.given(0, given, 3)
 
 
 def test_images_are_normalized_as_the_layer_does() -> None:
