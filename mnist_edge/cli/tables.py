@@ -27,20 +27,26 @@ MAX_CHANGED = 10
 def verdict_table(reports: Sequence[ParityReport], done: str = "") -> TextTable:
     """Return a row for each artifact: its size, the figures that its proof rests on, and the verdict.
 
-    Above it is what was `done`, and on how many test images the proof rests.
+    Above it is what was `done`, and on how many test images the proof rests, where any file could be compared.
     """
-    images = sorted({report.images for report in reports})
-    count = f"{images[0]:,}" if len(images) == 1 else f"{images[0]:,} to {images[-1]:,}"
-    compared = f"compared on {count} test image{'' if images == [1] else 's'}:"
-    line_above = f"{done}, {compared}" if done else compared
+    above = ", ".join(part for part in (done, _compared(reports)) if part)
     names = short_names([report.path for report in reports])
     headings = "largest\n|Δlogit|", "top-1\nagreement", "\naccuracy", "trained\nmodel"
-    table = TextTable("\nfile", "\nbytes", *headings, "\nparity", line_above=line_above)
+    table = TextTable("\nfile", "\nbytes", *headings, "\nparity", line_above=f"{above}:" if above else "")
     for report in reports:
         size = f"{report.size:,}" if report.size else "–"
         figures = readable_verdict(report).values()
         table.add(names[report.path], size, *figures, "passed" if report else "FAILED")
     return table
+
+
+def _compared(reports: Sequence[ParityReport]) -> str:
+    """Return on how many images files were compared; empty where none was."""
+    images = sorted({report.images for report in reports if report.comparisons})
+    if not images:
+        return ""
+    count = f"{images[0]:,}" if len(images) == 1 else f"{images[0]:,} to {images[-1]:,}"
+    return f"compared on {count} test image{'' if images == [1] else 's'}"
 
 
 def short_names(paths: Collection[Path]) -> dict[Path, str]:

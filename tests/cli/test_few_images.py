@@ -30,3 +30,7 @@ def test_a_verdict_says_on_how_many_images_it_rests(reports: dict[str, ParityRep
     both = verdict_table([few, report], "exported to exports")
     assert both.line_above == "exported to exports, compared on 36 to 10,000 test images:"
     assert verdict_table([one]).line_above == "compared on 1 test image:"
+    unread = dataclasses.replace(few, comparisons=())
+    assert verdict_table([unread, report]).line_above == "compared on 10,000 test images:"
+    assert verdict_table([unread]).line_above == ""
+    assert verdict_table([unread], "exported to exports").line_above == "exported to exports:"
