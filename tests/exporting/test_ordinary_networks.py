@@ -184,6 +184,12 @@ def lenet(activation: nn.Module) -> nn.Module:
     )
 
 
+def pooled(layers: nn.ModuleDict, images: Tensor) -> Tensor:
+    maxima, _ = layers["pool"](layers["first"](images).relu())
+    logits: Tensor = layers["last"](maxima.flatten(1))
+    return logits
+
+
 def convolution(*others: nn.Module, features: int) -> nn.Module:
     return nn.Sequential(nn.Conv2d(1, 4, 3), *others, nn.Flatten(), nn.Linear(features, 5))
 
@@ -230,6 +236,12 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...]]] = {
             nn.MaxPool2d(2, 1, padding=(1, 0), ceil_mode=True), nn.AvgPool2d(4, 4, ceil_mode=True), features=36
         ),
         ("onnx",),
+    ),
+    "a pool that also says where its maxima are": (
+        lambda: Written(
+            pooled, first=nn.Conv2d(1, 4, 3), pool=nn.MaxPool2d(2, return_indices=True), last=nn.Linear(100, 5)
+        ),
+        FLOATS,
     ),
     "padding by name": (
         lambda: nn.Sequential(nn.Conv2d(1, 2, 3, padding="same"), nn.Flatten(), nn.Linear(288, 5)),
