@@ -54,8 +54,8 @@ class Labels(click.ParamType[tuple[str, ...]]):
             return value
         try:
             return tuple(next(csv.reader([unicodedata.normalize("NFC", value)]), ()))
-        except csv.Error as error:  # over the end of a line
-            self.fail(f"{value!r}, expected labels, separated by commas: {error}", param, ctx)
+        except csv.Error:  # over the end of a line
+            self.fail(f"{value!r}, expected labels in one line, separated by commas", param, ctx)
 
 
 @click.command("import")
@@ -72,7 +72,7 @@ class Labels(click.ParamType[tuple[str, ...]]):
     type=Labels(),
     metavar="LABEL,...",
     show_default="the folder's, sorted by code point",
-    help="For a folder: its labels in the order of the network's outputs.",
+    help="For a folder: its labels in the order of the network's outputs, one with a comma in quotation marks.",
 )
 @click.option("--mean", type=Numbers(), metavar="NUMBER,...", help="Mean that the images were normalized with.")
 @click.option("--std", type=Numbers(), metavar="NUMBER,...", help="Standard deviation that they were normalized with.")

@@ -163,10 +163,14 @@ def test_the_labels_of_what_was_trained_elsewhere_may_be_in_another_order(
     result = run("import", *settings, "--labels", "rot,Grün")
     assert (result.exit_code, result.stderr.splitlines()[-1]) == (
         1,
-        "Error: the labels are 'rot', 'Grün', expected those of icons in any order: Grün, blau, rot",
+        "Error: the labels are 'rot', 'Grün', expected those of icons in any order: --labels 'Grün,blau,rot'",
     )
-    for name, value in (("mnist", "0,1"), ("icons", "a\nb")):
-        assert run("import", *settings[:3], "--dataset", name, "--labels", value).exit_code == 2
+    for name, value, message in (
+        ("mnist", "0,1", "--labels goes with a --dataset that is a folder."),
+        ("icons", "a\nb", r"Invalid value for '--labels': 'a\nb', expected labels in one line, separated by commas"),
+    ):
+        result = run("import", *settings[:3], "--dataset", name, "--labels", value)
+        assert (result.exit_code, result.stderr.splitlines()[-1]) == (2, f"Error: {message}")
     result = passed("import", *settings, "--labels", "rot,Grün,blau", "--force")
     assert ": 100.00% of the 12 test images" in result.stdout
     passed("export", "--arch", "net.py:Net")

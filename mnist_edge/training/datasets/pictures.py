@@ -3,8 +3,11 @@
 Pictures are decoded and prepared by the same code, and within the same budgets, as `predict` reads them.
 """
 
+import csv
 import hashlib
+import io
 import re
+import shlex
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -141,12 +144,17 @@ def open_folder(
     listed = _listed(folder)
     found = tuple(listed["train"])
     if labels is not None and sorted(labels) != sorted(found):
-        raise UserError(
-            f"the labels are {', '.join(map(repr, labels))}, expected those of {folder} in any order: "
-            f"{', '.join(found)}"
-        )
+        named = f"the labels are {', '.join(map(repr, labels))}" if labels else "there are no labels"
+        raise UserError(f"{named}, expected those of {folder} in any order: --labels {_option_value(found)}")
     task = Task(_task_name(folder), labels or found, given, key)
     return _divided(folder, task, listed, seed)
+
+
+def _option_value(labels: tuple[str, ...]) -> str:
+    """Return labels as `--labels` takes them, quoted for a shell."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(labels)
+    return shlex.quote(line.getvalue())
 
 
 def find_folder(folder: Path, task: Task, seed: int) -> PictureFolder:

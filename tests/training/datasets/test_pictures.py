@@ -1,3 +1,4 @@
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -5,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from mnist_edge.cli.import_weights import Labels
 from mnist_edge.errors import UserError
 from mnist_edge.preprocessing.decode import load
 from mnist_edge.preprocessing.registry import load_preprocessing
@@ -63,6 +65,21 @@ def test_the_seed_alone_draws_the_parts(folder: Path) -> None:
     assert every == sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*"))
 
 
+def test_labels_that_are_expected_are_named_as_they_can_be_given(tmp_path: Path) -> None:
+    labels = ("a", "a, b", 'b "c"', "it's")
+    for label in labels:
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "0.png").touch()
+    for given, found in (((), "there are no labels"), (("a", "b, c"), "the labels are 'a', 'b, c'")):
+        with pytest.raises(UserError) as caught:
+            open_folder(tmp_path, 0, None, 16, 3, given)
+        said, value = str(caught.value).split(", expected those of ")
+        assert said == found
+        option, value = shlex.split(value.partition(" in any order: ")[2])
+        assert option == "--labels"
+        assert Labels().convert(value, None, None) == labels
+
+
 def test_the_labels_may_be_in_another_order(folder: Path) -> None:
     order = ("rot", "Grün", "blau")
     first, other = opened(folder), open_folder(folder, 0, None, 16, 3, order)
@@ -75,7 +92,7 @@ def test_the_labels_may_be_in_another_order(folder: Path) -> None:
             labels = [found.task.labels[picture.label] for picture in found.parts[part]]
             assert labels == [picture.path.parent.name for picture in found.parts[part]]
     for wrong in (("rot", "Grün"), (*order, "rot"), ("rot", "Grün", "Blau"), ()):
-        with pytest.raises(UserError, match=r"expected those of .*my colors in any order: Grün, blau, rot$"):
+        with pytest.raises(UserError, match=r"expected those of .*my colors in any order: --labels 'Grün,blau,rot'$"):
             open_folder(folder, 0, None, 16, 3, wrong)
 
 
