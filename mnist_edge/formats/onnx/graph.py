@@ -192,6 +192,11 @@ def _multiplies_rows(index: GraphIndex, name: str) -> bool:
     )
 
 
+def is_transposed(node: onnx.NodeProto) -> bool:
+    """Say whether a node is a `Gemm` by a weight as torch lays it out, with a row for each output."""
+    return node.op_type == "Gemm" and any(each.name == "transB" and each.i == 1 for each in node.attribute)
+
+
 def opset_of(model: onnx.ModelProto) -> int | None:
     """Return the version of the standard operators that a model asks for, or None where it is not one version."""
     versions: list[int] = [entry.version for entry in model.opset_import if entry.domain == ""]

@@ -10,7 +10,7 @@ import onnx
 
 from mnist_edge.errors import ArtifactError
 from mnist_edge.formats.build import Intermediates, LayerIO
-from mnist_edge.formats.onnx.graph import PRODUCTS, GraphIndex
+from mnist_edge.formats.onnx.graph import PRODUCTS, GraphIndex, is_transposed
 from mnist_edge.formats.onnx.runner import open_session, run_all_outputs
 from mnist_edge.types import AnyArray, Images, Logits
 
@@ -109,12 +109,8 @@ def _weights(index: GraphIndex, layer: _Layer) -> tuple[AnyArray, AnyArray] | No
     if stored is None:
         return None
     weight = stored.dequantized
-    if product.op_type.startswith("MatMul") or (product.op_type == "Gemm" and not _is_transposed(product)):
+    if product.op_type.startswith("MatMul") or (product.op_type == "Gemm" and not is_transposed(product)):
         weight = weight.T
     bias = index.stored(layer.bias) if layer.bias else None
     flat = np.zeros(len(weight)) if bias is None else bias.dequantized.reshape(-1)
     return np.ascontiguousarray(weight, np.float32), np.ascontiguousarray(flat, np.float32)
-
-
-def _is_transposed(gemm: onnx.NodeProto) -> bool:
-    return any(attribute.name == "transB" and attribute.i == 1 for attribute in gemm.attribute)

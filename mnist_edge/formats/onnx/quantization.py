@@ -10,10 +10,11 @@ import numpy as np
 import onnx
 import onnx.helper
 import onnx.numpy_helper
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from mnist_edge.errors import UserError
 from mnist_edge.formats.logs import quiet
+from mnist_edge.formats.onnx.dynamic import DYNAMIC, quantized_dynamically
 from mnist_edge.formats.onnx.graph import INTEGER_PRODUCTS, PRODUCTS, GraphIndex
 from mnist_edge.formats.onnx.shapes import OPERATORS
 from mnist_edge.formats.scheme import Precision, Scheme
@@ -25,16 +26,6 @@ MAX_SAFE_INT8 = 64
 x86 CPUs without VNNI add two products of an unsigned and a signed byte in 16 bits (`vpmaddubsw`, Intel SDM vol. 2):
 2 · 255 · 64 = 32,640 fits below 32,767; 2 · 255 · 65 does not.
 """
-
-_DYNAMIC = {
-    "dynamic-u8": (QuantType.QUInt8, False, False),
-    "dynamic-u8-channel": (QuantType.QUInt8, True, False),
-    "dynamic-s8-reduced": (QuantType.QInt8, False, True),
-    "dynamic-s8-reduced-channel": (QuantType.QInt8, True, True),
-    "dynamic-s8": (QuantType.QInt8, False, False),
-    "dynamic-s8-channel": (QuantType.QInt8, True, False),
-}
-"""onnxruntime's dynamic quantization: weight type, a scale for each output channel, 7 instead of 8 bits."""
 
 _STATIC = "static-qdq-channel"
 """onnxruntime's static quantization: `QuantizeLinear` and `DequantizeLinear` around each operator, as NPUs want it."""
@@ -66,15 +57,12 @@ def quantize(model: onnx.ModelProto, scheme: Scheme, calibration: Images) -> onn
         calibration: images by which steps are fixed, float32 `[N, channels, height, width]`.
 
     Raises:
-        UserError: a tensor has a name that quantization needs, or what should be in 4 bits is not.
+        UserError: a tensor has a name that quantization needs, what should be in 4 bits is not, or onnxruntime gave
+            other weights to an operator than it has.
     """
     _check_names(model.graph, scheme)
-    if scheme.name in _DYNAMIC:
-        weight_type, per_channel, reduce_range = _DYNAMIC[scheme.name]
-        with tempfile.TemporaryDirectory() as folder, quiet("root"):
-            path = Path(folder) / "int8.onnx"
-            quantize_dynamic(model, path, weight_type=weight_type, per_channel=per_channel, reduce_range=reduce_range)
-            return onnx.load(path)
+    if scheme.name in DYNAMIC:
+        return quantized_dynamically(model, scheme.name)
     result = onnx.ModelProto()
     result.CopyFrom(model)
     if scheme.name == _STATIC:
