@@ -184,12 +184,15 @@ def stored_weights(graph: onnx.GraphProto) -> dict[str, StoredTensor]:
 
 
 def _multiplies_rows(index: GraphIndex, name: str) -> bool:
-    """Say whether a tensor is the second factor of a `MatMul`, which has it the other way round than torch."""
-    return any(
-        (user.op_type in ("MatMul", "MatMulInteger", "QLinearMatMul") and name in user.input[1:])
-        or (user.op_type == "DequantizeLinear" and _multiplies_rows(index, user.output[0]))
-        for user in index.users.get(name, [])
-    )
+    """Say whether a tensor is the second factor of a `MatMul`, which has it the other way round than torch.
+
+    A linear layer's `Gemm` has it as torch has, whatever else multiplies by the same tensor.
+    """
+    users = index.users.get(name, [])
+    floats = [user.output[0] for user in users if user.op_type == "DequantizeLinear"]
+    multiplied = [user for each in (name, *floats) for user in index.users.get(each, []) if each in user.input[1:]]
+    rows = any(user.op_type in ("MatMul", "MatMulInteger", "QLinearMatMul") for user in multiplied)
+    return rows and not any(map(is_transposed, multiplied))
 
 
 def is_transposed(node: onnx.NodeProto) -> bool:

@@ -52,3 +52,17 @@ def test_what_quantization_adds_is_not_a_weight() -> None:
     graph.node.append(helper.make_node("QuantizeLinear", ["x", "x_scale", "x_zero_point"], ["levels"]))
     index = GraphIndex(graph)
     assert [name for name in index.constants if index.is_quantization_parameter(name)] == list(parameters)
+
+
+@pytest.mark.parametrize("width", [4, 3])
+def test_a_weight_that_is_multiplied_by_both_ways_lies_as_the_linear_layer_has_it(width: int) -> None:
+    model = nn.Linear(4, width, bias=False)
+    nodes = [
+        helper.make_node("Gemm", ["x", "weight"], ["h"], transB=1),
+        helper.make_node("MatMul", ["h", "weight"], ["y"]),
+    ]
+    sides = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 4]) for name in "xy"]
+    for weight, right in ((model.weight, True), (model.weight.T, False)):
+        stored = numpy_helper.from_array(weight.detach().numpy(), "weight")
+        graph = helper.make_graph(nodes, "g", sides[:1], sides[1:], [stored])
+        assert (weight_problems(stored_weights(graph), model) == ()) == right
