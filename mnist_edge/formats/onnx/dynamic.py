@@ -1,6 +1,7 @@
 """Dynamic quantization by onnxruntime, which is kept from mistaking a weight that several operators use."""
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,7 @@ def quantized_dynamically(model: onnx.ModelProto, scheme: str) -> onnx.ModelProt
     weight_type, per_channel, reduce_range = DYNAMIC[scheme]
     prepared = onnx.ModelProto()
     prepared.CopyFrom(model)
+    separate_weights(prepared.graph)
     _turn_shared_weights(prepared.graph)
     with tempfile.TemporaryDirectory() as folder, quiet("root"):
         path = Path(folder) / "int8.onnx"
@@ -49,26 +51,41 @@ def quantized_dynamically(model: onnx.ModelProto, scheme: str) -> onnx.ModelProt
     return quantized
 
 
-def _turn_shared_weights(graph: onnx.GraphProto) -> None:
-    """Transpose each weight that a `Gemm` with `transB` shares with other nodes, in place, and drop that `transB`.
+def separate_weights(graph: onnx.GraphProto) -> None:
+    """Give a copy of each weight of a `Gemm` with `transB` to the nodes that use it the other way round, in place.
 
-    Of each such `Gemm` onnxruntime makes a `MatMul`, and transposes its weight in place as if no other node used it.
-    Nodes that use the weight as it was get a copy.
+    onnxruntime's quantizer has one way round, and one axis of output channels, for each weight.
     """
+    for tensor, turned, others in _shared_weights(graph):
+        if others and turned:
+            weights = onnx.numpy_helper.to_array(tensor)
+            graph.initializer.append(onnx.numpy_helper.from_array(weights, f"{_COPY}{tensor.name}"))
+            for node in others:
+                node.input[:] = [f"{_COPY}{name}" if name == tensor.name else name for name in node.input]
+
+
+def _turn_shared_weights(graph: onnx.GraphProto) -> None:
+    """Transpose each weight of several `Gemm` with `transB`, in place, and drop that `transB`.
+
+    Of each of them onnxruntime makes a `MatMul`, and transposes its weight in place as if no other node used it.
+    """
+    for tensor, turned, _ in _shared_weights(graph):
+        if turned:
+            weights = onnx.numpy_helper.to_array(tensor)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(weights.T, tensor.name))
+        for node in turned:
+            next(attribute for attribute in node.attribute if attribute.name == "transB").i = 0
+
+
+def _shared_weights(
+    graph: onnx.GraphProto,
+) -> Iterator[tuple[onnx.TensorProto, list[onnx.NodeProto], list[onnx.NodeProto]]]:
+    """Yield each tensor of several users: those of which onnxruntime makes a `MatMul`, and the others."""
     for tensor in list(graph.initializer):
         users = [node for node in graph.node if tensor.name in node.input]
         turned = [node for node in users if _becomes_matmul(node) and node.input[1] == tensor.name]
-        if not turned or len(users) == 1:
-            continue
-        weights = onnx.numpy_helper.to_array(tensor)
-        others = [node for node in users if node not in turned]
-        if others:
-            graph.initializer.append(onnx.numpy_helper.from_array(weights, f"{_COPY}{tensor.name}"))
-        for node in others:
-            node.input[:] = [f"{_COPY}{name}" if name == tensor.name else name for name in node.input]
-        tensor.CopyFrom(onnx.numpy_helper.from_array(weights.T, tensor.name))
-        for node in turned:
-            next(attribute for attribute in node.attribute if attribute.name == "transB").i = 0
+        if len(users) > 1:
+            yield tensor, turned, [node for node in users if node not in turned]
 
 
 def _becomes_matmul(node: onnx.NodeProto) -> bool:

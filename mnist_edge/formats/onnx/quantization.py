@@ -14,7 +14,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from mnist_edge.errors import UserError
 from mnist_edge.formats.logs import quiet
-from mnist_edge.formats.onnx.dynamic import DYNAMIC, quantized_dynamically
+from mnist_edge.formats.onnx.dynamic import DYNAMIC, quantized_dynamically, separate_weights
 from mnist_edge.formats.onnx.graph import INTEGER_PRODUCTS, PRODUCTS, GraphIndex
 from mnist_edge.formats.onnx.shapes import OPERATORS
 from mnist_edge.formats.scheme import Precision, Scheme
@@ -113,6 +113,7 @@ def _quantized_statically(model: onnx.ModelProto, calibration: Images) -> onnx.M
     Weights have 7 bits: onnxruntime computes the operators between the pairs in integers, where weights above
     `MAX_SAFE_INT8` saturate on some processors.
     """
+    separate_weights(model.graph)
     with tempfile.TemporaryDirectory() as folder, quiet("root"):
         path = Path(folder) / "int8.onnx"
         quantize_static(

@@ -1,4 +1,4 @@
-"""Dynamic quantization of networks that use a weight more than once."""
+"""Quantization of networks that use a weight more than once."""
 
 import numpy as np
 import onnx
@@ -6,8 +6,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from mnist_edge.errors import UserError
-from mnist_edge.formats.onnx.dynamic import DYNAMIC, check_operands, quantized_dynamically
+from mnist_edge.formats.onnx.dynamic import check_operands, quantized_dynamically
+from mnist_edge.formats.onnx.quantization import quantize
 from mnist_edge.formats.onnx.reference import reference_logits
+from mnist_edge.formats.registry import FORMATS
+from mnist_edge.formats.scheme import Precision, Scheme
 from mnist_edge.types import AnyArray
 
 GENERATOR = np.random.default_rng(0)
@@ -31,7 +34,12 @@ SHARED = {
     "and the other way round": graph_of(
         gemm("x", "w", "h"), helper.make_node("MatMul", ["h", "w"], ["y"], "m"), w=SQUARE
     ),
-    "back to the inputs": graph_of(gemm("x", "w", "h"), helper.make_node("MatMul", ["h", "w"], ["y"], "m"), w=WIDE),
+    "back to the inputs": graph_of(
+        helper.make_node("Gemm", ["x", "w", "b"], ["h"], "node_h", transB=1),
+        helper.make_node("MatMul", ["h", "w"], ["y"], "m"),
+        w=WIDE,
+        b=WIDE[:, 0],
+    ),
     "as a plain factor": graph_of(
         gemm("x", "w", "h"),
         helper.make_node("ReduceL2", ["w"], ["norms"], "n", keepdims=0, noop_with_empty_axes=0),
@@ -43,12 +51,12 @@ SHARED = {
 }
 
 
-@pytest.mark.parametrize("scheme", DYNAMIC)
+@pytest.mark.parametrize("scheme", FORMATS["onnx"].schemes_of(Precision.INT8), ids=lambda scheme: scheme.name)
 @pytest.mark.parametrize("network", SHARED)
-def test_a_weight_that_several_operators_use_is_right_for_each(network: str, scheme: str) -> None:
+def test_a_weight_that_several_operators_use_is_right_for_each(network: str, scheme: Scheme) -> None:
     model, images = SHARED[network], GENERATOR.normal(size=(20, 8)).astype(np.float32)
     before = model.SerializeToString(deterministic=True)
-    expected, found = (reference_logits(each, images) for each in (model, quantized_dynamically(model, scheme)))
+    expected, found = (reference_logits(each, images) for each in (model, quantize(model, scheme, images)))
     assert model.SerializeToString(deterministic=True) == before
     assert np.linalg.norm(found - expected) < 0.05 * np.linalg.norm(expected)
 
