@@ -22,20 +22,32 @@ from mnist_edge.training.architectures.own import OwnNetwork
 _FIXED = "its forward() fixes the number of images: write x.flatten(1) or x.shape[0], not len(x)"
 
 
-def export_own(spec: FormatSpec, model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
+def export_own(spec: FormatSpec, model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle | UserError]:
     """Return what the exporter gives for a network of the user's own, opened once to see that it can be run.
+
+    A scheme that the network can't be stored in has an error in its place, unless it is the first.
 
     Raises:
         UserError: torch can't export the network, or it has operators that no file may hold; names the layer.
     """
     try:
-        return _export(spec, model, requests)
-    except UserError:
-        raise
+        return [*_export(spec, model, requests)]
     except Exception as error:  # torch and the converters raise anything
-        reason = _reason(error)
-        layer, mend = _failing_layer(spec, model, requests[0], reason)
-        raise UserError(f"{spec.name} can't hold {layer}: {reason}{mend}") from error
+        if len(requests) == 1:
+            if isinstance(error, UserError):
+                raise
+            reason = _reason(error)
+            layer, mend = _failing_layer(spec, model, requests[0], reason)
+            raise UserError(f"{spec.name} can't hold {layer}: {reason}{mend}") from error
+    return [*export_own(spec, model, requests[:1]), *(_attempt(spec, model, request) for request in requests[1:])]
+
+
+def _attempt(spec: FormatSpec, model: nn.Module, request: ExportRequest) -> Bundle | UserError:
+    """Return what the exporter gives for one request, or why it gives nothing."""
+    try:
+        return _export(spec, model, [request])[0]
+    except Exception as error:  # torch and the converters raise anything
+        return UserError(one_line(error))
 
 
 def _export(spec: FormatSpec, model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:

@@ -198,7 +198,7 @@ def _prove(
     spec: FormatSpec,
     target: Path,
     requests: Sequence[ExportRequest],
-    bundles: Sequence[Bundle],
+    bundles: Sequence[Bundle | UserError],
     changes: Transaction,
     on_step: OnStep,
 ) -> Artifact:
@@ -210,8 +210,10 @@ def _prove(
         else ()
     )
     taken = next((index for index, candidate in enumerate(candidates) if candidate.chosen), 0)
-    reference.remember_program(spec, requests[taken], bundles[taken])
-    written = bundles[taken].with_checksum().write(target, changes)
+    bundle = bundles[taken]
+    assert isinstance(bundle, Bundle), "what can't be made is not chosen"
+    reference.remember_program(spec, requests[taken], bundle)
+    written = bundle.with_checksum().write(target, changes)
     artifact = ArtifactFile(target, spec, written)
     report = verify(artifact, reference, settings.goals, on_step=on_step)
     report = on_devices(report, artifact, reference, settings.targets, images=settings.target_images, on_step=on_step)
@@ -229,7 +231,7 @@ def _prove(
 
 def _export_bundles(
     spec: FormatSpec, checkpoint: Checkpoint, requests: Sequence[Sequence[ExportRequest]]
-) -> list[list[Bundle]]:
+) -> Sequence[Sequence[Bundle | UserError]]:
     """Return a bundle for each request; of a network of the user's own, a precision that fails says why by itself."""
     if checkpoint.own is not None:
         return [export_own(spec, checkpoint.build(), of_precision) for of_precision in requests]

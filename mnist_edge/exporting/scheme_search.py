@@ -23,7 +23,7 @@ class Candidate:
 
     Attributes:
         scheme: its name.
-        size: in bytes.
+        size: in bytes; 0 where it can't be made.
         agreement: share of images with the trained model's top-1 answer, in [0, 1]; 0 where it can't be run.
         max_abs_diff: largest |Δlogit|; infinite where it can't be run.
         accuracy: share of images answered correctly, in [0, 1].
@@ -56,7 +56,7 @@ class _Validation:
 def select_scheme(
     spec: FormatSpec,
     schemes: Sequence[Scheme],
-    bundles: Sequence[Bundle],
+    bundles: Sequence[Bundle | UserError],
     reference: Reference,
     goals: Goals,
     on_step: OnStep = nothing,
@@ -65,7 +65,7 @@ def select_scheme(
 
     Those that keep the goal for |Δlogit| come first. Of them it is the one with the best agreement; then the one whose
     answers may differ least between devices, as its scheme states it; then the one with the smallest |Δlogit|, and then
-    the smallest.
+    the smallest. An error in the place of an artifact says why there is none.
 
     Raises:
         UserError: none can be taken.
@@ -97,8 +97,10 @@ def _validation(spec: FormatSpec, reference: Reference) -> _Validation:
 
 
 def _evaluate_scheme(
-    spec: FormatSpec, scheme: Scheme, bundle: Bundle, validation: _Validation, max_bytes: int | None
+    spec: FormatSpec, scheme: Scheme, bundle: Bundle | UserError, validation: _Validation, max_bytes: int | None
 ) -> Candidate:
+    if isinstance(bundle, UserError):
+        return Candidate(scheme.name, 0, 0.0, float("inf"), 0.0, str(bundle))
     try:
         with spec.open(bundle) as runner:
             inspection = spec.inspect(bundle, runner)

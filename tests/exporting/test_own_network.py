@@ -177,3 +177,24 @@ def test_a_layer_whose_weight_is_computed_is_named_with_what_mends_it(
     parametrize.remove_parametrizations(layer, "weight")
     (artifact,) = mnist_edge.export(network, images, labels, **given)
     assert artifact.contract.precision == precision
+
+
+class WithOneBias(nn.Module):
+    """A product with one bias for all outputs, at which onnxruntime's static quantization fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor, self.bias = nn.Parameter(torch.randn(144, 12)), nn.Parameter(torch.tensor(0.5))
+        self.last = nn.Linear(12, 3)
+        nn.init.constant_(self.last.weight, 0.1)  # the same answer for every image
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.last(torch.addmm(self.bias, images.flatten(1), self.factor))
+        return logits
+
+
+def test_a_scheme_that_can_not_be_made_is_refused_and_not_the_others(tmp_path: Path) -> None:
+    images, labels = torch.rand(60, 1, 12, 12), torch.arange(60) % 3
+    (artifact,) = mnist_edge.export(WithOneBias().eval(), images, labels, precisions=["int8"], output=tmp_path)
+    refusals = {candidate.scheme: candidate.refusal for candidate in artifact.candidates if not candidate.size}
+    assert refusals == {"static-qdq-channel": "too many indices for array: array is 0-dimensional, but 1 were indexed"}
