@@ -16,20 +16,17 @@ from mnist_edge.artifact.test_vectors import TEST_VECTORS_KEY
 from mnist_edge.errors import UserError
 from mnist_edge.formats.attention import layers_of_attention
 from mnist_edge.formats.build import ExportRequest
-from mnist_edge.formats.scheme import Scheme
 from mnist_edge.formats.torchscript.archive import LAYER_NAME
 from mnist_edge.formats.torchscript.deprecations import without_deprecations
+from mnist_edge.formats.torchscript.quantization import check_quantized, quantize
 from mnist_edge.text import printable
 from mnist_edge.types import Images, Logits
-
-_PER_CHANNEL = {"dynamic-s8": False, "dynamic-s8-channel": True}
-"""torch's eager dynamic quantization of linear layers: whether each output channel has a scale."""
 
 
 def export(model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
     """Return a TorchScript archive for each request; see `mnist_edge.formats.build.Exporter`."""
     _check_names(model)
-    return [_export_one(_quantize(model, request.scheme), request) for request in requests]
+    return [_export_one(quantize(model, request), request) for request in requests]
 
 
 def _check_names(model: nn.Module) -> None:
@@ -50,6 +47,7 @@ def _export_one(model: nn.Module, request: ExportRequest) -> Bundle:
         torch.jit.trace(model, sample)
         module = torch.jit.trace(model, sample)
         if request.scheme.quantized:
+            check_quantized(module)
             vectors = vectors.with_expected(_one_by_one(module, vectors.inputs))
         metadata = {CONTRACT_KEY: request.contract.to_json().encode(), TEST_VECTORS_KEY: vectors.to_json().encode()}
         buffer = io.BytesIO()
@@ -63,39 +61,6 @@ def _one_by_one(module: nn.Module, images: Images) -> Logits:
         parts = [module(batch) for batch in torch.from_numpy(images).split(1)]
     logits: Logits = torch.cat(parts).numpy()
     return logits
-
-
-def _quantize(model: nn.Module, scheme: Scheme) -> nn.Module:
-    """Return the model with torch's eager dynamic quantization, or as it is: int8 weights of its linear layers.
-
-    Raises:
-        UserError: this torch no longer has it, or it would leave out what a layer does.
-    """
-    if not scheme.quantized:
-        return model
-    _check_forward(model)
-    with without_deprecations():
-        try:
-            from torch.ao.quantization import default_dynamic_qconfig, per_channel_dynamic_qconfig, quantize_dynamic
-        except ImportError as error:
-            raise UserError(
-                f"torch {torch.__version__} has no eager quantization (torch.ao.quantization): "
-                "install torch 2.14, or export int8 with --format onnx"
-            ) from error
-        config = per_channel_dynamic_qconfig if _PER_CHANNEL[scheme.name] else default_dynamic_qconfig
-        quantized: nn.Module = quantize_dynamic(model, {nn.Linear: config})
-        return quantized
-
-
-def _check_forward(model: nn.Module) -> None:
-    """Raise `UserError` where a linear layer has a `forward` that is not its class's: quantizing leaves that out."""
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Linear) and "forward" in vars(module):
-            where = printable(name.removeprefix("network."))  # what it is in a checkpoint of one's own
-            raise UserError(
-                f"torchscript can't hold int8 weights of the layer {where} (Linear), which has a forward() that is not "
-                "its class's: make a class of it, or export int8 with --format onnx"
-            )
 
 
 def _canonical(archive: bytes) -> bytes:

@@ -24,6 +24,7 @@ from mnist_edge.formats.runner import Runner
 from mnist_edge.formats.scheme import Precision
 from mnist_edge.formats.torchscript.archive import read_archive
 from mnist_edge.formats.torchscript.runner import SESSION
+from mnist_edge.formats.torchscript.tensors import largest_of_most_floats
 from mnist_edge.sandbox.client import Session, open_session
 from mnist_edge.types import AnyArray, Images, Logits
 
@@ -35,14 +36,18 @@ def inspect(bundle: Bundle, runner: Runner) -> Inspection:
         types, weights = _stored_tensors(session)
     precision = Precision.INT8 if any(name.startswith("quantized::") for name in operators) else Precision.FP32
     stated = runner.contract.precision
+    shapes = {name: (types[name], tensor.dequantized.shape) for name, tensor in weights.items()}
+    problems = [] if precision == stated else [f"the module's weights are {precision}, its contract says {stated}"]
+    if not problems and stated == Precision.INT8 and (largest := largest_of_most_floats(shapes)) is not None:
+        problems.append(f"most weights in the module's matrices, such as {largest}, are fp32, its contract says int8")
     return Inspection(
         summary=ModelSummary(
             operators=operators,
             parameters=sum(tensor.dequantized.size for name, tensor in weights.items() if "running_" not in name),
-            tensors={name: (types[name], tensor.dequantized.shape) for name, tensor in weights.items()},
+            tensors=shapes,
         ),
         weights=weights,
-        problems=() if precision == stated else (f"the module's weights are {precision}, its contract says {stated}",),
+        problems=tuple(problems),
     )
 
 

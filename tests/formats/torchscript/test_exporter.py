@@ -4,18 +4,22 @@ import sys
 import types
 import warnings
 import zipfile
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from mnist_edge.artifact.bundle import Bundle
 from mnist_edge.errors import UserError
 from mnist_edge.exporting.pipeline import Artifact
 from mnist_edge.formats.registry import FORMATS
+from mnist_edge.formats.torchscript import exporter
 from mnist_edge.formats.torchscript.archive import read_archive
 from mnist_edge.formats.torchscript.deprecations import without_deprecations
 from mnist_edge.formats.torchscript.exporter import export
+from mnist_edge.formats.torchscript.inspector import inspect
 from mnist_edge.parity.reference import Reference
 from tests.formats.c.networks import request_for
 from tests.parity.unjudged import unjudged
@@ -89,13 +93,74 @@ def test_only_the_known_deprecations_are_silenced(function: str) -> None:
     assert [str(warning.message) for warning in caught] == ["something else"]
 
 
-def test_int8_of_a_layer_with_a_forward_of_its_own_is_refused() -> None:
-    linear = nn.Linear(16, 3)
-    vars(linear)["forward"] = lambda values: 2 * nn.functional.linear(values, linear.weight, linear.bias)
-    model = nn.Sequential(nn.Flatten(), linear).eval()
+def in_int8(model: nn.Module) -> Bundle:
+    """Return what the exporter makes of a network for images of 4×4 pixels, in the first of its int8 schemes."""
     images = np.random.default_rng(0).integers(0, 256, (20, 1, 4, 4)).astype(np.float32) / np.float32(255)
-    request = request_for(model, images, quantized=False)
+    request = request_for(model.eval(), images, quantized=False)
     export(model, [request])
     int8 = next(scheme for scheme in FORMATS["torchscript"].schemes if scheme.quantized)
-    with pytest.raises(UserError, match=r"int8.* layer 1 \(Linear\).* forward\(\)"):
-        export(model, [dataclasses.replace(request, scheme=int8)])
+    contract = dataclasses.replace(request.contract, precision="int8", scheme=int8.name)
+    (bundle,) = export(model, [dataclasses.replace(request, contract=contract, scheme=int8)])
+    return bundle
+
+
+class Doubled(nn.Linear):
+    """A layer that torch does not quantize."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        return 2 * super().forward(values)
+
+
+def with_own_forward() -> nn.Module:
+    linear = nn.Linear(16, 3)
+    vars(linear)["forward"] = lambda values: 2 * nn.functional.linear(values, linear.weight, linear.bias)
+    return nn.Sequential(nn.Flatten(), linear)
+
+
+NONE = r"^torchscript has no int8 for this network: .*"
+REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
+    "a forward of a layer's own": (with_own_forward, r"int8.* layer 1 \(Linear\).* forward\(\)"),
+    "only classes made of linear layers": (
+        lambda: nn.Sequential(nn.Flatten(), Doubled(16, 3)),
+        NONE + r"stay float32, such as 1\.weight: export int8 with --format onnx$",
+    ),
+    "mostly classes made of linear layers": (
+        lambda: nn.Sequential(nn.Flatten(), Doubled(16, 12), nn.Linear(12, 8), Doubled(8, 8), nn.Linear(8, 3)),
+        NONE + r"such as 1\.weight",
+    ),
+    "only convolutions": (
+        lambda: nn.Sequential(nn.Conv2d(1, 3, 4), nn.Flatten()),
+        NONE + r"it has no nn\.Linear that torch quantizes: export int8 with --format onnx$",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_int8_that_torch_cannot_make_is_refused(name: str) -> None:
+    make, message = REFUSED[name]
+    with pytest.raises(UserError, match=message):
+        in_int8(make())
+
+
+ALLOWED: dict[str, Callable[[], nn.Module]] = {
+    "a few classes made of linear layers": lambda: nn.Sequential(nn.Flatten(), nn.Linear(16, 8), Doubled(8, 3)),
+    "mostly convolutions": lambda: nn.Sequential(nn.Conv2d(1, 64, 4), nn.Flatten(), nn.Linear(64, 3)),
+}
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+def test_int8_leaves_floats_that_torch_does_not_quantize(name: str) -> None:
+    bundle = in_int8(ALLOWED[name]())
+    with FORMATS["torchscript"].open(bundle) as runner:
+        inspection = inspect(bundle, runner)
+    assert not inspection.problems
+    kinds = {kind for kind, _ in inspection.summary.tensors.values()}
+    assert kinds == {"float32", "qint8"}
+
+
+def test_an_int8_file_whose_matrices_are_mostly_float32_is_not_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporter, "check_quantized", lambda _: None)
+    bundle = in_int8(nn.Sequential(nn.Flatten(), Doubled(16, 12), nn.Linear(12, 3)))
+    with FORMATS["torchscript"].open(bundle) as runner:
+        problems = inspect(bundle, runner).problems
+    assert problems == ("most weights in the module's matrices, such as 1.weight, are fp32, its contract says int8",)
