@@ -1,9 +1,14 @@
 """Linear layers with int8 weights, by torch's eager dynamic quantization."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from mnist_edge.errors import UserError
+from mnist_edge.formats.attention import layers_of_attention
 from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.torchscript.deprecations import without_deprecations
 from mnist_edge.formats.torchscript.tensors import largest_of_most_floats, named_tensors
@@ -17,6 +22,8 @@ _ONNX = "export int8 with --format onnx"
 
 def quantize(model: nn.Module, request: ExportRequest) -> nn.Module:
     """Return the model as its scheme says: as it is, or with int8 weights of its linear layers.
+
+    A layer whose weight is used other than by calling it stays as it is: quantized, it has no tensor to use.
 
     Raises:
         UserError: this torch no longer has it, or it would leave out what a layer does.
@@ -33,7 +40,8 @@ def quantize(model: nn.Module, request: ExportRequest) -> nn.Module:
                 f"install torch 2.14, or {_ONNX}"
             ) from error
         config = per_channel_dynamic_qconfig if _PER_CHANNEL[request.scheme.name] else default_dynamic_qconfig
-        quantized: nn.Module = quantize_dynamic(model, {nn.Linear: config})
+        used = _used_without_a_call(model, request.contract.task.input.shape)
+        quantized: nn.Module = quantize_dynamic(model, {nn.Linear: config, **dict.fromkeys(used)})
         return quantized
 
 
@@ -63,3 +71,51 @@ def _check_forward(model: nn.Module) -> None:
 def _own(name: str) -> str:
     """Return what a layer or a parameter is called in a checkpoint of one's own."""
     return name.removeprefix("network.")
+
+
+def _used_without_a_call(model: nn.Module, shape: tuple[int, ...]) -> list[str]:
+    """Return the names of the linear layers whose parameters something else computes with, for images of a shape."""
+    layers = {name: module for name, module in model.named_modules(remove_duplicate=False) if type(module) is nn.Linear}
+    watch = _Watch()
+    hooks = []
+    for layer in set(layers.values()):
+        hooks.append(layer.register_forward_pre_hook(watch.enter))
+        hooks.append(layer.register_forward_hook(watch.leave))
+    try:
+        with torch.no_grad(), layers_of_attention(), watch:
+            model(torch.zeros(2, *shape))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return [name for name, layer in layers.items() if any(id(each) in watch.seen for each in layer.parameters())]
+
+
+class _Watch(TorchFunctionMode):
+    """Sees what torch is given while no linear layer is run, in `seen` by identity; those live as long as the model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[int] = set()
+        self._inside = False
+
+    def enter(self, *_: object) -> None:
+        """Look away: a linear layer begins."""
+        self._inside = True
+
+    def leave(self, *_: object) -> None:
+        """Look again: a linear layer has ended."""
+        self._inside = False
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        _: object,
+        arguments: tuple[Any, ...] = (),
+        keywords: Mapping[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401 - what torch gives
+        """Note the parameters among what a function of torch is given, and call it."""
+        if not self._inside:
+            given = [*arguments, *(keywords or {}).values()]
+            given += [item for each in given if isinstance(each, (list, tuple)) for item in each]  # of torch.cat
+            self.seen |= {id(each) for each in given if isinstance(each, nn.Parameter)}
+        return function(*arguments, **(keywords or {}))

@@ -111,6 +111,22 @@ class Doubled(nn.Linear):
         return 2 * super().forward(values)
 
 
+class Direct(nn.Module):
+    """A layer whose weight is used, which may also be called."""
+
+    def __init__(self, *, called: bool) -> None:
+        super().__init__()
+        self.called, self.first, self.second = called, nn.Linear(16, 8, bias=False), nn.Linear(16, 8)
+        self.last = nn.Linear(8, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        values = images.flatten(1)
+        hidden = nn.functional.linear(values, nn.functional.normalize(torch.cat([self.first.weight])))
+        other: Tensor = self.second(values)
+        logits: Tensor = self.last(hidden + other + (self.first(values) if self.called else 0))
+        return logits
+
+
 def with_own_forward() -> nn.Module:
     linear = nn.Linear(16, 3)
     vars(linear)["forward"] = lambda values: 2 * nn.functional.linear(values, linear.weight, linear.bias)
@@ -145,6 +161,8 @@ def test_int8_that_torch_cannot_make_is_refused(name: str) -> None:
 ALLOWED: dict[str, Callable[[], nn.Module]] = {
     "a few classes made of linear layers": lambda: nn.Sequential(nn.Flatten(), nn.Linear(16, 8), Doubled(8, 3)),
     "mostly convolutions": lambda: nn.Sequential(nn.Conv2d(1, 64, 4), nn.Flatten(), nn.Linear(64, 3)),
+    "a weight that is used": lambda: Direct(called=False),
+    "a weight that is used, of a layer that is called": lambda: Direct(called=True),
 }
 
 
