@@ -143,6 +143,14 @@ def halves(layers: nn.ModuleDict, images: Tensor) -> Tensor:
     return logits
 
 
+def shuffled(layers: nn.ModuleDict, images: Tensor) -> Tensor:
+    hidden = layers["shuffle"](layers["first"](images))
+    gated = nn.functional.glu(0.5 * hidden + 0.25 * layers["second"](images), 1)
+    rows = layers["rows"](images.squeeze(1))
+    logits: Tensor = layers["last"](torch.cat((gated.flatten(1), layers["norm"](rows)[:, 0]), 1))
+    return logits
+
+
 def beside(layers: nn.ModuleDict, images: Tensor) -> Tensor:
     hidden, (*activations, last) = layers["first"](images), list(layers.values())[1:]
     logits: Tensor = last(torch.cat([activation(hidden * 1) for activation in activations], 1).flatten(1))
@@ -257,7 +265,22 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...]]] = {
         FLOATS,
     ),
     "a name with a hyphen": (lambda: Written(hyphen, **{"first-half": nn.Linear(SIDE * SIDE, 5)}), FLOATS),
-    "halves of the channels": (lambda: Written(halves, first=nn.Conv2d(1, 4, 3), last=nn.Linear(400, 5)), FLOATS),
+    "halves of the channels": (
+        lambda: Written(halves, first=nn.Conv2d(1, 4, 3), last=nn.Linear(400, 5)),
+        (*FLOATS, "ncnn"),
+    ),
+    "shuffled channels, gates and rows": (
+        lambda: Written(
+            *(shuffled,),
+            first=nn.Conv2d(1, 8, 3),
+            second=nn.Conv2d(1, 8, 3),
+            shuffle=nn.ChannelShuffle(4),
+            rows=nn.Linear(SIDE, 8, bias=False),
+            norm=nn.RMSNorm(8),
+            last=nn.Linear(408, 5),
+        ),
+        ("ncnn",),
+    ),
 }
 
 

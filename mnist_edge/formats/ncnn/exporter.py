@@ -22,6 +22,9 @@ from mnist_edge.formats.pooling import refuse_cut_windows, refuse_divisors
 from mnist_edge.formats.sandboxed import predict
 from mnist_edge.formats.scheme import Precision
 
+_LOST_EPSILON = re.compile(rb"^(RMSNorm .* 1=)0\.0\b", re.MULTILINE)
+"""What pnnx writes for the epsilon that nn.RMSNorm has by default, float32's, and what gives NaN for zeros."""
+
 
 def export(model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
     """Return a folder for each request; see `mnist_edge.formats.build.Exporter`."""
@@ -59,4 +62,4 @@ def _convert(model: nn.Module, shape: tuple[int, ...], *, half: bool) -> dict[st
     unknown = re.search(rb"^\w+\.\S+", found[PARAM], re.MULTILINE)  # pnnx leaves what ncnn lacks under torch's name
     if unknown:
         raise UserError(f"ncnn has no layer for {unknown[0].decode(errors='replace')}: export it to another format")
-    return found
+    return {**found, PARAM: _LOST_EPSILON.sub(rb"\g<1>%.9g" % torch.finfo(torch.float32).eps, found[PARAM])}

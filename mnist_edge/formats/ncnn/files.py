@@ -27,7 +27,7 @@ LAYERS = frozenset(
         *("Convolution1D", "ConvolutionDepthWise1D", "Pooling1D", "MultiHeadAttention"),
         *("LayerNorm", "GroupNorm", "InstanceNorm", "BinaryOp", "UnaryOp", "MemoryData", "Dropout", "Scale"),
         *("ReLU", "PReLU", "Clip", "Sigmoid", "TanH", "ELU", "SELU", "CELU", "GELU", "Swish", "HardSwish"),
-        *("HardSigmoid", "Mish", "Softplus", "Softmax"),
+        *("HardSigmoid", "Mish", "Softplus", "Softmax", "Slice", "ShuffleChannel", "Eltwise", "GLU", "RMSNorm"),
     )
 )
 """What a model may hold: the layers of small classifiers."""

@@ -110,6 +110,13 @@ HARMLESS_OUTSIDE: dict[str, Change] = {
     "weights that end": lambda files: {**files, WEIGHTS: files[WEIGHTS][:100]},
     "a blob that is not there": in_text(r"1 1 1 2 0=128", "1 1 nowhere 2 0=128"),
     "attention of no heads": in_text("InnerProduct(.*) 1=1", r"MultiHeadAttention\1 1=0"),
+    "parts of no group": in_text("InnerProduct(.*) 0=.*", r"ShuffleChannel\1 0=0"),
+    "a part behind the end": in_text("InnerProduct(.*) 0=.*", r"Slice\1 -23300=1,16777216 1=0"),
+    "a part of less than nothing": in_text("InnerProduct(.*) 0=.*", r"Slice\1 -23300=1,-16777216 1=2"),
+    "parts that are not listed": in_text("InnerProduct(.*) 0=.*", r"Slice\1 1=-7"),
+    "a sum of one": in_text("InnerProduct(.*) 0=.*", r"Eltwise\1 0=1 -23301=0"),
+    "a gate of nothing": in_text("InnerProduct(.*) 0=.*", r"GLU\1 0=9"),
+    "a normalization of other sides": in_text("InnerProduct(.*) 0=.*", r"RMSNorm\1 0=16777216 1=0.0 2=1"),
     "sizes of what is not given": in_text("0=784 1=1", '6="9w,-1"'),
     "a layer that is as large as is allowed": in_text("0=128", "0=16777216"),
 }
