@@ -151,6 +151,15 @@ def shuffled(layers: nn.ModuleDict, images: Tensor) -> Tensor:
     return logits
 
 
+def pooled(layers: nn.ModuleDict, images: Tensor) -> Tensor:
+    hidden = layers["first"](images)
+    parts = (nn.functional.adaptive_max_pool2d(hidden, 3), hidden.amin((2, 3), keepdim=True).repeat(1, 1, 3, 3))
+    logits: Tensor = layers["last"](
+        torch.cat((*(part.flatten(1) for part in parts), hidden.floor()[:, :2, :2, :2].flatten(1)), 1)
+    )
+    return logits
+
+
 def beside(layers: nn.ModuleDict, images: Tensor) -> Tensor:
     hidden, (*activations, last) = layers["first"](images), list(layers.values())[1:]
     logits: Tensor = last(torch.cat([activation(hidden * 1) for activation in activations], 1).flatten(1))
@@ -267,7 +276,11 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...]]] = {
     "a name with a hyphen": (lambda: Written(hyphen, **{"first-half": nn.Linear(SIDE * SIDE, 5)}), FLOATS),
     "halves of the channels": (
         lambda: Written(halves, first=nn.Conv2d(1, 4, 3), last=nn.Linear(400, 5)),
-        (*FLOATS, "ncnn"),
+        (*FLOATS, "ncnn", "openvino"),
+    ),
+    "pools and repeats": (
+        lambda: Written(pooled, first=nn.Conv2d(1, 4, 3), last=nn.Linear(80, 5)),
+        ("openvino",),
     ),
     "shuffled channels, gates and rows": (
         lambda: Written(

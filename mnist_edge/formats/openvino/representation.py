@@ -6,7 +6,7 @@ from math import prod
 from xml.etree import ElementTree  # expat 2.4.1 and later refuse entities that grow without bound
 
 from mnist_edge.errors import ArtifactError
-from mnist_edge.formats.openvino.sizes import check_sizes
+from mnist_edge.formats.openvino.sizes import MAX_PARTS, check_sizes
 
 GRAPH, WEIGHTS = "model.xml", "model.bin"
 """The files of the folder, named so that OpenVINO's own tools find the second beside the first."""
@@ -20,9 +20,6 @@ MAX_LAYERS = 1_000
 MAX_NUMBER = 1 << 20
 """Largest size, stride or padding of an operator."""
 
-MAX_PARTS = 64
-"""Most parts that an operator may split something into: OpenVINO keeps a thousand bytes for each."""
-
 OPERATORS = frozenset(
     (
         *("Parameter", "Const", "Result", "Convert", "ShapeOf", "Gather", "Concat", "Reshape", "Transpose", "Squeeze"),
@@ -32,6 +29,7 @@ OPERATORS = frozenset(
         *("Sigmoid", "Tanh", "Elu", "Selu", "Gelu", "Swish", "HSwish", "HSigmoid", "Mish", "SoftPlus", "SoftMax"),
         *("LogSoftmax", "Power", "Sqrt", "Broadcast", "Range", "Abs", "Sign", "Exp", "Log", "Maximum", "Minimum"),
         *("Greater", "GreaterEqual", "Less", "LessEqual", "Equal", "Select", "Split"),
+        *("VariadicSplit", "Tile", "AdaptiveMaxPool", "ReduceMin", "Floor"),
     )
 )
 """What a graph may hold: the layers of small classifiers. No control flow, no state, no library of somebody else's."""

@@ -13,16 +13,23 @@ from mnist_edge.errors import ArtifactError
 MAX_SIZES = 1_024
 """Most numbers that sizes are computed from, together."""
 
+MAX_PARTS = 64
+"""Most parts that an operator may split something into: OpenVINO keeps a thousand bytes for each."""
+
 _MAX_DEPTH = 100
 """Most operators, one after the other, that a size is computed by."""
 
 _SIZED = {
     **dict.fromkeys(("Reshape", "Broadcast", "Pad", "Slice", "StridedSlice", "Squeeze", "Unsqueeze", "Transpose"), 1),
-    **dict.fromkeys(("ReduceMean", "ReduceMax", "ReduceSum", "MVN", "AdaptiveAvgPool", "Split"), 1),
+    **dict.fromkeys(("ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum", "MVN", "AdaptiveAvgPool"), 1),
+    **dict.fromkeys(("AdaptiveMaxPool", "Split", "VariadicSplit", "Tile"), 1),
     "Gather": 2,
     "Range": 0,
 }
 """Operators with inputs that are sizes, axes or paddings, and the first of these."""
+
+_STORED = frozenset(("VariadicSplit", "Tile"))
+"""Operators of which exports store those inputs: how long each part is, how often each side is repeated."""
 
 _SELECTING = frozenset(
     ("Convert", "Reshape", "Squeeze", "Unsqueeze", "Slice", "StridedSlice", "Transpose", "ReduceMax", "ReduceSum")
@@ -50,10 +57,14 @@ def check_sizes(root: ElementTree.Element) -> frozenset[int]:
     inputs = _inputs(root, layers)
     counts = _Counts(layers, inputs)
     for number, layer in layers.items():
-        first = _SIZED.get(layer.get("type", ""))
+        kind = layer.get("type", "")
+        first = _SIZED.get(kind)
         for port, source in inputs[number].items():
-            if first is not None and port >= first:
-                counts.of(source, _MAX_DEPTH)
+            if first is None or port < first:
+                continue
+            count = counts.of(source, _MAX_DEPTH)
+            if kind in _STORED and (layers[source].get("type") != "Const" or count > MAX_PARTS):
+                raise ArtifactError(f"its {kind} takes other sizes than at most {MAX_PARTS} stored ones")
     return frozenset(number for number in counts.known if layers[number].get("type") == "Const")
 
 

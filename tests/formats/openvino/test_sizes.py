@@ -108,6 +108,36 @@ def in_many_parts(values: Any) -> Any:  # noqa: ANN401
     return opset.split(opset.broadcast(everything(values), whole(1, 65)), opset.constant(np.int64(1)), 65).output(0)
 
 
+def in_many_unequal_parts(values: Any) -> Any:  # noqa: ANN401
+    row = opset.broadcast(everything(values), whole(1, 65))
+    return opset.variadic_split(row, opset.constant(np.int64(1)), whole(*[1] * 65)).output(0)
+
+
+def in_computed_parts(values: Any) -> Any:  # noqa: ANN401
+    half = opset.add(whole(300, 400), whole(42, 42))
+    return opset.variadic_split(values, opset.constant(np.int64(1)), half).output(0)
+
+
+def in_parts_behind_the_end(values: Any) -> Any:  # noqa: ANN401
+    return opset.variadic_split(values, opset.constant(np.int64(0)), whole(1, 1_000)).output(0)
+
+
+def repeated(values: Any) -> Any:  # noqa: ANN401
+    column = opset.tile(everything(values), whole(SIDE, 1))
+    return opset.tile(column, whole(1, SIDE))
+
+
+def repeated_by_the_images(values: Any) -> Any:  # noqa: ANN401
+    return opset.tile(values, opset.concat([images_of(values), whole(1)], 0))
+
+
+def pooled_to_a_square(values: Any) -> Any:  # noqa: ANN401
+    image = opset.reshape(values, whole(-1, 1, 28, 28), special_zero=False)
+    side = opset.convert(whole(SIDE), "i64")
+    pooled = opset.adaptive_max_pool(image, opset.concat([side, side], 0), "i64").output(0)
+    return opset.reshape(pooled, whole(-1, SIDE), special_zero=False)
+
+
 def by_the_images_squared(values: Any) -> Any:  # noqa: ANN401
     count = images_of(values)
     return opset.broadcast(everything(values), opset.concat([opset.multiply(count, count), whole(1)], 0))
@@ -124,6 +154,18 @@ SIZES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "compared": (lesser_of_sides, "gives more numbers than a small classifier needs"),
     "chosen": (chosen_by_sides, "gives more numbers than a small classifier needs"),
     "counted": (with_range, "gives more numbers than a small classifier needs"),
+    "split into many unequal parts": (
+        in_many_unequal_parts,
+        "its VariadicSplit takes other sizes than at most 64 stored",
+    ),
+    "split into parts that are computed": (
+        in_computed_parts,
+        "its VariadicSplit takes other sizes than at most 64 stored",
+    ),
+    "split behind the end": (in_parts_behind_the_end, "OpenVINO cannot load it"),
+    "repeated": (repeated, "gives more numbers than a small classifier needs"),
+    "repeated by the images": (repeated_by_the_images, "its Tile takes other sizes than at most 64 stored"),
+    "pooled to a square": (pooled_to_a_square, "gives more numbers than a small classifier needs"),
     "of the images, squared": (by_the_images_squared, "gives 4 numbers for 2 images and 1 for one"),
     "a power of the images": (by_a_power_of_the_images, "computes a size by 'Power'"),
     "the greater of two": (by_the_greater, "computes a size by 'Maximum'"),
