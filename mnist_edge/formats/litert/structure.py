@@ -59,6 +59,9 @@ OPERATORS = {
 Layers of small classifiers: no control flow, no variables, no code of somebody else's.
 """
 
+_NAMES: dict[int, str] = {number: name for name, number in vars(schema.BuiltinOperator).items() if name.isupper()}
+"""What the schema calls each operator."""
+
 _TYPES = frozenset(getattr(schema.TensorType, name) for name in ("FLOAT32", "INT8", "INT32", "INT64", "BOOL"))
 """Types of tensors; those of 8 bits are weights."""
 
@@ -93,7 +96,8 @@ def check_graph(model: Any) -> None:  # noqa: ANN401
     """
     for code in model.operatorCodes:
         if code.customCode is not None or _number(code) not in OPERATORS:
-            raise ArtifactError(f"its graph calls operator {_number(code)}, which is not on the list of operators")
+            name = _name(_number(code))
+            raise ArtifactError(f"its graph calls operator {name}, which is not on the list of operators")
     graph = model.subgraphs[0]
     for tensor in graph.tensors:
         shape = _list(tensor.shape)
@@ -127,8 +131,8 @@ def _check_operator(operator: Any, number: int, tensors: list[Any], stored: set[
     fewest, most = OPERATORS[number]
     if not fewest <= len(inputs) <= most or len(outputs) != 1:
         raise ArtifactError(
-            f"its operator {number} has {len(inputs)} inputs and {len(outputs)} outputs, expected {fewest} to {most} "
-            "inputs and 1 output"
+            f"its operator {_name(number)} has {len(inputs)} inputs and {len(outputs)} outputs, "
+            f"expected {fewest} to {most} inputs and 1 output"
         )
     if not all(0 <= index < len(tensors) for index in (*_present(inputs, number), *outputs)):
         raise ArtifactError("an operator of it has a tensor that is not there")
@@ -137,7 +141,7 @@ def _check_operator(operator: Any, number: int, tensors: list[Any], stored: set[
         typed.remove(inputs[1])
     types = {tensors[index].type for index in typed}
     if (number in _SAME_TYPE and len(types) > 1) or (number in _WIDE and schema.TensorType.INT8 in types):
-        raise ArtifactError(f"its operator {number} does not take or give tensors of these types")
+        raise ArtifactError(f"its operator {_name(number)} does not take or give tensors of these types")
     if number in _SHAPED and any(prod(_list(tensors[index].shape)) > 2 * MAX_SIDES for index in inputs[1:]):
         raise ArtifactError("an operator of it is told more sizes than a tensor has dimensions")
     if number in _SHAPED and not stored.issuperset(inputs[1:]):
@@ -150,14 +154,14 @@ def _check_paddings(operator: Any, number: int, model: Any) -> None:  # noqa: AN
     source, paddings = (tensors[index] for index in _list(operator.inputs)[:2])
     kind = _INTEGERS.get(paddings.type)
     if kind is None:
-        raise ArtifactError(f"its operator {number} pads by numbers that are not whole")
+        raise ArtifactError(f"its operator {_name(number)} pads by numbers that are not whole")
     numbers, shape = np.frombuffer(bytes(model.buffers[paddings.buffer].data), kind).tolist(), _list(source.shape)
     if len(numbers) != 2 * len(shape) or min(numbers, default=0) < 0:
-        raise ArtifactError(f"its operator {number} does not pad each side by numbers of at least 0")
+        raise ArtifactError(f"its operator {_name(number)} does not pad each side by numbers of at least 0")
     given = [sum(sides) for sides in zip(shape, numbers[::2], numbers[1::2], strict=True)]
     declared = _list(tensors[operator.outputs[0]].shape)
     if given != declared:
-        raise ArtifactError(f"its operator {number} gives the shape {given}, the file says {declared}")
+        raise ArtifactError(f"its operator {_name(number)} gives the shape {given}, the file says {declared}")
 
 
 def _are_weights(index: int, tensors: list[Any], stored: set[int]) -> bool:
@@ -193,6 +197,11 @@ def _present(inputs: list[int], number: int) -> list[int]:
 def _number(code: Any) -> int:  # noqa: ANN401
     """Return which operator an operator code stands for: files of both ages of the schema say it."""
     return int(max(code.builtinCode, code.deprecatedBuiltinCode))
+
+
+def _name(number: int) -> str:
+    """Return what the schema calls an operator, or its number where the schema does not have it."""
+    return _NAMES.get(number, str(number))
 
 
 def _list(numbers: Iterable[Any] | None) -> list[int]:

@@ -65,6 +65,7 @@ _MEMBER = re.compile(
     rf"|{METADATA_MEMBERS}"
 )
 _CHARACTERS = re.compile(r'[\w\s.,:()\[\]"=>!+-]*', re.ASCII)
+_CALL = re.compile(r"[A-Za-z_][\w.]*(?=\()", re.ASCII)
 LAYER_NAME = re.compile(r"[\w .!-]*", re.ASCII)
 """The name of a layer, or of a parameter, that the code may hold."""
 _STRING = re.compile(f'"{LAYER_NAME.pattern}"', re.ASCII)
@@ -110,13 +111,22 @@ def _check_form(name: str, text: str) -> None:
     """Allow only characters that Python and TorchScript read alike, and brackets that are not nested deeply."""
     plain = _STRING.sub("", text)
     if not _CHARACTERS.fullmatch(text) or '"' in plain:
-        raise ArtifactError(f"its code in {name[:80]} holds other characters than those of plain names and of calls")
+        raise ArtifactError(
+            f"its code in {name[:80]} holds other characters than those of plain names and of calls{_place(plain)}"
+        )
     depth = deepest = 0
     for character in plain:
         depth += (character in "([") - (character in ")]")
         deepest = max(deepest, depth)
     if deepest > MAX_NESTING:
         raise ArtifactError(f"its code in {name[:80]} is nested too deeply")
+
+
+def _place(plain: str) -> str:
+    """Return the call before the first other character of code without plain strings, on its line, if there is one."""
+    before, *_ = re.split(r"[^\w\s.,:()\[\]=>!+-]", plain, maxsplit=1, flags=re.ASCII)
+    calls = _CALL.findall(before.rpartition("\n")[2])
+    return f", in a call of {calls[-1][:80]}" if calls else ""
 
 
 def _check_node(node: ast.AST, name: str) -> None:

@@ -147,6 +147,13 @@ def _multiplying(inputs: list[int], shape: list[int], *others: int) -> Callable[
     return change
 
 
+@pytest.mark.parametrize(("number", "name"), [(schema.BuiltinOperator.GATHER_ND, "GATHER_ND"), (9_999, "9999")])
+def test_an_operator_that_is_not_on_the_list_is_named(number: int, name: str, good: bytes) -> None:
+    change = _set("builtinCode", number, lambda m: m.operatorCodes[1])
+    with pytest.raises(ArtifactError, match=f"calls operator {name}, which is not on the list"):
+        read_model(changed(good, change))
+
+
 @pytest.mark.parametrize("shape", [[128, 10], [1, 128, 10], [1, 1, 128, 10]])
 def test_a_product_of_matrices_takes_weights_of_eight_bits(shape: list[int], good: bytes) -> None:
     read_model(changed(good, _multiplying([6, 4], shape)))
@@ -166,7 +173,7 @@ def test_a_product_of_matrices_takes_weights_of_eight_bits(shape: list[int], goo
     ids=["no sides", "one side", "five sides", "at the left", "at both", "as the output", "that are computed"],
 )
 def test_a_product_of_matrices_takes_no_other_bytes(change: Callable[[Any], object], good: bytes) -> None:
-    with pytest.raises(ArtifactError, match="operator 126 does not take or give tensors of these types"):
+    with pytest.raises(ArtifactError, match="operator BATCH_MATMUL does not take or give tensors of these types"):
         read_model(changed(good, change))
 
 

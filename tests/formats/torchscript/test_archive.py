@@ -16,7 +16,7 @@ from mnist_edge.formats.torchscript.archive import read_archive
 from mnist_edge.parity.evaluate import open_model
 from mnist_edge.parity.reference import Reference
 from mnist_edge.parity.verify import verify_path
-from tests.formats.torchscript.hostile_archives import hostile_code, members, packed
+from tests.formats.torchscript.hostile_archives import hostile_code, members, packed, with_code
 
 NAMES = list(hostile_code("victim"))
 
@@ -37,6 +37,18 @@ def test_every_archive_that_is_exported_passes(exported: list[Artifact]) -> None
 def test_a_module_that_uses_itself_is_refused_by_its_text(name: str, good: bytes) -> None:
     with pytest.raises(ArtifactError, match=r"calls self\.forward1, which is not on the list|uses a module as a value"):
         read_archive(packed(hostile_code("victim")[name](members(good))))
+
+
+@pytest.mark.parametrize(
+    ("code", "place"),
+    [
+        ('x = torch.relu(torch.einsum("a,b->ab", [image]))', r", in a call of torch\.einsum"),
+        ("x = torch.relu(image)\n    y = image * 2", ""),
+    ],
+)
+def test_the_call_with_other_characters_is_named(code: str, place: str, good: bytes) -> None:
+    with pytest.raises(ArtifactError, match=f"holds other characters than those of plain names and of calls{place}$"):
+        read_archive(packed(with_code(f"    {code}\n")(members(good))))
 
 
 @pytest.mark.parametrize("name", NAMES)
