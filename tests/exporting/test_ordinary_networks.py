@@ -201,7 +201,7 @@ def lenet(activation: nn.Module) -> nn.Module:
     )
 
 
-def pooled(layers: nn.ModuleDict, images: Tensor) -> Tensor:
+def with_indices(layers: nn.ModuleDict, images: Tensor) -> Tensor:
     maxima, _ = layers["pool"](layers["first"](images).relu())
     logits: Tensor = layers["last"](maxima.flatten(1))
     return logits
@@ -256,7 +256,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...]]] = {
     ),
     "a pool that also says where its maxima are": (
         lambda: Written(
-            pooled, first=nn.Conv2d(1, 4, 3), pool=nn.MaxPool2d(2, return_indices=True), last=nn.Linear(100, 5)
+            with_indices, first=nn.Conv2d(1, 4, 3), pool=nn.MaxPool2d(2, return_indices=True), last=nn.Linear(100, 5)
         ),
         FLOATS,
     ),
