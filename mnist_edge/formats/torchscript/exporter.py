@@ -26,7 +26,8 @@ from mnist_edge.types import Images, Logits
 def export(model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
     """Return a TorchScript archive for each request; see `mnist_edge.formats.build.Exporter`."""
     _check_names(model)
-    return [_export_one(quantize(model, request), request) for request in requests]
+    with layers_of_attention():
+        return [_export_one(quantize(model, request), request) for request in requests]
 
 
 def _check_names(model: nn.Module) -> None:
@@ -42,7 +43,7 @@ def _check_names(model: nn.Module) -> None:
 def _export_one(model: nn.Module, request: ExportRequest) -> Bundle:
     sample = torch.zeros(2, *request.contract.task.input.shape)
     vectors = request.test_vectors
-    with without_deprecations(), layers_of_attention():
+    with without_deprecations():
         # The first trace of a class in a process keeps its name, later ones get a number; here all do.
         torch.jit.trace(model, sample)
         module = torch.jit.trace(model, sample)

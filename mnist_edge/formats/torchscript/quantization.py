@@ -8,7 +8,6 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from mnist_edge.errors import UserError
-from mnist_edge.formats.attention import layers_of_attention
 from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.torchscript.deprecations import without_deprecations
 from mnist_edge.formats.torchscript.tensors import largest_of_most_floats, named_tensors
@@ -82,7 +81,7 @@ def _used_without_a_call(model: nn.Module, shape: tuple[int, ...]) -> list[str]:
         hooks.append(layer.register_forward_pre_hook(watch.enter))
         hooks.append(layer.register_forward_hook(watch.leave))
     try:
-        with torch.no_grad(), layers_of_attention(), watch:
+        with torch.no_grad(), watch:
             model(torch.zeros(2, *shape))
     finally:
         for hook in hooks:
