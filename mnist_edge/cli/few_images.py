@@ -15,7 +15,7 @@ def note_few_images(reports: "Sequence[ParityReport]") -> None:
     few: dict[int, list[str]] = {}
     for report in reports:
         tolerance = report.tolerance
-        if tolerance and tolerance.min_agreement < 1 and not tolerance.takes_a_change(report.images):
+        if tolerance and tolerance.min_agreement < 1 and not tolerance.lets_one_be_lost(report.images):
             few.setdefault(report.images, []).append(report.path.name)
     for images, names in few.items():
         note(

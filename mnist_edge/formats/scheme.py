@@ -52,7 +52,7 @@ class Tolerance:
         """Say whether the accuracy may be so much lower; differences of shares are rounded."""
         return drop <= self.max_accuracy_drop + 1e-12
 
-    def takes_a_change(self, images: int) -> bool:
+    def lets_one_be_lost(self, images: int) -> bool:
         """Say whether one of so many images may get another answer, though the model answers it correctly."""
         return self.lets_one_differ(images) and self.takes_drop(1 / images)
 

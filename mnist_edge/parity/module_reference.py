@@ -15,7 +15,6 @@ from torch.nn.utils import prune
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
-import mnist_edge
 from mnist_edge.artifact.contract import NO_LICENSE, Task
 from mnist_edge.artifact.fields import MAX_LIST, one_line
 from mnist_edge.errors import UserError
@@ -125,8 +124,9 @@ def module_reference(
 
 def _level_of_caller() -> int:
     """Return the `stacklevel` of the first caller outside of this package, as `export` calls this too."""
+    package, _, _ = __name__.partition(".")
     frame, level = sys._getframe(1), 1
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == mnist_edge.__name__:
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == package:
         frame, level = frame.f_back, level + 1
     return level
 

@@ -306,13 +306,16 @@ def images_and_labels(network: nn.Module) -> tuple[Tensor, Tensor]:
     return images, labels
 
 
+def assert_is_exported(make: Callable[[], nn.Module], formats: tuple[str, ...], folder: Path) -> None:
+    torch.manual_seed(0)
+    network = make()
+    artifacts = mnist_edge.export(network, *images_and_labels(network), formats=formats, output=folder)
+    assert [artifact.format for artifact in artifacts] == list(formats)
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_is_exported_in_float32(name: str, tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    make, formats = NETWORKS[name]
-    network = make()
-    artifacts = mnist_edge.export(network, *images_and_labels(network), formats=formats, output=tmp_path)
-    assert [artifact.format for artifact in artifacts] == list(formats)
+    assert_is_exported(*NETWORKS[name], tmp_path)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8", "int4"])

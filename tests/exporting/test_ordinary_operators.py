@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import mnist_edge
-from tests.exporting.test_ordinary_networks import FLOATS, SIDE, TORCHES, Written, images_and_labels
+from tests.exporting.test_ordinary_networks import FLOATS, SIDE, TORCHES, Written, assert_is_exported
 
 pytestmark = pytest.mark.slow
 
@@ -70,8 +69,4 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_of_operators_is_exported_in_float32(name: str, tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    make, formats = NETWORKS[name]
-    network = make()
-    artifacts = mnist_edge.export(network, *images_and_labels(network), formats=formats, output=tmp_path)
-    assert [artifact.format for artifact in artifacts] == list(formats)
+    assert_is_exported(*NETWORKS[name], tmp_path)

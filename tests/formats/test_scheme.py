@@ -34,11 +34,11 @@ def test_a_change_is_taken_where_the_verdict_takes_it(least: float) -> None:
     for number, taken in ((images, True), (images - 1, False)):
         right = np.arange(number) > 0
         found = Comparison(1, 0.0, 0.0, float(np.mean(right)), float(np.mean(right)), number)
-        assert tolerance.takes_a_change(number) is taken
+        assert tolerance.lets_one_be_lost(number) is taken
         assert (not list(violations(found, tolerance, 1.0))) is taken
-        assert replace(tolerance, max_accuracy_drop=1.0).takes_a_change(number) is taken
-    assert not replace(tolerance, max_accuracy_drop=1 / (images + 1)).takes_a_change(images)
-    assert replace(tolerance, max_accuracy_drop=1 / images - 1e-13).takes_a_change(images)  # as `violations` rounds
+        assert replace(tolerance, max_accuracy_drop=1.0).lets_one_be_lost(number) is taken
+    assert not replace(tolerance, max_accuracy_drop=1 / (images + 1)).lets_one_be_lost(images)
+    assert replace(tolerance, max_accuracy_drop=1 / images - 1e-13).lets_one_be_lost(images)  # as `violations` rounds
 
 
 def test_the_bound_grows_with_logits_that_are_larger_than_usual() -> None:
