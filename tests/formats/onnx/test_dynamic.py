@@ -6,6 +6,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from mnist_edge.errors import UserError
+from mnist_edge.formats.onnx import dynamic
 from mnist_edge.formats.onnx.dynamic import check_operands, quantized_dynamically
 from mnist_edge.formats.onnx.quantization import quantize
 from mnist_edge.formats.onnx.reference import reference_logits
@@ -80,3 +81,11 @@ def test_an_operator_with_other_constants_than_it_had_is_refused(damage: str) ->
         UserError, match=r"^onnxruntime's quantizer gives the operator of [hy] other weights than it has"
     ):
         check_operands(model.graph, quantized)
+
+
+@pytest.mark.parametrize("network", ["a layer called twice", "and the other way round"])
+def test_what_onnxruntime_makes_of_a_shared_weight_is_refused(network: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing prepared it: a version that turned other weights would be found too."""
+    monkeypatch.setattr(dynamic, "_shared_weights", lambda _: iter(()))
+    with pytest.raises(UserError, match="other weights than it has"):
+        quantized_dynamically(SHARED[network], "dynamic-u8-channel")
