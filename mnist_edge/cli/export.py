@@ -146,10 +146,10 @@ def command(
 ) -> None:
     """Export CHECKPOINT, which is the one in checkpoints/ that was trained last, unless another is named.
 
-    Every artifact is compared with the trained model on all test images before it gets its name. If one differs, none
-    is written and what was there stays. Goals come on top of the tolerance of each precision; to miss one is to
-    differ. A quantized artifact is made in each scheme that the format has, and the one whose answers agree most with
-    the trained model's is kept.
+    Of all formats, those that can't hold the network are left out. Every artifact is compared with the trained model on
+    all test images before it gets its name. If one differs, none is written and what was there stays. Goals come on top
+    of the tolerance of each precision; to miss one is to differ. A quantized artifact is made in each scheme that the
+    format has, and the one whose answers agree most with the trained model's is kept.
     """
     if target_images is not None and not targets:
         raise click.UsageError(options.TARGET_IMAGES_ALONE)
@@ -191,7 +191,7 @@ def command(
         spec.check_installed("export to")
     with steps() as on_step:
         on_step("answers with the trained model")
-        from mnist_edge.exporting.pipeline import export_artifacts
+        from mnist_edge.exporting.pipeline import export_artifacts, raise_refusal
         from mnist_edge.parity.reference import load_reference
 
         reference = load_reference(checkpoint, data_dir, architecture, dataset)
@@ -199,7 +199,8 @@ def command(
             note(f"{checkpoint}: {reference.doubt}")
         if ALL in names:
             settings = _without_refused(settings, reference, targets)
-        artifacts = export_artifacts(reference, settings, output, on_step)
+        on_refusal = _note_refusal if ALL in names and not devices else raise_refusal  # no device is passed over
+        artifacts = export_artifacts(reference, settings, output, on_step, on_refusal)
     note_few_images([artifact.report for artifact in artifacts])
     if as_json:
         say_json([artifact.to_json() for artifact in artifacts])
@@ -221,6 +222,10 @@ def _print(artifacts: "list[Artifact]", images: int, output: Path) -> None:
         for candidate in artifact.candidates:
             if candidate.refusal:
                 note(f"{artifact.path.name}: {candidate.scheme} was refused: {candidate.refusal}")
+
+
+def _note_refusal(name: str, refusal: UserError) -> None:
+    note(f"{name} is left out: {refusal}")
 
 
 def _without_refused(settings: "ExportSettings", reference: "Reference", targets: tuple[str, ...]) -> "ExportSettings":

@@ -1,6 +1,6 @@
 """Checkpoint → artifacts with proof: what does not match the trained model is never given its name."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -31,6 +31,9 @@ from mnist_edge.parity.tolerance import Goals
 from mnist_edge.parity.verify import verify
 from mnist_edge.reading import read_bytes
 from mnist_edge.training.checkpoint import Checkpoint
+
+OnRefusal = Callable[[str, UserError], None]
+"""Takes the name of a file that can't be made, and why; what it returns from is left out."""
 
 
 class ParityError(UserError):
@@ -76,14 +79,30 @@ class Artifact:
         }
 
 
+def raise_refusal(_: str, refusal: UserError) -> None:
+    """Leave nothing out."""
+    raise refusal
+
+
 def export_artifacts(
-    reference: Reference, settings: ExportSettings, output: Path, on_step: OnStep = nothing
+    reference: Reference,
+    settings: ExportSettings,
+    output: Path,
+    on_step: OnStep = nothing,
+    on_refusal: OnRefusal = raise_refusal,
 ) -> list[Artifact]:
     """Export the reference's checkpoint in each format and precision into the folder `output`, all or nothing.
 
     Each artifact is written under a temporary name, judged in its own runtime on all images of the reference, and gets
     its own name only when every one of them has passed. The same checkpoint gives the same bytes. Other processes may
     export into the same folder at the same time.
+
+    Args:
+        reference: the trained model, and the images to judge with.
+        settings: what is asked for.
+        output: the folder; made where it is missing.
+        on_step: takes what is done next.
+        on_refusal: takes what a network of the user's own can't be stored as.
 
     Raises:
         ParityError: an artifact does not match; `output` is as it was.
@@ -95,8 +114,10 @@ def export_artifacts(
         artifacts = [
             artifact
             for spec in settings.formats
-            for artifact in _export_format(reference, settings, spec, output, changes, on_step)
+            for artifact in _export_format(reference, settings, spec, output, changes, on_step, on_refusal)
         ]
+        if not artifacts:
+            raise UserError(f"nothing was written to {output}: none of the formats can hold this network")
         until_renamed.enter_context(locked(output))
         earlier = [entry for entry in read_manifest(output) if (output / entry["file"]).exists()]
         new = [artifact.to_json() for artifact in artifacts]
@@ -178,6 +199,7 @@ def _export_format(
     output: Path,
     changes: Transaction,
     on_step: OnStep,
+    on_refusal: OnRefusal,
 ) -> Iterator[Artifact]:
     """Export one format in every precision; its exporter converts the network once for all that can be made of it."""
     planned = [(precision, settings.schemes_of(spec, precision)) for precision in settings.precisions_of(spec)]
@@ -188,6 +210,9 @@ def _export_format(
     on_step(f"{', '.join(target.name for target in targets)}: exports")
     bundles = _export_bundles(spec, reference.checkpoint, requests)
     for target, its_requests, its_bundles in zip(targets, requests, bundles, strict=True):
+        if isinstance(its_bundles, UserError):
+            on_refusal(target.name, its_bundles)
+            continue
         steps = of_file(target.name, on_step)
         yield _prove(reference, settings, spec, target, its_requests, its_bundles, changes, steps)
 
@@ -231,12 +256,22 @@ def _prove(
 
 def _export_bundles(
     spec: FormatSpec, checkpoint: Checkpoint, requests: Sequence[Sequence[ExportRequest]]
-) -> Sequence[Sequence[Bundle | UserError]]:
-    """Return a bundle for each request; of a network of the user's own, a precision that fails says why by itself."""
+) -> Iterator[Sequence[Bundle | UserError] | UserError]:
+    """Yield the bundles of each precision; for a network of the user's own, or why it can't be stored in that one."""
     if checkpoint.own is not None:
-        return [export_own(spec, checkpoint.build(), of_precision) for of_precision in requests]
+        yield from (_export_own(spec, checkpoint, of_precision) for of_precision in requests)
+        return
     bundles = iter(spec.exporter().export(checkpoint.build(), [request for part in requests for request in part]))
-    return [list(islice(bundles, len(of_precision))) for of_precision in requests]
+    yield from (list(islice(bundles, len(of_precision))) for of_precision in requests)
+
+
+def _export_own(
+    spec: FormatSpec, checkpoint: Checkpoint, requests: Sequence[ExportRequest]
+) -> Sequence[Bundle | UserError] | UserError:
+    try:
+        return export_own(spec, checkpoint.build(), requests)
+    except UserError as refusal:
+        return refusal
 
 
 def _searched(schemes: Sequence[Scheme], goals: Goals) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from mnist_edge.cli import edge, main
+from mnist_edge.cli import edge, export, main
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.parity import reference as references
 from mnist_edge.training.checkpoint import load_checkpoint
@@ -90,6 +90,33 @@ def test_of_all_formats_those_that_cannot_hold_it_are_left_out(tmp_path: Path) -
     result = run("export", path, "--arch", OTHER, "--format", "c", "-o", tmp_path / "exports")
     assert result.exit_code == 1
     assert "Error: cannot write " in result.stderr
+
+
+CONVOLUTION = """
+from torch import nn
+
+def net(num_classes):
+    return nn.Sequential(nn.Conv2d(1, num_classes, 28), nn.Flatten())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("few_images")
+def test_of_all_formats_a_precision_that_one_cannot_make_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "_chosen", lambda _: [FORMATS["onnx"], FORMATS["torchscript"]])
+    net, path, exports = tmp_path / "net.py", tmp_path / "net.safetensors", tmp_path / "exports"
+    net.write_text(CONVOLUTION)
+    run("train", "--arch", f"{net}:net", "--epochs", 1, "--batch-size", 100, "-o", path)
+    result = run("export", path, "--arch", f"{net}:net", "--format", "all", "--quantize", "-o", exports, "--json")
+    assert result.exit_code == 0, result.output
+    files = [entry["file"] for entry in json.loads(result.stdout)]
+    assert files == ["mnist-net.onnx", "mnist-net-int8.onnx", "mnist-net.pt"]
+    assert "\nmnist-net-int8.pt is left out: torchscript has no int8 for this network" in f"\n{result.stderr}"
+    named = run("export", path, "--arch", f"{net}:net", "--format", "torchscript", "--quantize", "-o", exports)
+    assert named.exit_code == 1
+    assert named.stderr.startswith("Error: torchscript has no int8 for this network")
 
 
 @pytest.mark.slow

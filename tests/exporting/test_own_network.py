@@ -11,9 +11,11 @@ from torch.nn.utils import parametrizations, parametrize
 import mnist_edge
 from mnist_edge.errors import UserError
 from mnist_edge.exporting.own_network import export_own
+from mnist_edge.exporting.pipeline import export_artifacts
+from mnist_edge.exporting.settings import ExportSettings
 from mnist_edge.formats.base import FormatSpec
 from mnist_edge.formats.registry import FORMATS
-from mnist_edge.formats.scheme import FLOAT32
+from mnist_edge.formats.scheme import FLOAT32, Precision
 from mnist_edge.parity.reference import Reference
 from mnist_edge.training.architectures.own import OwnNetwork
 
@@ -198,3 +200,32 @@ def test_a_scheme_that_can_not_be_made_is_refused_and_not_the_others(tmp_path: P
     (artifact,) = mnist_edge.export(WithOneBias().eval(), images, labels, precisions=["int8"], output=tmp_path)
     refusals = {candidate.scheme: candidate.refusal for candidate in artifact.candidates if not candidate.size}
     assert refusals == {"static-qdq-channel": "too many indices for array: array is 0-dimensional, but 1 were indexed"}
+
+
+def test_only_what_can_not_be_made_is_left_out(tmp_path: Path) -> None:
+    network = nn.Sequential(
+        nn.Conv2d(1, 3, 4), nn.Flatten()
+    ).eval()  # without a linear layer, which TorchScript quantizes
+    reference = mnist_edge.module_reference(network, torch.rand(30, 1, 4, 4), torch.arange(30) % 3)
+    settings = ExportSettings([FORMATS["torchscript"]], [Precision.FP32, Precision.INT8])
+    left_out: dict[str, str] = {}
+    (artifact,) = export_artifacts(
+        reference, settings, tmp_path, on_refusal=lambda name, refusal: left_out.update({name: str(refusal)})
+    )
+    assert artifact.contract.precision == "fp32"
+    ((name, reason),) = left_out.items()
+    assert name == f"{artifact.path.stem}-int8.pt"
+    assert reason.startswith("torchscript has no int8 for this network: it has no nn.Linear")
+    assert {path.name for path in tmp_path.iterdir()} == {artifact.path.name, "manifest.json"}
+
+
+def test_an_export_of_nothing_is_one_line(tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Conv2d(1, 3, 4), nn.Flatten()).eval()
+    reference = mnist_edge.module_reference(network, torch.rand(30, 1, 4, 4), torch.arange(30) % 3)
+    settings = ExportSettings([FORMATS["torchscript"]], [Precision.INT8])
+    output = tmp_path / "exports"
+    with pytest.raises(UserError, match="torchscript has no int8"):
+        export_artifacts(reference, settings, output)
+    with pytest.raises(UserError, match=f"^nothing was written to {output}: none of the formats can hold this network"):
+        export_artifacts(reference, settings, output, on_refusal=lambda *_: None)
+    assert not output.exists()
