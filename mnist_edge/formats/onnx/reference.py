@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
 from mnist_edge.formats.onnx.graph import GraphIndex
-from mnist_edge.formats.onnx.reference_pools import AveragePool, MaxPool
+from mnist_edge.formats.onnx.reference_operators import AveragePool, LogSoftmax, MaxPool, Sigmoid
 from mnist_edge.types import Images, Logits
 
 _REFERENCE_OPSET = 19
@@ -17,10 +17,10 @@ _REFERENCE_OPSET = 19
 def reference_logits(model: onnx.ModelProto, images: Images) -> Logits:
     """Return what a model gives by the definition of its operators, float32 `[N, classes]`, one image at a time.
 
-    Computed by ONNX's own reference implementation, with pools that do not err (`reference_pools`). No processor's
-    instructions change it: integers are exact, and where a model computes in float alone it is done in double precision
-    and rounded to 1e-6. Where it makes floats of other numbers, as of pixels that it rounded, float32 is kept: double
-    precision may round them to others.
+    Computed by ONNX's own reference implementation, with operators that do not err (`reference_operators`). No
+    processor's instructions change it: integers are exact, and where a model computes in float alone it is done in
+    double precision and rounded to 1e-6. Where it makes floats of other numbers, as of pixels that it rounded, float32
+    is kept: double precision may round them to others.
     """
     dynamic = any(node.op_type == "DynamicQuantizeLinear" for node in model.graph.node)
     plain = model if dynamic else _with_plain_weights(model)
@@ -28,7 +28,7 @@ def reference_logits(model: onnx.ModelProto, images: Images) -> Logits:
     if not single:
         _make_double(plain.graph)
     inputs: NDArray[np.floating] = images if single else images.astype(np.float64)
-    evaluator = ReferenceEvaluator(plain, new_ops=[MaxPool, AveragePool])
+    evaluator = ReferenceEvaluator(plain, new_ops=[MaxPool, AveragePool, LogSoftmax, Sigmoid])
     name = model.graph.input[0].name
     results = [list(evaluator.run(None, {name: inputs[index : index + 1]})) for index in range(len(images))]
     logits = np.concatenate([outputs[0] for outputs in results])

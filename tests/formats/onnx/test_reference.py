@@ -1,6 +1,7 @@
 """What ONNX files give by the definition of their operators."""
 
 import itertools
+import warnings
 
 import numpy as np
 import onnx
@@ -23,11 +24,11 @@ DILATIONS: list[Sides] = [1, 2, (2, 1)]
 
 
 def graph(kind: str, opset: int, **attributes: object) -> onnx.ModelProto:
-    """Return a model of one pool."""
+    """Return a model of one operator."""
     value = onnx.helper.make_tensor_value_info
-    node = onnx.helper.make_node(kind, ["image"], ["pooled"])
+    node = onnx.helper.make_node(kind, ["image"], ["result"])
     node.attribute.extend(onnx.helper.make_attribute(name, given) for name, given in attributes.items())
-    outputs = [value("pooled", TensorProto.FLOAT, [None, 2, None, None])]
+    outputs = [value("result", TensorProto.FLOAT, [None, 2, None, None])]
     parts = onnx.helper.make_graph([node], "", [value("image", TensorProto.FLOAT, [None, 2, *SIDES])], outputs)
     return onnx.helper.make_model(parts, opset_imports=[onnx.helper.make_opsetid("", opset)], ir_version=10)
 
@@ -82,3 +83,14 @@ def test_an_average_is_of_all_the_padding_of_either_side(counts: int) -> None:
     images = np.random.default_rng(0).random((1, 2, *SIDES), np.float32)
     model = graph("AveragePool", 21, kernel_shape=[3, 4], pads=[0, 2, 1, 1], dilations=[2, 1], count_include_pad=counts)
     np.testing.assert_allclose(reference_logits(model, images), by_onnxruntime(model, images), atol=2e-6)
+
+
+@pytest.mark.parametrize("scale", [1, 100, 10_000])
+def test_large_values_stay_finite(scale: int) -> None:
+    images = np.random.default_rng(0).normal(0, scale, (1, 2, *SIDES)).astype(np.float32)
+    values = torch.from_numpy(images).double()
+    with warnings.catch_warnings(action="error"):
+        probabilities = reference_logits(graph("LogSoftmax", 18, axis=1), images)
+        shares = reference_logits(graph("Sigmoid", 18), images)
+    np.testing.assert_allclose(probabilities, torch.log_softmax(values, dim=1), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(shares, torch.sigmoid(values), atol=1e-6)

@@ -1,7 +1,9 @@
-"""Pools by their definition in ONNX (Operators.md), for ONNX's reference implementation, whose own err (onnx 1.23).
+"""Operators by their definition in ONNX (Operators.md), for ONNX's reference implementation, whose own err (onnx 1.23).
 
 Its `MaxPool` of stride 1 pads the wrong sides where height and width are padded differently, and with `ceil_mode`
 counts windows that begin behind the image. Its `AveragePool` moves all windows where one ends far behind the padding.
+Its `LogSoftmax` takes the logarithm of a softmax, which is 0 for the lesser of two logits 746 apart. Its `Sigmoid`
+warns of the overflow of a value that it does not take.
 """
 
 from collections.abc import Iterator, Mapping
@@ -41,6 +43,27 @@ class AveragePool(OpRun):
             counted = seen.in_padding if attributes.get("count_include_pad") else seen.in_image
             count = np.multiply.outer(count, counted.sum(axis=0))
         return ((total / count).astype(values.dtype),)
+
+
+class LogSoftmax(OpRun):
+    """The logarithm of the softmax along an axis, from the differences of the logits."""
+
+    op_domain = ""
+
+    def _run(self, values: AnyArray, axis: int | None = None) -> tuple[AnyArray]:
+        along = -1 if axis is None else axis
+        below = values - values.max(along, keepdims=True)
+        return ((below - np.log(np.exp(below).sum(along, keepdims=True))).astype(values.dtype),)
+
+
+class Sigmoid(OpRun):
+    """The logistic function, from an exponential of at most 1."""
+
+    op_domain = ""
+
+    def _run(self, values: AnyArray) -> tuple[AnyArray]:
+        small = np.exp(-np.abs(values))
+        return ((np.where(values > 0, 1, small) / (1 + small)).astype(values.dtype),)
 
 
 @dataclass(frozen=True, eq=False)
