@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -31,9 +32,10 @@ def export(model: nn.Module, requests: Sequence[ExportRequest]) -> list[Bundle]:
 
 def _export_one(converted: Any, request: ExportRequest) -> Bundle:  # noqa: ANN401
     half = request.scheme.precision is Precision.FP16
+    stored = _with_half_weights(converted, request.contract) if half else converted
     with tempfile.TemporaryDirectory(prefix="mnist-edge-") as name:
         path = Path(name) / GRAPH
-        load_openvino().save_model(converted, path, compress_to_fp16=half)
+        load_openvino().save_model(stored, path, compress_to_fp16=False)
         files = {file: (Path(name) / file).read_bytes() for file in (GRAPH, WEIGHTS)}
     vectors = request.test_vectors
     if half:
@@ -67,6 +69,26 @@ def _convert(model: nn.Module, contract: Contract) -> Any:  # noqa: ANN401
             ) from error
     _name(converted, contract)
     return converted
+
+
+def _with_half_weights(converted: Any, contract: Contract) -> Any:  # noqa: ANN401
+    """Return a copy of a model whose weights of more than one side are of 16 bits, made floats where they are used.
+
+    `compress_to_fp16` rounds biases too, which are few: that moves logits as much again.
+    """
+    load_openvino()
+    from openvino import opset13
+
+    result = converted.clone()
+    for constant in result.get_ordered_ops():
+        if constant.get_type_name() != "Constant" or constant.get_element_type().get_type_name() != "f32":
+            continue
+        if sum(side > 1 for side in constant.shape) > 1:
+            floats = opset13.convert(opset13.constant(constant.data.astype(np.float16)), "f32")
+            for user in constant.output(0).get_target_inputs():
+                user.replace_source_output(floats.output(0))
+    _name(result, contract)
+    return result
 
 
 def _reason(error: Exception) -> str:

@@ -94,10 +94,20 @@ def test_a_damaged_graph_is_an_error_or_passes(data: st.DataObject, good: Bundle
 
 
 @pytest.mark.slow
-def test_batch_normalization_is_rounded_as_part_of_the_convolutions(cnn_reference: Reference, tmp_path: Path) -> None:
-    settings = ExportSettings([FORMATS["openvino"]], [Precision.FP16])
-    (artifact,) = export_artifacts(cnn_reference, settings, tmp_path)
-    graph = read_artifact(artifact.path).bundle.files[GRAPH].decode()
+def test_only_weights_are_rounded_to_16_bits_and_batch_normalization_with_them(
+    cnn_reference: Reference, tmp_path: Path
+) -> None:
+    settings = ExportSettings([FORMATS["openvino"], FORMATS["onnx"]], [Precision.FP16])
+    artifacts = {artifact.format: artifact for artifact in export_artifacts(cnn_reference, settings, tmp_path)}
+    in_onnx, largest = (artifacts[name].report.max_abs_diff for name in ("onnx", "openvino"))
+    assert largest == pytest.approx(in_onnx, rel=0.02)
+    graph = read_artifact(artifacts["openvino"].path).bundle.files[GRAPH].decode()
+    stored = re.findall(r'<data element_type="(f16|f32)" shape="([^"]*)"', graph)
+    ranks = {
+        kind: {sum(side != "1" for side in shape.split(", ")) for of, shape in stored if of == kind}
+        for kind, _ in stored
+    }
+    assert ranks == {"f16": {2, 3, 4}, "f32": {1}}
     assert 'type="Convolution"' in graph
     assert "BatchNorm" not in graph
 
