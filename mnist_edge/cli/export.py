@@ -146,10 +146,10 @@ def command(
 ) -> None:
     """Export CHECKPOINT, which is the one in checkpoints/ that was trained last, unless another is named.
 
-    Of all formats, those that can't hold the network are left out. Every artifact is compared with the trained model on
-    all test images before it gets its name. If one differs, none is written and what was there stays. Goals come on top
-    of the tolerance of each precision; to miss one is to differ. A quantized artifact is made in each scheme that the
-    format has, and the one whose answers agree most with the trained model's is kept.
+    Every artifact is compared with the trained model on all test images before it gets its name. If one differs, none
+    is written and what was there stays. Goals come on top of the tolerance of each precision; to miss one is to
+    differ. A quantized artifact is made in each scheme that the format has, and the one whose answers agree most with
+    the trained model's is kept. With --format all, what can't hold the network is left out.
     """
     if target_images is not None and not targets:
         raise click.UsageError(options.TARGET_IMAGES_ALONE)
@@ -199,7 +199,8 @@ def command(
             note(f"{checkpoint}: {reference.doubt}")
         if ALL in names:
             settings = _without_refused(settings, reference, targets)
-        on_refusal = _note_refusal if ALL in names and not devices else raise_refusal  # no device is passed over
+        # With --target, what its device would run is not left out.
+        on_refusal = _note_refusal if ALL in names and not devices else raise_refusal
         artifacts = export_artifacts(reference, settings, output, on_step, on_refusal)
     note_few_images([artifact.report for artifact in artifacts])
     if as_json:

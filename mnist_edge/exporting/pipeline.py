@@ -80,7 +80,7 @@ class Artifact:
 
 
 def raise_refusal(_: str, refusal: UserError) -> None:
-    """Leave nothing out."""
+    """Raise why a file can't be made, so that nothing is left out."""
     raise refusal
 
 
@@ -102,7 +102,7 @@ def export_artifacts(
         settings: what is asked for.
         output: the folder; made where it is missing.
         on_step: takes what is done next.
-        on_refusal: takes what a network of the user's own can't be stored as.
+        on_refusal: takes each file that a network of the user's own can't be stored in; as it is, the first is raised.
 
     Raises:
         ParityError: an artifact does not match; `output` is as it was.

@@ -202,15 +202,21 @@ def test_a_scheme_that_can_not_be_made_is_refused_and_not_the_others(tmp_path: P
     assert refusals == {"static-qdq-channel": "too many indices for array: array is 0-dimensional, but 1 were indexed"}
 
 
-def test_only_what_can_not_be_made_is_left_out(tmp_path: Path) -> None:
-    network = nn.Sequential(
-        nn.Conv2d(1, 3, 4), nn.Flatten()
-    ).eval()  # without a linear layer, which TorchScript quantizes
-    reference = mnist_edge.module_reference(network, torch.rand(30, 1, 4, 4), torch.arange(30) % 3)
+@pytest.fixture
+def without_linear_layers() -> Reference:
+    """A network that TorchScript has no int8 for: it quantizes linear layers alone."""
+    network = nn.Sequential(nn.Conv2d(1, 3, 4), nn.Flatten()).eval()
+    return mnist_edge.module_reference(network, torch.rand(30, 1, 4, 4), torch.arange(30) % 3)
+
+
+def test_only_what_can_not_be_made_is_left_out(without_linear_layers: Reference, tmp_path: Path) -> None:
     settings = ExportSettings([FORMATS["torchscript"]], [Precision.FP32, Precision.INT8])
     left_out: dict[str, str] = {}
     (artifact,) = export_artifacts(
-        reference, settings, tmp_path, on_refusal=lambda name, refusal: left_out.update({name: str(refusal)})
+        without_linear_layers,
+        settings,
+        tmp_path,
+        on_refusal=lambda name, refusal: left_out.update({name: str(refusal)}),
     )
     assert artifact.contract.precision == "fp32"
     ((name, reason),) = left_out.items()
@@ -219,13 +225,11 @@ def test_only_what_can_not_be_made_is_left_out(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {artifact.path.name, "manifest.json"}
 
 
-def test_an_export_of_nothing_is_one_line(tmp_path: Path) -> None:
-    network = nn.Sequential(nn.Conv2d(1, 3, 4), nn.Flatten()).eval()
-    reference = mnist_edge.module_reference(network, torch.rand(30, 1, 4, 4), torch.arange(30) % 3)
+def test_an_export_of_nothing_is_one_line(without_linear_layers: Reference, tmp_path: Path) -> None:
     settings = ExportSettings([FORMATS["torchscript"]], [Precision.INT8])
     output = tmp_path / "exports"
     with pytest.raises(UserError, match="torchscript has no int8"):
-        export_artifacts(reference, settings, output)
+        export_artifacts(without_linear_layers, settings, output)
     with pytest.raises(UserError, match=f"^nothing was written to {output}: none of the formats can hold this network"):
-        export_artifacts(reference, settings, output, on_refusal=lambda *_: None)
+        export_artifacts(without_linear_layers, settings, output, on_refusal=lambda *_: None)
     assert not output.exists()
