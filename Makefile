@@ -83,7 +83,7 @@ bench: $(READY)
 
 release-model: $(READY)
 	$(BIN)/mnist-edge train --recipe robust --arch mlp --license Apache-2.0 --output release/mnist-mlp.safetensors
-	$(BIN)/mnist-edge train --recipe robust --arch cnn --seed 1 --license Apache-2.0 --output release/mnist-cnn.safetensors
+	$(BIN)/mnist-edge train --recipe robust --arch cnn --license Apache-2.0 --output release/mnist-cnn.safetensors
 	$(BIN)/mnist-edge export release/mnist-mlp.safetensors --format onnx --quantize --output $(BUILD)/release
 	$(BIN)/mnist-edge export release/mnist-cnn.safetensors --format onnx --quantize --output $(BUILD)/release
 	cp $(BUILD)/release/*-int8.onnx mnist_edge/models/

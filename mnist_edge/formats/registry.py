@@ -61,8 +61,8 @@ FOUR_BITS = Scheme(
     changed_per_error=INT8_CHANGED_PER_ERROR,
     least_options=(("opset", 21),),  # the first whose Cast takes 4 bits
 )
-"""Matrices in 4 bits, in blocks of at most 32 with a step each; convolutions in 8 bits, since in 4 they cost the
-built-in CNN 0.6 points."""
+"""Matrices in 4 bits, in blocks of at most 32 with a step each; convolutions in 8 bits, since in 4 they cost an
+earlier CNN 0.6 points."""
 
 EXACT_FLOAT32 = replace(FLOAT32, device_bound=0.0)
 """Floats that are multiplied and added one after the other, in a stated order, which every processor does alike."""

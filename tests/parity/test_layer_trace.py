@@ -18,7 +18,7 @@ NAMES = {
     "cnn": [
         "nothing of the input",
         "features.0.0",
-        *(name for number in (1, 2, 3) for name in (f"relu before features.{number}.0", f"features.{number}.0")),
+        *(name for number in range(1, 7) for name in (f"relu before features.{number}.0", f"features.{number}.0")),
         "relu and flatten before fc",
         "fc",
         "nothing of the output",
@@ -50,7 +50,7 @@ def test_batch_normalization_is_part_of_the_convolution_before_it() -> None:
     layers = trace_layers(load_checkpoint(RELEASES["cnn"]).build())
     assert layers is not None
     modules = [layer.module for layer in layers if layer.module]
-    assert [type(module) for module in modules] == [nn.Conv2d] * 4 + [nn.Linear]
+    assert [type(module) for module in modules] == [nn.Conv2d] * 7 + [nn.Linear]
     assert all(module.bias is not None for module in modules)
 
 

@@ -37,7 +37,7 @@ SHOWING = [spec for spec in FORMATS.values() if spec.intermediates]
 """The formats that show the values between layers."""
 
 MLP = ["flatten of the input", "fc1", "relu before fc2", "fc2", "relu before fc3", "fc3"]
-CONVOLUTIONS = [f"features.{number}.0" for number in range(4)]
+CONVOLUTIONS = [f"features.{number}.0" for number in range(7)]
 
 for_each_format = pytest.mark.parametrize("spec", SHOWING, ids=lambda spec: spec.name)
 

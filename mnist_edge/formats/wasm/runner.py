@@ -27,7 +27,7 @@ _FEATURES = ("multi_memory", "memory64", "threads", "gc", "exceptions")
 """What wasmtime offers that takes memory which `Store.set_limits` counts for each by itself, or not at all."""
 
 FUEL = 20_000_000_000
-"""Most instructions for one image (`wasmtime::Config::consume_fuel`); the built-in CNN takes 20 million."""
+"""Most instructions for one image (`wasmtime::Config::consume_fuel`); the built-in CNN takes 16 million."""
 
 
 def open_runner(bundle: Bundle) -> Runner:

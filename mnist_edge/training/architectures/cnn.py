@@ -8,9 +8,9 @@ from mnist_edge.artifact.contract import Task
 
 
 class CNN(nn.Module):
-    """Four convolutions with batch normalization, two of them halving the image, then a linear layer.
+    """Seven convolutions with batch normalization, three of them halving the image, then a linear layer.
 
-    51,834 parameters for MNIST.
+    56,634 parameters for MNIST.
     """
 
     def __init__(self, task: Task) -> None:
@@ -20,11 +20,14 @@ class CNN(nn.Module):
         self.features = nn.Sequential(
             _convolution(channels, 16, kernel=5, stride=2),
             _convolution(16, 32, kernel=3, stride=1),
+            _convolution(32, 32, kernel=3, stride=2),
             _convolution(32, 32, kernel=3, stride=1),
-            _convolution(32, 48, kernel=3, stride=2),
+            _convolution(32, 32, kernel=3, stride=1),
+            _convolution(32, 32, kernel=3, stride=1),
+            _convolution(32, 32, kernel=3, stride=2),
         )
         self.flatten = nn.Flatten()
-        self.fc = nn.Linear(48 * ceil(height / 4) * ceil(width / 4), len(task.labels))
+        self.fc = nn.Linear(32 * ceil(height / 8) * ceil(width / 8), len(task.labels))
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits, float32 `[batch, labels]`, for images, float32 `[batch, channels, height, width]`."""

@@ -55,9 +55,9 @@ def test_the_cnn_keeps_its_budget_on_a_cortex_m4(cnn_reference: Reference) -> No
     run = run_on(bundle, "cortex-m4", cnn_reference.images[:IMAGES])
     here = open_host(read(bundle)).logits_of_floats(cnn_reference.images[:IMAGES])
     assert equal_logits(run.logits, here) == IMAGES
-    assert run.instructions[1] <= 8_000_000
-    assert run.flash <= 72_000
-    assert run.ram <= 16_000
+    assert run.instructions[1] <= 6_200_000
+    assert run.flash <= 62_000
+    assert run.ram <= 11_000
 
 
 @pytest.mark.parametrize("target", ["wasm32", "aarch64"])
