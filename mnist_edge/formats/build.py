@@ -103,7 +103,8 @@ def float_tensor(values: AnyArray) -> StoredTensor:
 
 def half_tensor(values: AnyArray) -> StoredTensor:
     """Return a weight that is stored as float16: neighboring values are 2⁻¹⁰ of their size apart (IEEE 754)."""
-    return StoredTensor(values.astype(np.float32), np.spacing(np.abs(values)).astype(np.float32), np.zeros(1, np.bool_))
+    below_greatest = np.minimum(np.abs(values), np.float16(2**15))  # as far apart as at 65,504, which has one neighbor
+    return StoredTensor(values.astype(np.float32), np.spacing(below_greatest).astype(np.float32), np.zeros(1, np.bool_))
 
 
 def int8_tensor(levels: AnyArray, scale: AnyArray, zero_point: AnyArray | None, axis: int) -> StoredTensor:

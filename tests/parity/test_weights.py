@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from mnist_edge.formats.base import FormatSpec
-from mnist_edge.formats.build import StoredTensor, float_tensor, int8_tensor
+from mnist_edge.formats.build import StoredTensor, float_tensor, half_tensor, int8_tensor
 from mnist_edge.formats.registry import FORMATS
 from mnist_edge.parity.reference import Reference
 from mnist_edge.parity.weights import weight_problems
@@ -73,6 +73,22 @@ def test_a_value_more_than_half_a_step_away_is_wrong() -> None:
     ):
         stored = StoredTensor(np.array([[0.5, 0.1 + off]], np.float32), np.full(1, 0.1), np.zeros(1, np.bool_))
         assert weight_problems({"weight": stored}, layer) == problems
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("stored", "weight", "wrong"),
+    [
+        *((65_504, 65_504 + 15.5, False), (65_504, 65_504 - 15.5, False)),
+        *((65_504, 65_504 - 24, True), (65_504, 50_000, True)),
+        *((1, 1.0004, False), (1, 1.0006, True)),
+    ],
+)
+def test_a_float16_is_held_to_half_a_step(stored: float, weight: float, wrong: bool, sign: int) -> None:
+    layer = nn.Linear(1, 1, bias=False).eval()
+    nn.init.constant_(layer.weight, sign * weight)
+    half = half_tensor(np.array([[sign * stored]], np.float16))
+    assert bool(weight_problems({"weight": half}, layer)) == wrong
 
 
 @pytest.mark.parametrize(
