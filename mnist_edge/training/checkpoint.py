@@ -101,7 +101,10 @@ class Checkpoint:
         """
         if not weights_fit(self.architecture, self.task, self.weights, self.own):
             name = self.architecture if self.own is None else self.own.spec
-            raise UserError(f"the checkpoint's weights do not fit its architecture {name!r}: train it again")
+            raise UserError(
+                f"the checkpoint's weights do not fit its architecture {name!r}, which may have had other layers when "
+                "it was trained: train it again"
+            )
         model = build_model(self.architecture, self.task, own=self.own)
         model.load_state_dict(self.weights)
         return model.eval()

@@ -219,7 +219,10 @@ def load_train_state(path: Path, own: OwnArchitecture | None = None) -> tuple[Tr
         state.history.extend(history_from_fields(metadata))
         answered = take_trial_logits(metadata, "trial_logits")
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"{path} is damaged ({one_line(error)}): remove it and train from the beginning") from error
+        raise UserError(
+            f"{path} is damaged or of another version of mnist-edge ({one_line(error)}): remove it and train from the "
+            "beginning"
+        ) from error
     if own is not None and not same_logits(own.run("with images", lambda: _trial(state, config.task)), answered):
         raise UserError(
             f"{own.spec} gives other answers than when {path} was written, though the weights fit: its code has "
