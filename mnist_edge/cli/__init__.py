@@ -1,5 +1,6 @@
 """The command line: one file per sub-command, imported only when it is called."""
 
+import gc
 import importlib
 import os
 import sys
@@ -34,6 +35,12 @@ _MODULES = {"import": "import_weights"}
 
 _ANYWHERE = ("formats", "matrix", "predict", "preprocessing", "selfcheck")
 """Sub-commands that need no torch, and no current folder that still exists."""
+
+_GC_THRESHOLD = (200_000, 30, 30)
+"""New objects, and rounds, after which Python looks for garbage in cycles, as mypy sets it.
+
+At Python's 700, `export` and `verify` spend a tenth of their time looking through torch's million objects.
+"""
 
 
 class LazyGroup(click.Group):
@@ -78,6 +85,8 @@ class LazyGroup(click.Group):
         """
         if args or extra:
             return super().main(*args, **extra)
+        if sys.argv[1:2] != ["predict"]:  # which may go on for long, on little memory
+            gc.set_threshold(*_GC_THRESHOLD)
         edge.open_missing_streams()
         edge.end_on_ctrl_c()
         edge.end_on_sigterm()
