@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from PIL import Image
 
 from mnist_edge.exporting.report.figures import readable_figures
@@ -148,6 +149,13 @@ def test_the_histogram_leaves_out_what_has_no_place_on_its_axis() -> None:
     draw_differences(others, np.zeros((3, 10)), 1e-4)
     assert others.get_title() == "30 logits: 30 are the same"
     assert len(others.patches) == 0
+
+
+def test_the_histogram_shows_a_bar_where_all_differences_are_the_same() -> None:
+    axes = Figure().subplots()
+    draw_differences(axes, np.full((3, 10), 1e-3), 1e-4)
+    (bar,) = [bar for bar in axes.patches if isinstance(bar, Rectangle) and bar.get_height()]
+    assert bar.get_width() > 1e-5
 
 
 @pytest.mark.parametrize("allowed", [None, 1e-4])
