@@ -36,6 +36,7 @@ Programs = dict[tuple[object, ...], Mapping[str, bytes]]
 # The garbage collector would look through torch's million objects again and again: an eighth of the time.
 gc.set_threshold(*warm.GC_THRESHOLD)
 warm.parse_operators_once()
+warm.list_operators_once()
 
 # No test depends on how busy the machine is.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])

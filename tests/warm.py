@@ -172,6 +172,7 @@ def import_everything() -> None:
                 importlib.import_module(name)
     importlib.import_module("tqdm").tqdm.monitor_interval = 0  # no thread that watches the progress
     parse_operators_once()
+    list_operators_once()
     with contextlib.redirect_stdout(sys.stderr):
         torch.onnx.export(nn.Linear(2, 2).eval(), (torch.zeros(1, 2),), opset_version=18, dynamo=True, verbose=False)
     assert threading.active_count() == 1, "another thread may hold a lock when this one forks"
@@ -200,6 +201,13 @@ def parse_operators_once() -> None:
 
     once = staticmethod(functools.cache(ONNXRegistry.from_torchlib))
     ONNXRegistry.from_torchlib = once  # type: ignore[method-assign]
+
+
+def list_operators_once() -> None:
+    """Have torch.export look up its composite operators once in a process, not a dozen times in each export."""
+    from torch._export import utils
+
+    utils._materialize_cpp_cia_ops = functools.cache(utils._materialize_cpp_cia_ops)
 
 
 def run(request: Request) -> None:

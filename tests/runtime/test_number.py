@@ -1,6 +1,8 @@
 """Numbers: lines of test digits that the model reads correctly alone, so that the reading of lines is measured."""
 
 import pickle
+from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pytest
@@ -30,26 +32,31 @@ def recognizer() -> Recognizer:
 
 
 @pytest.fixture(scope="module")
-def readable(test_data: Split, recognizer: Recognizer) -> Split:
-    return alone(test_data, recognizer)
-
-
-def alone(test_data: Split, recognizer: Recognizer) -> Split:
-    """Return those of the first 2,000 test images that the model reads correctly alone."""
+def alone(test_data: Split) -> Callable[[str], Split]:
+    """Gives those of the first 2,000 test images that a model reads correctly alone."""
     part = Split(test_data.images[:2000], test_data.labels[:2000])
-    answers = recognizer.predict(list(part.images[:, 0].numpy()))
-    right = np.flatnonzero([answer.digit for answer in answers] == part.labels.numpy())
-    return Split(part.images[right], part.labels[right])
+
+    @cache
+    def read_by(model: str) -> Split:
+        answers = Recognizer(model).predict(list(part.images[:, 0].numpy()))
+        right = np.flatnonzero([answer.digit for answer in answers] == part.labels.numpy())
+        return Split(part.images[right], part.labels[right])
+
+    return read_by
+
+
+@pytest.fixture(scope="module")
+def readable(alone: Callable[[str], Split]) -> Split:
+    return alone("mlp")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", GAPS)
 @pytest.mark.parametrize("model", FLOORS)
-def test_lines_are_read(model: str, kind: str, test_data: Split) -> None:
+def test_lines_are_read(model: str, kind: str, alone: Callable[[str], Split]) -> None:
     recognizer, generator = Recognizer(model), np.random.default_rng(0)
-    readable = alone(test_data, recognizer)
     count, floor = FLOORS[model][kind]
-    lines = [draw_line(readable, kind, generator, photographed=number % 2 == 1) for number in range(count)]
+    lines = [draw_line(alone(model), kind, generator, photographed=number % 2 == 1) for number in range(count)]
     read = [recognizer.read(line.picture) for line in lines]
     right = [
         number.text is not None and number.text.replace(" ", "") == line.text

@@ -167,7 +167,7 @@ class ByRows(nn.Module):
 def test_an_operator_that_no_file_may_hold_is_named_in_any_precision(
     precision: str, hidden: int, tmp_path: Path
 ) -> None:
-    images, labels = torch.rand(20, 1, 12, 12), torch.arange(20) % 10
+    images, labels = torch.rand(20, 1, 2, 12), torch.arange(20) % 10
     with pytest.raises(UserError, match=r"the layer rows \(GRU\): it has the operator 'GRU', which is not on the list"):
         mnist_edge.export(ByRows(hidden).eval(), images, labels, precisions=[precision], output=tmp_path)
 
