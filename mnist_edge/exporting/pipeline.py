@@ -10,7 +10,7 @@ from typing import Any
 
 import mnist_edge
 from mnist_edge.artifact.bundle import Bundle, read_bundle
-from mnist_edge.artifact.contract import CONTRACT_KEY, Contract, Task
+from mnist_edge.artifact.contract import Contract, Task
 from mnist_edge.artifact.manifest import MANIFEST, manifest_bytes, read_manifest
 from mnist_edge.artifact.names import file_stem
 from mnist_edge.atomic import Transaction, atomic_write, check_writable, transaction
@@ -176,8 +176,8 @@ def _check_replaced(target: Path, spec: FormatSpec) -> None:
     """Refuse to replace what no export has written; a damaged artifact, or an empty file, may be."""
     if not target.exists() or target.is_dir() != spec.folder:
         return  # what is of another kind is refused whatever it holds
-    found = b"".join(read_bundle(target, folder=spec.folder, sidecar=not spec.embeds_metadata).files.values())
-    if found and CONTRACT_KEY.encode() not in found:
+    found = read_bundle(target, folder=spec.folder, sidecar=not spec.embeds_metadata)
+    if any(found.files.values()) and not spec.names_contract(found):
         raise UserError(f"{target} is not an artifact of mnist-edge: name another --output, or replace it with --force")
 
 

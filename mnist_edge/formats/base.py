@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from mnist_edge.artifact.bundle import Bundle
+from mnist_edge.artifact.contract import CONTRACT_KEY
 from mnist_edge.artifact.test_vectors import TestVectors
 from mnist_edge.errors import UserError
 from mnist_edge.formats.runner import Runner, RunnerModule
@@ -43,6 +44,7 @@ class FormatSpec:
         max_images: how many images its proof may cost, where one is slow (an emulator); None is all of them.
         folder: whether an artifact is a folder.
         embeds_metadata: whether contract and test vectors travel inside; else in a sidecar.
+        contract_key: the name under which its artifacts, or their sidecars, carry the contract.
         readable_weights: whether its inspector reads the stored weights.
         intermediates: whether its inspector shows the values between layers.
         foreign: whether its module `foreign` reads files that others made.
@@ -67,6 +69,7 @@ class FormatSpec:
     max_images: int | None = None
     folder: bool = False
     embeds_metadata: bool = True
+    contract_key: str = CONTRACT_KEY
     readable_weights: bool = True
     intermediates: bool = True
     foreign: bool = False
@@ -185,6 +188,10 @@ class FormatSpec:
             return {}
         module = cast("HarnessModule", import_module(f"{self.module}.harness"))
         return module.harness_files(bundle, vectors)
+
+    def names_contract(self, bundle: Bundle) -> bool:
+        """Say whether files carry a contract, however damaged they are, and so may be an artifact of this format."""
+        return self.contract_key.encode() in b"".join(bundle.files.values())
 
     def open(self, bundle: Bundle) -> "Runner":
         """Open an artifact in the format's runtime.

@@ -201,6 +201,7 @@ FORMATS: dict[str, FormatSpec] = {
             export_packages=("torchao",),
             export_extra="executorch",
             run_extra="executorch",
+            contract_key="mnist_edge_contract",  # a method of the program: an identifier
             batch=1,
             readable_weights=False,
             intermediates=False,

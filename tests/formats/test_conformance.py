@@ -90,6 +90,15 @@ def test_it_gives_the_trained_models_answers(
     assert reference.accuracy - (answers == reference.labels).mean() <= tolerance.max_accuracy_drop + 1e-12
 
 
+@for_each_artifact
+def test_its_files_are_known_again_and_may_be_replaced(
+    spec: FormatSpec, precision: Precision, exported: list[Artifact]
+) -> None:
+    bundle = read_artifact(artifact_of(exported, spec, precision).path).bundle
+    assert spec.names_contract(bundle)
+    assert not spec.names_contract(replace(bundle, files=dict.fromkeys(bundle.files, b"\x89PNG")))
+
+
 def test_float32_is_held_to_every_answer_and_int8_to_nearly_all() -> None:
     """The promises of the README, written out: a scheme can't loosen them unseen."""
     promised = {
