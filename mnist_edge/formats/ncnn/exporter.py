@@ -17,6 +17,7 @@ from mnist_edge.formats.attention import layers_of_attention
 from mnist_edge.formats.build import ExportRequest
 from mnist_edge.formats.logs import silent
 from mnist_edge.formats.ncnn.files import PARAM, WEIGHTS
+from mnist_edge.formats.ncnn.operators import log_softmax_from_differences
 from mnist_edge.formats.ncnn.runner import open_model
 from mnist_edge.formats.pooling import refuse_cut_windows, refuse_divisors
 from mnist_edge.formats.sandboxed import predict
@@ -50,8 +51,9 @@ def _convert(model: nn.Module, shape: tuple[int, ...], *, half: bool) -> dict[st
         UserError: pnnx can't convert the network.
     """
     with tempfile.TemporaryDirectory(prefix="mnist-edge-") as name:
-        with silent(), layers_of_attention():  # torch warns that TorchScript is deprecated, which is what pnnx reads
-            torch.jit.trace(model, torch.zeros(1, *shape)).save(Path(name) / "model.pt")
+        # torch warns that TorchScript is deprecated, which is what pnnx reads
+        with silent(), layers_of_attention(), log_softmax_from_differences(model) as written:
+            torch.jit.trace(written, torch.zeros(1, *shape)).save(Path(name) / "model.pt")
         sides = ",".join(map(str, (1, *shape)))
         command = [pnnx.EXEC_PATH, "model.pt", f"inputshape=[{sides}]", f"fp16={int(half)}"]
         done = subprocess.run(command, cwd=name, capture_output=True, check=False)  # noqa: S603
