@@ -37,7 +37,7 @@ _SQLITE, _JOURNAL = "sqlite:///", "journal:///"
 _CLAIM = "search"
 """The attribute of a study that holds what it searches."""
 
-_DIGESTS = ("data", "input and labels")
+_DIGESTS = ("data", "input and labels", "layers")
 """What of that is a SHA-256, which says nothing to people."""
 
 SEARCHED = ("learning_rate", "momentum", "batch_size", "weight_decay")
@@ -128,6 +128,7 @@ def _claim(study: optuna.Study, search: Search) -> None:
         "seed": search.seed,
         "data": search.data_digest,
         "input and labels": sha256(json.dumps(search.task.to_fields(), sort_keys=True).encode()),
+        "layers": _layers(search),
     }
     if not study.user_attrs and not study.get_trials(deepcopy=False):
         study.set_user_attr(_CLAIM, wanted)  # at once: another process sees all of it or nothing
@@ -148,8 +149,17 @@ def _claim(study: optuna.Study, search: Search) -> None:
         )
 
 
+def _layers(search: Search) -> str:
+    """Return a SHA-256 of the names, shapes and types of the weights: another version's network may have the name."""
+    weights = build_model(search.architecture, search.task, search.seed, search.own).state_dict()
+    described = {name: [str(value.dtype), *value.shape] for name, value in weights.items()}
+    return sha256(json.dumps(described).encode())
+
+
 def _difference(name: str, found: object, wanted: str | int) -> str:
-    return f"other {name}" if name in _DIGESTS else f"{name} {'unknown' if found is None else found}, not {wanted}"
+    if name in _DIGESTS:
+        return f"{'unknown' if found is None else 'other'} {name}"
+    return f"{name} {'unknown' if found is None else found}, not {wanted}"
 
 
 def ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:

@@ -7,6 +7,7 @@ import optuna
 import pytest
 
 from mnist_edge.errors import UserError
+from mnist_edge.training.architectures.own import load_architecture
 from mnist_edge.training.datasets.registry import DATASETS
 from mnist_edge.training.datasets.splits import Split, TrainingData
 from mnist_edge.training.recipe import PLAIN, recipe_for
@@ -92,6 +93,31 @@ def test_a_study_of_another_search_is_refused(other: Search, difference: str, tm
     open_study(storage_in(tmp_path), "s", SEARCH)
     with pytest.raises(UserError, match=rf"another search \({difference}.*\): give this one another --study"):
         open_study(storage_in(tmp_path), "s", other)
+
+
+@pytest.mark.parametrize(("recorded", "difference"), [("0" * 64, "other layers"), (None, "unknown layers")])
+def test_a_study_of_other_layers_under_the_same_name_is_refused(
+    recorded: str | None, difference: str, tmp_path: Path
+) -> None:
+    study = open_study(storage_in(tmp_path), "s", SEARCH)
+    study.set_user_attr("search", study.user_attrs["search"] | {"layers": recorded})
+    with pytest.raises(UserError, match=rf"is of another search \({difference}\): give this one another --study"):
+        open_study(storage_in(tmp_path), "s", SEARCH)
+
+
+def test_a_study_of_a_network_whose_code_was_changed_is_refused(tmp_path: Path) -> None:
+    def search_of(hidden: int) -> Search:
+        (tmp_path / "net.py").write_text(
+            "from torch import nn\n"
+            f"def Net(): return nn.Sequential(nn.Flatten(), nn.Linear(784, {hidden}), nn.Linear({hidden}, 10))\n"
+        )
+        own = load_architecture(f"{tmp_path / 'net.py'}:Net")
+        return dataclasses.replace(SEARCH, architecture="net.py:Net", own=own)
+
+    open_study(storage_in(tmp_path), "s", search_of(8))
+    open_study(storage_in(tmp_path), "s", search_of(8))
+    with pytest.raises(UserError, match=r"\(other layers\)"):
+        open_study(storage_in(tmp_path), "s", search_of(9))
 
 
 def test_a_study_that_nobody_has_claimed_is_refused_once_it_has_trials(tmp_path: Path) -> None:
