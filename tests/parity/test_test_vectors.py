@@ -87,28 +87,60 @@ def test_other_pixels_are_other_images(reference: Reference) -> None:
     assert "other images" in problems(other, vectors, FLOAT32)[0]
 
 
-def test_a_file_gives_what_its_own_test_vectors_expect_or_fails(reference: Reference) -> None:
+@pytest.mark.parametrize(("off", "stale"), [(5e-6, False), (2e-5, True), (-2e-5, True), (np.nan, True)])
+def test_one_logit_shows_that_test_vectors_are_stale(off: float, stale: bool, reference: Reference) -> None:
     vectors = reference.test_vectors
+    logits = vectors.trained_logits.copy()
+    logits[3, 4] += np.float32(off)
+    found = problems(dataclasses.replace(vectors, trained_logits=logits), vectors, FLOAT32)
+    assert ["stale" in problem for problem in found] == [True] * stale
+
+
+def test_a_bound_that_is_too_narrow_is_another_one_too(reference: Reference) -> None:
+    narrow = dataclasses.replace(reference.test_vectors, bound=0)
+    assert "allow 0, expected 0.0001" in problems(narrow, reference.test_vectors, FLOAT32)[0]
+
+
+def answering(reference: Reference, logits: Logits, expected: Logits | None = None) -> Runner:
+    """Return a file that gives these logits, with the reference's test vectors, which may expect others."""
+    vectors = reference.test_vectors if expected is None else reference.test_vectors.with_expected(expected)
     contract = reference.contract(FORMATS["numpy"], FLOAT32, {})
+    metadata = {TEST_VECTORS_KEY: vectors.to_json()}
+    return Runner(contract, metadata, lambda _: logits, predict_batches=lambda _, __: logits)
 
-    def answering(logits: Logits) -> Runner:
-        metadata = {TEST_VECTORS_KEY: vectors.to_json()}
-        return Runner(contract, metadata, lambda _: logits, predict_batches=lambda _, __: logits)
 
+def test_a_file_gives_what_its_own_test_vectors_expect_or_fails(reference: Reference) -> None:
     def refuses(_: Images, __: int) -> Logits:
         raise ArtifactError("it stopped")
 
-    path, expected = Path("a.npz"), vectors.expected_logits
-    check = parity_vectors.check_selfcheck(path, answering(expected))
+    path, expected = Path("a.npz"), reference.test_vectors.expected_logits
+    check = parity_vectors.check_selfcheck(path, answering(reference, expected))
     assert check
     assert check.found == "|Δlogit| ≤ 0, 25 of 25 answers"
-    off = parity_vectors.check_selfcheck(path, answering(expected + np.float32(0.01)))
+    off = parity_vectors.check_selfcheck(path, answering(reference, expected + np.float32(0.01)))
     assert off.problems == (
         "it gives logits up to 0.01 off those that its own test vectors expect, at most 0.0001 is allowed: they or the "
         "file were altered, or this machine computes otherwise than the one that exported it; run "
         "`mnist-edge selfcheck` on that one, and where it fails there too, export again",
     )
-    swapped = parity_vectors.check_selfcheck(path, answering(expected[:, ::-1].copy()))
+    swapped = parity_vectors.check_selfcheck(path, answering(reference, expected[:, ::-1].copy()))
     assert swapped.problems[1] == "it answers 25 of its own 25 test vectors otherwise than they expect"
-    broken = dataclasses.replace(answering(expected), predict_batches=refuses)
+    broken = dataclasses.replace(answering(reference, expected), predict_batches=refuses)
     assert "it stopped" in parity_vectors.check_selfcheck(path, broken).problems[0]
+
+
+@pytest.mark.parametrize(("off", "passes"), [(9e-5, True), (1.1e-4, False), (-1.1e-4, False), (np.nan, False)])
+def test_one_logit_beyond_the_bound_fails_the_self_check(off: float, passes: bool, reference: Reference) -> None:
+    logits = reference.test_vectors.expected_logits.copy()
+    logits[3, logits[3].argmax()] += np.float32(off)
+    check = parity_vectors.check_selfcheck(Path("a.npz"), answering(reference, logits))
+    assert ["at most 0.0001 is allowed" in problem for problem in check.problems] == [True] * (not passes)
+
+
+def test_one_changed_answer_fails_the_self_check_within_the_bound(reference: Reference) -> None:
+    expected = reference.test_vectors.expected_logits.copy()
+    expected[3, :2] = expected[3].max() + np.array([2, 2.00005], np.float32)
+    found = expected.copy()
+    found[3, :2] = expected[3, 1::-1]
+    check = parity_vectors.check_selfcheck(Path("a.npz"), answering(reference, found, expected))
+    assert check.problems == ("it answers 1 of its own 25 test vectors otherwise than they expect",)
