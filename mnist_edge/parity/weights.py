@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import fx, nn
-from torch.fx.experimental.optimization import fuse
 
 from mnist_edge.formats.build import StoredTensor
 from mnist_edge.parity.layer_trace import trace
@@ -66,21 +65,20 @@ def _expected(names: set[str], model: nn.Module) -> dict[str, NDArray[np.float32
     kept = {name for name in norms if f"{name}.running_mean" in names}
     if kept == norms:
         return _float_weights(model)
-    if trace(model) is None:
-        return None
-    fused = fuse(model)
-    assert isinstance(fused, fx.GraphModule)
-    return _float_weights(fused) if kept else _folded(fused)
+    graph = trace(model)
+    return None if graph is None else _folded(graph, norms - kept)
 
 
-def _folded(graph: fx.GraphModule) -> dict[str, NDArray[np.float32]]:
-    """Return the weights of a traced model, normalization after a convolution folded already, without any other.
+def _folded(graph: fx.GraphModule, norms: set[str]) -> dict[str, NDArray[np.float32]]:
+    """Return the weights of a traced model, with these normalizations folded into the layers before them.
 
-    After a linear layer it is folded too. Where it stands by itself, it is one weight and one bias for each channel.
+    One that stands by itself is one weight and one bias for each channel. `torch.fx.experimental.optimization.fuse`
+    also folds those that a file keeps, and can't fold one that has learned nothing into a linear layer.
     """
     modules, weights = dict(graph.named_modules()), _float_weights(graph)
     for node in graph.graph.nodes:
-        norm = modules.get(str(node.target)) if node.op == "call_module" else None
+        name = str(node.target)
+        norm = modules[name] if node.op == "call_module" and name in norms else None
         if not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
             continue
         if norm.running_mean is None or norm.running_var is None:  # it takes them from the batch
@@ -89,14 +87,31 @@ def _folded(graph: fx.GraphModule) -> dict[str, NDArray[np.float32]]:
         factor = (norm.weight if norm.weight is not None else ones) / torch.sqrt(norm.running_var + norm.eps)
         shift = (norm.bias if norm.bias is not None else 0 * ones) - norm.running_mean * factor
         scale, added = factor.detach().numpy(), shift.detach().numpy()
-        weights = {name: values for name, values in weights.items() if not name.startswith(f"{node.target}.")}
-        before = node.all_input_nodes[0]
-        if before.op == "call_module" and isinstance(modules[str(before.target)], nn.Linear) and len(before.users) == 1:
-            weights[f"{before.target}.weight"] = weights[f"{before.target}.weight"] * scale[:, np.newaxis]
-            weights[f"{before.target}.bias"] = weights.get(f"{before.target}.bias", 0 * added) * scale + added
+        weights = {other: values for other, values in weights.items() if not other.startswith(f"{name}.")}
+        layer = _layer_before(node, modules, norms)
+        weight = weights.get(f"{layer}.weight")
+        if weight is not None and len(weight) == len(scale):
+            weights[f"{layer}.weight"] = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
+            weights[f"{layer}.bias"] = weights.get(f"{layer}.bias", 0 * added) * scale + added
         else:
-            weights |= {f"{node.target}.weight": scale, f"{node.target}.bias": added}
+            weights |= {f"{name}.weight": scale, f"{name}.bias": added}
     return weights
+
+
+def _layer_before(norm: fx.Node, modules: Mapping[str, nn.Module], norms: set[str]) -> str | None:
+    """Return the name of the layer into which exporters fold a normalization, or None where it stands by itself.
+
+    Only dropout and other normalizations that are folded may be between the two, and nothing else may use the values.
+    """
+    before = norm.all_input_nodes[0]
+    while before.op == "call_module" and len(before.users) == 1:
+        name, module = str(before.target), modules[str(before.target)]
+        if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d):
+            return name
+        if name not in norms and not isinstance(module, nn.Identity | nn.Dropout | nn.Dropout1d | nn.Dropout2d):
+            return None
+        before = before.all_input_nodes[0]
+    return None
 
 
 def _is_kept(name: str, model: nn.Module) -> bool:
