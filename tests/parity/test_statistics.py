@@ -101,6 +101,14 @@ def test_changed_answers_come_most_confident_first_with_both_margins() -> None:
     assert (second.image, second.label, second.trained, second.exported, second.margin) == (2, 8, 1, 8, 0.5)
 
 
+def test_images_of_a_part_have_their_numbers_among_all() -> None:
+    trained = np.tile(np.array([1, 0], np.float32), (3, 1))
+    exported = trained.copy()
+    exported[1] = 0, 1
+    part = statistics(trained, exported, np.zeros(3, np.int64), 1.0).of_part(np.array([4, 7, 9]))
+    assert [answer.image for answer in part.changed] == [7]
+
+
 def test_logits_that_are_not_numbers_make_the_errors_infinite(reference: Reference) -> None:
     exported = reference.logits.copy()
     exported[5, 3] = np.nan

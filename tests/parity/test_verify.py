@@ -11,12 +11,15 @@ import pytest
 import torch
 
 import mnist_edge
+from mnist_edge.artifact.manifest import MANIFEST, manifest_bytes
 from mnist_edge.errors import ChecksumError
 from mnist_edge.exporting.pipeline import Artifact
 from mnist_edge.formats.base import FormatSpec
 from mnist_edge.formats.registry import FORMATS, read_artifact
+from mnist_edge.parity.logits import largest_logit
 from mnist_edge.parity.parity_report import ParityReport
-from mnist_edge.parity.reference import Reference
+from mnist_edge.parity.reference import Reference, make_reference
+from mnist_edge.parity.statistics import divergence
 from mnist_edge.parity.tolerance import Goals
 from mnist_edge.parity.verify import verify, verify_path
 from mnist_edge.training.checkpoint import Checkpoint
@@ -142,6 +145,23 @@ def test_the_manifest_finds_another_file_under_the_same_name(
     assert "SHA-256 is not the one in" in problems_of(report, "manifest")
 
 
+@pytest.mark.parametrize(
+    ("listed", "passes"), [("this", True), ("this other", True), ("other this", True), ("other other", False)]
+)
+def test_a_file_that_the_manifest_lists_twice_is_as_either_entry_says(
+    listed: str, passes: bool, reference: Reference, tmp_path: Path
+) -> None:
+    """As it is after an export that was killed."""
+    path = tmp_path / "a.npz"
+    path.write_bytes(b"not a model")
+    digests = {"this": read_artifact(path).bundle.digest, "other": "0" * 64}
+    entries = [{"file": path.name, "format": "numpy", "sha256": digests[name]} for name in listed.split()]
+    (tmp_path / MANIFEST).write_bytes(manifest_bytes(entries))
+    check = verify_path(path, reference).check("manifest")
+    assert check is not None
+    assert bool(check) == passes
+
+
 def test_a_file_that_the_manifest_does_not_list_is_not_held_to_it(
     exports: Path, reference: Reference, tmp_path: Path
 ) -> None:
@@ -252,8 +272,9 @@ def test_checkpoints_are_told_apart_by_each_digit_of_their_digests(reference: Re
 
 
 def test_what_is_reported_and_recorded_are_the_answers_of_the_artifact(reference: Reference) -> None:
-    few = dataclasses.replace(reference.part(np.arange(200)), programs={})
-    model = few.checkpoint.build()
+    checkpoint = dataclasses.replace(reference.checkpoint, temperature=2.0)
+    few = dataclasses.replace(reference.part(np.arange(200)), checkpoint=checkpoint, programs={})
+    model = checkpoint.build()
     with torch.no_grad():
         model.get_parameter("fc3.bias")[3] += 9
         logits = model(torch.from_numpy(few.images)).numpy()
@@ -263,6 +284,7 @@ def test_what_is_reported_and_recorded_are_the_answers_of_the_artifact(reference
     assert report.statistics is not None
     assert report.statistics.accuracy.hits == 200 - len(wrong)
     assert report.statistics.reference_accuracy.value == few.accuracy > 0.9
+    assert report.statistics.mean_divergence == pytest.approx(divergence(few.logits, logits, 2.0).mean(), rel=1e-4)
     assert report.answers is not None
     assert report.answers.misread == tuple(wrong.tolist())
 
@@ -330,6 +352,25 @@ def test_the_figures_are_those_of_the_export(exported: list[Artifact], reports: 
         assert found.statistics is not None
         assert found.statistics.max_abs_diff == found.max_abs_diff
         assert (found.agreement, found.accuracy) == (found.statistics.agreement.value, found.statistics.accuracy.value)
+
+
+def test_what_a_file_may_differ_by_grows_with_logits_beyond_the_usual(
+    reference: Reference, test_data: Split, training_data: TrainingData
+) -> None:
+    scale = 1_000 / largest_logit(reference.part(np.arange(20)).logits)
+    last = {name: scale * reference.checkpoint.weights[name] for name in ("fc3.weight", "fc3.bias")}
+    weights = {**reference.checkpoint.weights, **last}
+    checkpoint = dataclasses.replace(reference.checkpoint, weights=weights, file_digest=None)
+    validation = Split(training_data.validation.images[:100], training_data.validation.labels[:100])
+    few = make_reference(
+        checkpoint,
+        Split(test_data.images[:20], test_data.labels[:20]),
+        dataclasses.replace(training_data, validation=validation),
+    )
+    report = verify(unjudged(FOLDER, few), few)
+    assert report, report.problems
+    assert report.tolerance is not None
+    assert report.tolerance.max_abs_diff == pytest.approx(2e-3)
 
 
 def test_a_goal_passes_from_the_figure_on_that_would_have_passed(exports: Path, reference: Reference) -> None:
