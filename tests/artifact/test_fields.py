@@ -100,11 +100,11 @@ def test_fields_are_exactly_those_expected() -> None:
         expect_fields(["a"], {"a": 2, "c": 3})
 
 
-@pytest.mark.parametrize("version", [1, "2", None, [2]])
-def test_another_version_is_refused(version: object) -> None:
-    expect_version({"version": 2}, 2)
-    with pytest.raises(ValueError, match=r"it is of version .*, expected 2"):
-        expect_version({"version": version}, 2)
+@pytest.mark.parametrize(("version", "expected"), [(1, 2), ("2", 2), (None, 2), ([2], 2), (True, 1), (False, 0)])
+def test_another_version_is_refused(version: object, expected: int) -> None:
+    expect_version({"version": expected}, expected)
+    with pytest.raises(ValueError, match=rf"it is of version .*, expected {expected}"):
+        expect_version({"version": version}, expected)
 
 
 @pytest.mark.parametrize("digest", ["", "0" * 63, "g" * 64, "0" * 64 + "\n", 0])

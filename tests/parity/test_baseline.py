@@ -221,6 +221,11 @@ def test_two_artifacts_of_one_name_are_not_taken_for_one_another(tmp_path: Path)
             read_baseline(path).entry("x.onnx", "0" * 64, 10)
         with pytest.raises(UserError, match=r"b\.json has no report on z\.onnx, only on (y\.onnx, )?x\.onnx: "):
             read_baseline(path).entry("z.onnx", "0" * 64, 10)
+    one = report("a/x.onnx", 1)
+    for reports in ([one, {**one, "passed": False}], [{**one, "passed": False}, one]):
+        path.write_text(json.dumps(reports))
+        with pytest.raises(UserError, match=message):
+            read_baseline(path).entry("x.onnx", "0" * 64, 10)
     path.write_text(json.dumps([*two, report("b/y.onnx", 4)]))
     assert read_baseline(path).entry("y.onnx", "0" * 64, 10).answers == recorded(10, {4})
     path.write_text(json.dumps([report("a/x.onnx", 1), report("b/x.onnx", 1)]))

@@ -286,15 +286,19 @@ def test_a_digit_in_doubt_is_read_at_five_positions(known: bool, label: str, con
     """Where it is, the model says 0; with the ink a pixel to any side, 1."""
     image = np.zeros((1, 1, 28, 28), np.float32)
     image[0, 0, 14, 14] = 1
+    positions = set()
 
     def scored(asked: Images) -> Scored:
         assert (asked.shape, asked.dtype, asked.sum()) == (image.shape, image.dtype, 1)
+        positions.add(divmod(int(asked.argmax()), 28))
         return (0, (0.9, 0.1), 1.0, known) if asked[0, 0, 14, 14] else (1, (0.1, 0.9), 1.0, known)
 
     narrow = DigitGroup((0, 0, 10, 20), image, list)
     number = read_lines([[narrow]], scored, ("0", "1"), None, "model")
     assert (number.text, number.status) == (label, Status.OK if known else Status.UNCERTAIN)
     assert number.confidence == pytest.approx(confidence)
+    sides = {(13, 14), (15, 14), (14, 13), (14, 15)}
+    assert positions == {(14, 14)} | (set() if known else sides)
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,7 @@ def test_without_an_answer_there_is_no_ranking() -> None:
         (("0", "-1"), (None, None)),
         (("0", "²"), (None, None)),
         (("0", ""), (None, None)),
+        (("0", "٣"), (None, None)),
     ],
 )
 def test_labels_are_digits_where_all_of_them_are(labels: tuple[str, ...], digits: tuple[int | None, ...]) -> None:
