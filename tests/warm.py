@@ -171,6 +171,7 @@ def import_everything() -> None:
             with contextlib.suppress(Exception):  # it may need what is not installed; a test that needs it says so
                 importlib.import_module(name)
     importlib.import_module("tqdm").tqdm.monitor_interval = 0  # no thread that watches the progress
+    torch.zeros(64, 64) @ torch.zeros(64, 64)  # MKL reads `MKL_CBWR` at its first product: every fork rounds alike
     parse_operators_once()
     list_operators_once()
     with contextlib.redirect_stdout(sys.stderr):
